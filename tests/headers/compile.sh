@@ -1,0 +1,31 @@
+#!/bin/sh
+# Every public header compiles alone, without a warning, as C11 and as C++17, with gcc and clang.
+# compile.sh SOURCE_ROOT
+. "$(dirname "$0")/../tap.sh"
+
+# Without the pragma that hides warnings in our headers from their users.
+copy=$(mktemp -d)
+trap 'rm -rf "$copy" "$tap_log"' EXIT
+cp -r "$1/include/." "$copy"
+find "$copy" -name '*.h' -exec sed -i '/^#pragma GCC system_header$/d' {} +
+
+warnings='-pedantic -Wall -Wextra -Wconversion -Werror'
+
+# alone HEADER COMPILER OPTIONS...
+alone() {
+    header=$1
+    shift
+    # Twice: the second time the guard must hold.
+    printf '#include <%s>\n#include <%s>\n' "$header" "$header" |
+        "$@" $warnings -fsyntax-only -I "$copy" -
+}
+
+for header in $(cd "$copy" && find . -name '*.h' | sed 's|^\./||' | sort); do
+    for compiler in gcc clang; do
+        check "$header as C11 with $compiler" alone "$header" $compiler -xc -std=c11
+    done
+    for compiler in g++ clang++; do
+        check "$header as C++17 with $compiler" alone "$header" $compiler -xc++ -std=c++17
+    done
+done
+finish

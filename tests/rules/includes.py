@@ -1,0 +1,97 @@
+#!/usr/bin/python3
+"""The include law of docs/architecture.md. includes.py SOURCE_ROOT"""
+
+import pathlib
+import re
+import sys
+
+# What each room under src/ may include besides itself and the public headers.
+LAW = {
+    "os": set(),
+    "core": {"os"},
+    "sync": {"os", "core"},
+    "sched": {"os", "core", "sync"},
+    "wire": {"os", "core"},
+    "arena": {"os", "core", "wire"},
+    "shared": {"os", "core", "wire", "arena"},
+    "process": {"os", "core", "wire", "arena"},
+    "loop": {"os", "core", "sync", "sched"},
+}
+EXECUTORS_MAY = set(LAW)  # and nothing of another executor
+
+# Rooms outside src/ that see the public headers only, like any program of a user.
+OUTSIDE = ["include", "tools", "examples", "bench", "modules", "tests/conformance"]
+
+INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.M)
+
+
+def sources(folder):
+    return sorted(p for p in folder.rglob("*") if p.suffix in {".c", ".h", ".cc", ".hh", ".S"})
+
+
+def includes(path):
+    for found in INCLUDE.finditer(path.read_text()):
+        yield found[1], found[2]
+
+
+def room_of(name):
+    """core/strand.h is in core, exec/inline/inline.h in exec/inline."""
+    parts = name.split("/")
+    return "/".join(parts[:2]) if parts[0] == "exec" and len(parts) > 2 else parts[0]
+
+
+def faults_inside(src, room):
+    may = {room} | (EXECUTORS_MAY if room.startswith("exec/") else LAW.get(room, EXECUTORS_MAY))
+    for path in sources(src / room):
+        for mark, name in includes(path):
+            if mark == "<":
+                if (src / name).exists():
+                    yield f"{path}: <{name}> is ours and not public: include it as \"{name}\""
+            elif not (src / name).is_file():
+                yield f"{path}: \"{name}\" is no file of src/"
+            elif room_of(name) not in may:
+                yield f"{path}: {room} may not include \"{name}\""
+
+
+def faults_outside(root, room):
+    top = root / room
+    for path in sources(top):
+        if "build" in path.relative_to(top).parts[0]:
+            continue
+        for mark, name in includes(path):
+            if (root / "src" / name).is_file():
+                yield f"{path}: {name} is internal"
+            elif mark == '"' and room == "include":
+                yield f"{path}: \"{name}\": public headers include each other as <trenza/...>"
+            elif mark == '"' and not any((p / name).is_file() for p in [path.parent, top]):
+                yield f"{path}: \"{name}\" is no file of {room}/"
+            elif mark == '"' and top not in (path.parent / name).resolve().parents and not (top / name).is_file():
+                yield f"{path}: \"{name}\" lies outside {room}/"
+
+
+def main():
+    root = pathlib.Path(sys.argv[1]).resolve()
+    src = root / "src"
+    cases = []
+    rooms = sorted(p.name for p in src.iterdir() if p.is_dir() and p.name != "exec")
+    rooms += sorted(f"exec/{p.name}" for p in (src / "exec").glob("*") if p.is_dir())
+    for room in rooms:
+        if not sources(src / room):
+            continue
+        faults = list(faults_inside(src, room))
+        if room not in LAW and not room.startswith("exec/"):
+            faults.append(f"the law in {pathlib.Path(__file__).name} does not know the room {room}")
+        cases.append((f"src/{room} includes what it may", faults))
+    for room in OUTSIDE:
+        if (root / room).is_dir():
+            cases.append((f"{room} includes public headers only", list(faults_outside(root, room))))
+    print(f"1..{len(cases)}")
+    for number, (title, faults) in enumerate(cases, 1):
+        print(f"{'not ok' if faults else 'ok'} {number} - {title}")
+        for fault in faults:
+            print(f"# {fault}")
+    return 1 if any(faults for _, faults in cases) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
