@@ -14,7 +14,7 @@ demo: all
 test:
 	@scripts/setup test
 	@scripts/build build
-	@scripts/run-tests build --no-suite long
+	@scripts/run-tests build --no-suite long $(TEST_OPTIONS)
 
 bench: all
 	@bench/run
