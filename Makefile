@@ -1,11 +1,12 @@
-# A short front for Meson: each target sees to the packages it needs, sets up build/, builds and runs.
+# A short front for Meson: each target sees to the packages it needs, sets up a build directory (build/,
+# or build-test/ for the tests), builds and runs.
 PREFIX ?= /usr/local
 
 .PHONY: all demo test bench install clean
 
 all:
 	@scripts/setup build
-	@scripts/build build
+	@scripts/build build -Dtests=disabled
 
 # make demo URLS=file runs it on pages of your own.
 demo: all
@@ -13,8 +14,8 @@ demo: all
 
 test:
 	@scripts/setup test
-	@scripts/build build
-	@scripts/run-tests build --no-suite long $(TEST_OPTIONS)
+	@scripts/build build-test -Dtests=enabled
+	@scripts/run-tests build-test --no-suite long $(TEST_OPTIONS)
 
 bench: all
 	@bench/run
