@@ -1,0 +1,22 @@
+/* trenza: write one plain C function, and run it on threads, processes, coroutines or a cluster by changing one word.
+ *
+ * This header includes all of the library's; each can be included by itself.
+ */
+#ifndef TRENZA_H
+#define TRENZA_H
+
+#include <trenza/base.h>
+#include <trenza/cpu.h>
+#include <trenza/descriptor.h>
+#include <trenza/executor.h>
+#include <trenza/fork.h>
+#include <trenza/future.h>
+#include <trenza/map.h>
+#include <trenza/outcome.h>
+#include <trenza/scope.h>
+#include <trenza/stream.h>
+#include <trenza/task.h>
+#include <trenza/time.h>
+#include <trenza/version.h>
+
+#endif

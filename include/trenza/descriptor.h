@@ -1,0 +1,117 @@
+/* Descriptors: what is known about a task, and the untyped handle on a job of it.
+ *
+ * TZ_TASK (task.h) makes descriptors from prototypes; this header is what lies underneath, for other languages.
+ *
+ * The kinds of types
+ *
+ *   kind            which types                         how it travels
+ *   TZ_KIND_VOID    void (result only)                  -
+ *   TZ_KIND_BOOL    bool                                by value
+ *   TZ_KIND_INT     char and the signed integers, enums by value
+ *   TZ_KIND_UINT    the unsigned integers               by value
+ *   TZ_KIND_FLOAT   float, double, long double          by value
+ *   TZ_KIND_STRING  char *, const char *                the pointer, where the address space is shared; else the
+ *                                                       content: a `char *` result is malloc'd and becomes the
+ *                                                       caller's, a `const char *` result is copied
+ *   TZ_KIND_BYTES   tz_bytes                            as a string, with a length
+ *   TZ_KIND_POINTER any other pointer                   the pointer, where the address space is shared; else an
+ *                                                       error at submit that names the task and the argument
+ *   TZ_KIND_VALUE   structs, unions, complex numbers    by value; to another address space only if TZ_FLAT
+ */
+#ifndef TRENZA_DESCRIPTOR_H
+#define TRENZA_DESCRIPTOR_H
+
+#include <trenza/base.h>
+
+TZ_BEGIN_DECLS
+
+/* A block of bytes, as argument or result. */
+typedef struct tz_bytes {
+	const void *data;
+	size_t size;
+} tz_bytes;
+
+/* The kinds of types; see the table above. The numbers are part of the ABI. */
+typedef enum tz_kind {
+	TZ_KIND_VOID = 0,
+	TZ_KIND_BOOL = 1,
+	TZ_KIND_INT = 2,
+	TZ_KIND_UINT = 3,
+	TZ_KIND_FLOAT = 4,
+	TZ_KIND_STRING = 5,
+	TZ_KIND_BYTES = 6,
+	TZ_KIND_POINTER = 7,
+	TZ_KIND_VALUE = 8
+} tz_kind;
+
+/* One type of a task's prototype. */
+typedef struct tz_type {
+	tz_kind kind;
+	uint32_t size; /* sizeof, 0 for void */
+	const char *name; /* as written */
+} tz_type;
+
+/* Where a running map is, for tz_fail: `at` is the index, as a pointer of a type that aliases no array of yours. */
+struct tz_cursor {
+	const struct tz_cursor *at;
+};
+
+enum { TZ_ARGS_MAX = 8 };
+
+/* What is known about a task. Made by TZ_TASK; another language may fill one by hand, all-zero but for `name`,
+ * `run`, `args_size` and `result_size`. It must outlive every job of it. */
+typedef struct tz_task {
+	const char *name;
+	/* Calls the function: reads its arguments from args and writes its result to result. The two may be the same memory:
+	 * every argument is read before the result is written. */
+	void (*run)(void *result, const void *args);
+	/* Calls the function for the elements lo <= i < hi: in[k][i] are its arguments, out[i] takes its result. Sets
+	 * cursor->at before each call. NULL where there are no arrays. */
+	void (*range)(void *out, const void *const *in, size_t lo, size_t hi, struct tz_cursor *cursor);
+	uint32_t args_size;
+	uint32_t result_size; /* 0 for void */
+	uint32_t align; /* of arguments and result; 0 counts as 16 */
+	uint32_t nargs;
+	tz_type result;
+	tz_type args[TZ_ARGS_MAX];
+	uint32_t arg_offset[TZ_ARGS_MAX]; /* of each argument in the arguments struct */
+	const char *file; /* where TZ_TASK stands */
+	uint32_t line;
+} tz_task;
+
+/* A future: the handle on a job. Copied by value; the copies are one handle. All-zero is no future. */
+typedef struct tz_handle {
+	void *tz__cell;
+	uint64_t tz__generation;
+} tz_handle;
+
+/* A future of any task; area_future and its like differ in tz__type only. TZ_FUTURE(f) makes one of any future. */
+typedef union tz_future {
+	tz_handle handle;
+	void *tz__type;
+} tz_future;
+
+TZ_END_DECLS
+
+/* TZ_FUTURE - any typed future as an untyped one, for arrays that mix tasks. */
+#ifdef __cplusplus
+extern "C++" {
+template <typename T, typename U> struct tz__is_same {
+	static constexpr bool value = false;
+};
+template <typename T> struct tz__is_same<T, T> {
+	static constexpr bool value = true;
+};
+}
+#define TZ_FUTURE(f) (tz__untyped((f).handle))
+static inline tz_future tz__untyped(tz_handle h)
+{
+	tz_future f;
+	f.handle = h;
+	return f;
+}
+#else
+#define TZ_FUTURE(f) ((tz_future){ .handle = (f).handle })
+#endif
+
+#endif

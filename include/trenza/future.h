@@ -1,0 +1,205 @@
+/* Futures: the handle on a job, from submit to result.
+ *
+ *     area_future f = tz_submit(ex, area, 3.0, 4.0);
+ *     double a;
+ *     if (tz_result(f, &a) < 0)
+ *             tz_perror("area");
+ *
+ * Ownership. Each future is released exactly once: by tz_result (or tz_gather), which moves the value out; by tz_detach, which drops
+ * it; or by the scope it belongs to (scope.h). Everything else reads. A handle that was released answers -ESTALE, for ever after and
+ * also if its memory serves another job. Any strand may use a future; two strands must not release one at the same time, as with free().
+ *
+ * Two channels. The return value of a wait says whether there is an answer; the outcome says what it is.
+ *
+ *   tz_result returns   the future is   because
+ *   0                   released        the job ended well; the value was written
+ *   -EREMOTEIO          released        the job ended otherwise; why is in tz_last()
+ *   -ETIMEDOUT          kept            the scope's deadline ended the wait
+ *   -ECANCELED          kept            the scope was cancelled during the wait
+ *   -ESTALE             -               the handle was released before, or is all-zero
+ *   -EINVAL             kept            the result's size is not the task's (only the function underneath)
+ *   -EDEADLK            kept            a job waits for itself
+ *
+ * A failure that nobody looked at is reported to the hook of tz_on_unobserved when its future is released.
+ */
+#ifndef TRENZA_FUTURE_H
+#define TRENZA_FUTURE_H
+
+#include <trenza/descriptor.h>
+#include <trenza/outcome.h>
+#include <trenza/time.h>
+
+#if defined(__GNUC__)
+#pragma GCC system_header
+#endif
+
+TZ_BEGIN_DECLS
+
+/* tz_result_raw - waits for a job, moves its result out and releases the future; see the table above.
+ *
+ * `out` takes `size` bytes, which must be the size of the task's result; NULL with size 0 drops the result of any task.
+ *
+ * Ownership: releases the future on 0 and -EREMOTEIO. What the result points to becomes the caller's.
+ * Threads: any; blocks a thread, suspends a coroutine. On a worker of the job's executor it may run the job, if that has not begun.
+ * Errors: see the table above. */
+TZ_API int tz_result_raw(tz_handle future, void *out, size_t size);
+
+/* tz_wait_raw - waits until a job has ended, or the deadline (or the scope) ends the wait. Reads only.
+ *
+ * Ownership: the future is kept.
+ * Threads: any; blocks a thread, suspends a coroutine.
+ * Errors: -ETIMEDOUT, -ECANCELED, -ESTALE, -EDEADLK. 0 once the job has ended, well or not. */
+TZ_API int tz_wait_raw(tz_handle future, tz_deadline deadline);
+
+/* tz_outcome_raw - how the job ended, or status TZ_PENDING. Never blocks. Counts as looking at a failure.
+ *
+ * Ownership: copies into *ret; the future is kept.
+ * Threads: any.
+ * Errors: -ESTALE. */
+TZ_API int tz_outcome_raw(tz_handle future, tz_outcome *ret);
+
+/* tz_done_raw - whether the job has ended. Never blocks. 1, 0, or -ESTALE.
+ *
+ * Threads: any. */
+TZ_API int tz_done_raw(tz_handle future);
+
+/* tz_running_raw - whether the job has begun and not ended. 1, 0, or -ESTALE.
+ *
+ * Threads: any. */
+TZ_API int tz_running_raw(tz_handle future);
+
+/* tz_cancel_raw - ends a job that has not begun; asks one that runs to end.
+ *
+ * A job that is asked sees it in tz_interrupted(), and its waits end with -ECANCELED. Whether it obeys is its choice: a result beats a
+ * cancel. To say that it did, it fails with tz_fail(-ECANCELED, ...).
+ *
+ * Ownership: the future is kept.
+ * Threads: any.
+ * Errors: 0: the job will not run, its outcome is TZ_CANCELLED. 1: it runs and was asked. -EALREADY: it had ended. -ESTALE. */
+TZ_API int tz_cancel_raw(tz_handle future);
+
+/* tz_detach_raw - drops a future; the job goes on and its result is dropped when it ends.
+ *
+ * Ownership: releases the future.
+ * Threads: any.
+ * Errors: -ESTALE. */
+TZ_API int tz_detach_raw(tz_handle future);
+
+/* tz_on_done_raw - has fn(arg, outcome, result) called once when the job has ended.
+ *
+ * Never from inside this call nor from inside tz_cancel: where the job has ended already, or is cancelled, the callback is run by the
+ * library's service thread; else by the strand that ran the job, just after the outcome became visible. Callbacks of one job run in the
+ * order of their adding. `result` points to the job's result, or is NULL if it did not end well or its result has been moved
+ * out; it and `outcome` are valid during the call. A callback may use any future, this one included, and should be short.
+ *
+ * Ownership: the future is kept; it may be released before the callback runs.
+ * Threads: any.
+ * Errors: -ENOMEM, -ESTALE; the callback is then not called. */
+TZ_API int tz_on_done_raw(tz_handle future, void (*fn)(void *arg, const tz_outcome *outcome, const void *result), void *arg);
+
+/* tz_wait_all_raw - waits until all of n jobs have ended. `futures` is the first of n handles that lie `stride` bytes apart.
+ *
+ * Ownership: the futures are kept.
+ * Threads: any; blocks a thread, suspends a coroutine.
+ * Errors: -ETIMEDOUT, -ECANCELED, -ESTALE if one of them is stale (none is waited for then). */
+TZ_API int tz_wait_all_raw(const tz_handle *futures, size_t stride, size_t n, tz_deadline deadline);
+
+/* tz_wait_any_raw - waits until one of n jobs has ended; returns its index, the lowest if there are several.
+ *
+ * Errors: as tz_wait_all_raw; -EINVAL for n = 0, or more than INT_MAX; -ENOMEM. */
+TZ_API int tz_wait_any_raw(const tz_handle *futures, size_t stride, size_t n, tz_deadline deadline);
+
+/* tz_wait_first_failure_raw - waits until one of n jobs has ended other than well, and returns its index; or until all have
+ * ended well, and returns n.
+ *
+ * Errors: as tz_wait_any_raw. */
+TZ_API int tz_wait_first_failure_raw(const tz_handle *futures, size_t stride, size_t n, tz_deadline deadline);
+
+/* tz_gather_raw - waits for all of n jobs and releases them; results are dropped.
+ *
+ * Ownership: releases all n on 0 and -EREMOTEIO; none if the wait itself ended first.
+ * Threads: any; blocks a thread, suspends a coroutine.
+ * Errors: -EREMOTEIO if one did not end well (the first by index is in tz_last()); -ETIMEDOUT, -ECANCELED, -ESTALE. */
+TZ_API int tz_gather_raw(const tz_handle *futures, size_t stride, size_t n);
+
+/* An iterator over futures in the order in which their jobs end. */
+typedef struct tz_completed tz_completed;
+
+/* tz_as_completed_raw - opens an iterator over n futures, which may be of different tasks and executors.
+ *
+ * Ownership: the iterator is the caller's, to be closed with tz_completed_close. The futures are kept, may be released once they have
+ * been given out, and must not be released before.
+ * Threads: any; one strand at a time uses the iterator.
+ * Errors: -ENOMEM, -ESTALE. */
+TZ_API int tz_as_completed_raw(tz_completed **ret, const tz_handle *futures, size_t stride, size_t n);
+
+/* tz_completed_next - waits for the next job that ends and returns its index; -ENOENT after the last one.
+ *
+ * Threads: one strand at a time; blocks a thread, suspends a coroutine.
+ * Errors: -ETIMEDOUT, -ECANCELED (the iterator can be used again), -ENOENT. */
+TZ_API int tz_completed_next(tz_completed *completed, tz_deadline deadline);
+
+/* tz_completed_close - closes an iterator, at its end or before. NULL is legal. */
+TZ_API void tz_completed_close(tz_completed *completed);
+
+/* tz_on_unobserved - sets the hook that hears of failures that nobody looked at, and returns the one before.
+ *
+ * Called when a future is released (or, if it was detached, when the job ends) whose job ended other than well, and whose outcome was
+ * never read. A job that was cancelled before it ran is not reported. There is no hook at first: such failures are silent.
+ *
+ * Ownership: the hook copies what it wants to keep.
+ * Threads: any; the hook runs on any strand, and must not block.
+ * Errors: none. */
+typedef void (*tz_unobserved_hook)(const tz_outcome *outcome);
+TZ_API tz_unobserved_hook tz_on_unobserved(tz_unobserved_hook hook);
+
+TZ_END_DECLS
+
+/* --- the words that users write: they take typed futures (area_future) and tz_future alike ------------------ */
+
+/* tz_result(f, &value) - wait, move the value out, release. A pointer of the wrong type does not compile. For a void task, or to
+ * drop the value: tz_result(f, NULL). */
+#ifdef __cplusplus
+extern "C++" {
+template <typename F, typename R> static inline int tz__result(F f, R *out)
+{
+	static_assert(tz__is_same<decltype(f.tz__type), R *>::value, "tz_result: this is not the type of the task's result");
+	return tz_result_raw(f.handle, out, sizeof(R));
+}
+template <typename F> static inline int tz__result(F f, decltype(nullptr))
+{
+	return tz_result_raw(f.handle, nullptr, 0);
+}
+template <typename F> static inline int tz__result(F f, long) /* the NULL of C++ */
+{
+	return tz_result_raw(f.handle, nullptr, 0);
+}
+}
+#define tz_result(f, out) tz__result(f, out)
+#else
+/* NULL stands for "no result wanted": its type is void *, which for a void task is the type of the result's pointer already. */
+#define TZ__NULL_OF(p) __typeof__(_Generic((p), void *: (struct tz__nothing *)0, default: (void *)0))
+#define TZ__SIZE_OF(p) \
+	_Generic((p), void *: (size_t)0, default: sizeof *_Generic((p), void *: (char *)0, default: (p)))
+#define tz_result(f, out) \
+	tz_result_raw((f).handle, _Generic((out), __typeof__((f).tz__type): (out), TZ__NULL_OF((f).tz__type): (out)), \
+		      _Generic((out), __typeof__((f).tz__type): TZ__SIZE_OF((f).tz__type), TZ__NULL_OF((f).tz__type): (size_t)0))
+#endif
+
+#define tz_wait(f, deadline) tz_wait_raw((f).handle, deadline)
+#define tz_outcome_of(f, ret) tz_outcome_raw((f).handle, ret)
+#define tz_done(f) tz_done_raw((f).handle)
+#define tz_running(f) tz_running_raw((f).handle)
+#define tz_cancel(f) tz_cancel_raw((f).handle)
+#define tz_detach(f) tz_detach_raw((f).handle)
+#define tz_on_done(f, fn, arg) tz_on_done_raw((f).handle, fn, arg)
+
+/* These take an array of futures of one type, or of tz_future, and its length. */
+#define tz_wait_all(futures, n, deadline) tz_wait_all_raw(&(futures)->handle, sizeof *(futures), n, deadline)
+#define tz_wait_any(futures, n, deadline) tz_wait_any_raw(&(futures)->handle, sizeof *(futures), n, deadline)
+#define tz_wait_first_failure(futures, n, deadline) \
+	tz_wait_first_failure_raw(&(futures)->handle, sizeof *(futures), n, deadline)
+#define tz_gather_all(futures, n) tz_gather_raw(&(futures)->handle, sizeof *(futures), n)
+#define tz_as_completed(ret, futures, n) tz_as_completed_raw(ret, &(futures)->handle, sizeof *(futures), n)
+
+#endif

@@ -1,0 +1,124 @@
+/* Scopes: what bounds the waits inside a block of code, and owns what the block submitted.
+ *
+ *     TZ_TIMEOUT(0.5) {
+ *             tz_sleep(10);                    // returns -ETIMEDOUT after half a second
+ *     }
+ *
+ *     TZ_SCOPE(s) {
+ *             tz_scope_submit(&s, ex, area, 3.0, 4.0);
+ *             tz_scope_submit(&s, ex, area, 5.0, 6.0);
+ *     }                                        // both have ended here, and are released
+ *
+ * Scopes form a tree: each strand has a current scope; a scope's parent is the one that was current when it was entered, and the
+ * outermost scope of a job ends with the job's deadline and cancel request. A scope's deadline is never later than its parent's. Cancel and
+ * deadline are level-triggered: once a scope is cancelled, every wait in it that may end early ends, again and again, until the scope is
+ * left. A scope ends only when what it owns has ended: leaving it waits for its futures; if the scope was cancelled or its deadline came,
+ * they are cancelled first.
+ */
+#ifndef TRENZA_SCOPE_H
+#define TRENZA_SCOPE_H
+
+#include <trenza/executor.h>
+#include <trenza/future.h>
+
+#if defined(__GNUC__)
+#pragma GCC system_header
+#endif
+
+TZ_BEGIN_DECLS
+
+/* A scope, embedded in the caller's frame. Its fields are private; it must not be copied or moved while entered. */
+typedef struct tz_scope {
+	struct tz_scope *tz__parent;
+	void *tz__strand;
+	tz_deadline tz__deadline; /* the earliest of its own and its ancestors' */
+	uint32_t tz__cancelled; /* atomic: 1 once cancelled */
+	uint32_t tz__lock;
+	tz_handle *tz__owned;
+	size_t tz__count, tz__room;
+} tz_scope;
+
+/* tz_scope_enter - makes an all-zero scope the strand's current one, with a deadline of its own (tz_never() for none).
+ *
+ * Ownership: the scope's memory is the caller's and must stay until tz_scope_leave.
+ * Threads: any; the scope belongs to the calling strand.
+ * Errors: none. */
+TZ_API void tz_scope_enter(tz_scope *scope, tz_deadline deadline);
+
+/* tz_scope_leave - waits for what the scope owns, releases it, and makes the parent current again.
+ *
+ * If the scope was cancelled or its deadline has come, what it owns is cancelled first; a job that does not look at the request is
+ * waited for all the same. Scopes are left in the reverse order of entering.
+ *
+ * Ownership: releases the futures that the scope owns. The scope is all-zero afterwards.
+ * Threads: the strand that entered it.
+ * Errors: -EREMOTEIO if an owned job ended other than well and not by our cancel (the first in order of submitting is in tz_last());
+ * -ETIMEDOUT if the deadline came, -ECANCELED if it was cancelled, before all that it owns had ended. */
+TZ_API int tz_scope_leave(tz_scope *scope);
+
+/* tz_scope_cancel - cancels a scope: its waits end with -ECANCELED, what it owns is cancelled.
+ *
+ * Ownership: none.
+ * Threads: any, while the scope is entered.
+ * Errors: none; cancelling twice is legal. */
+TZ_API void tz_scope_cancel(tz_scope *scope);
+
+/* tz_scope_adopt_raw - makes the scope the owner of a future: it will release it, unless tz_result does so before.
+ *
+ * Threads: any, while the scope is entered.
+ * Errors: -ENOMEM (the future is still the caller's). */
+TZ_API int tz_scope_adopt_raw(tz_scope *scope, tz_handle future);
+
+/* tz_interrupted - whether the current scope wants the code to end: 0, -ECANCELED or -ETIMEDOUT.
+ *
+ * This is how a running job sees a cancel request or its deadline. Never blocks.
+ *
+ * Ownership: none.
+ * Threads: any.
+ * Errors: none. */
+TZ_API int tz_interrupted(void);
+
+/* Underneath TZ_SCOPE and TZ_TIMEOUT. */
+TZ_API void tz__scope_cleanup(tz_scope *scope);
+static inline tz_scope tz__scope_zero(void)
+{
+	tz_scope s = { 0, 0, { 0 }, 0, 0, 0, 0, 0 };
+	return s;
+}
+static inline int tz__scope_enter_once(tz_scope *scope, int *once, tz_deadline deadline)
+{
+	if ((*once)++)
+		return 0;
+	tz_scope_enter(scope, deadline);
+	return 1;
+}
+
+TZ_END_DECLS
+
+/* TZ_SCOPE(s) { ... } - a block with a scope `s`, left however the block is left: its end, return, break, goto. `break` and
+ * `continue` leave the block. TZ_SCOPE_UNTIL takes a deadline, TZ_TIMEOUT seconds. */
+#define TZ_SCOPE(s) TZ_SCOPE_UNTIL(s, tz_never())
+#define TZ_SCOPE_UNTIL(s, deadline) \
+	for (int tz__once_##s = 0; tz__once_##s == 0; tz__once_##s = 1) \
+		for (tz_scope s __attribute__((cleanup(tz__scope_cleanup))) = tz__scope_zero(); \
+		     tz__scope_enter_once(&s, &tz__once_##s, deadline);)
+#define TZ_TIMEOUT(seconds) TZ_SCOPE_UNTIL(tz__timeout, tz_after(seconds))
+
+/* tz_scope_submit - submit a call that the scope owns; the future may be used, or ignored. */
+#define tz_scope_submit(scope_, ex, ...) tz_submit_with(ex, TZ__IN_SCOPE(scope_), __VA_ARGS__)
+#ifdef __cplusplus
+struct tz__scope_options {
+	tz_submit_options options;
+	explicit tz__scope_options(tz_scope *scope)
+		: options()
+	{
+		options.scope = scope;
+	}
+};
+#define TZ__IN_SCOPE(scope_) (&static_cast<const tz__scope_options &>(tz__scope_options(scope_)).options)
+#else
+#define TZ__IN_SCOPE(scope_) (&(const tz_submit_options){ .scope = (scope_) })
+#endif
+#define tz_scope_adopt(scope, f) tz_scope_adopt_raw(scope, (f).handle)
+
+#endif

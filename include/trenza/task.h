@@ -1,0 +1,315 @@
+/* Tasks: a plain C function and a description of its types.
+ *
+ *     static double area(double w, double h) { return w * h; }
+ *     TZ_TASK(double, area, double, double);
+ *
+ * TZ_TASK reads like the prototype. It does not change the function, which stays callable as ever; it makes, beside
+ * it, the types and the inline functions on which tz_submit, tz_result, tz_map, tz_fork and the others stand, so
+ * that their arguments are checked and converted as in a call. A function without arguments is described with
+ * `void`, as in its prototype: TZ_TASK(int, nop, void). Up to 8 arguments. A type must be written so that a variable can be
+ * declared by putting its name behind it: name function pointers and arrays by a typedef.
+ *
+ * What TZ_TASK(R, area, A...) declares, all static, each ready for use:
+ *
+ *     area_future     the handle on a job of area; 16 bytes, copied by value
+ *     area_fork       the handle on a local, forked call of area (fork.h)
+ *     area_args       a struct with fields a1, a2, ...: a call's arguments, to be kept (tz_bind)
+ *     area_task       the descriptor, a `const tz_task`; its address names the task
+ *
+ * The kinds of types and how each travels: descriptor.h.
+ *
+ * From C++, TZ_TASK is the same; a C++ exception that leaves the function makes the job fail with its what().
+ *
+ * Including this header makes two constraint violations of ISO C errors in C files, as they are by default in gcc 14 and
+ * clang 16: converting between pointer and integer, and between incompatible pointers, without a cast. Define
+ * TZ_NO_STRICT before including to keep your compiler's choice.
+ */
+#ifndef TRENZA_TASK_H
+#define TRENZA_TASK_H
+
+#include <string.h>
+
+#ifdef __cplusplus
+#include <exception>
+#if __has_include(<cxxabi.h>)
+#include <cxxabi.h>
+#endif
+#endif
+
+#include <trenza/descriptor.h>
+#include <trenza/executor.h>
+#include <trenza/fork.h>
+#include <trenza/future.h>
+#include <trenza/map.h>
+#include <trenza/scope.h>
+#include <trenza/stream.h>
+#include <trenza/task_arity.h>
+
+#if defined(__GNUC__)
+#pragma GCC system_header
+#endif
+
+#if !defined(__cplusplus) && !defined(TZ_NO_STRICT)
+#pragma GCC diagnostic error "-Wint-conversion"
+#pragma GCC diagnostic error "-Wincompatible-pointer-types"
+#endif
+
+
+#define TZ__UNUSED __attribute__((unused))
+
+/* --- the kind of a type --------------------------------------------------------------------------------- */
+
+#ifdef __cplusplus
+extern "C++" {
+template <typename T> struct tz__is_pointer {
+	static constexpr bool value = false;
+};
+template <typename T> struct tz__is_pointer<T *> {
+	static constexpr bool value = true;
+};
+template <typename T> struct tz__kind_of {
+	static constexpr tz_kind value = tz__is_pointer<T>::value ? TZ_KIND_POINTER :
+					 __is_enum(T)		  ? TZ_KIND_INT :
+								    TZ_KIND_VALUE;
+};
+#define TZ__KIND_IS(T, kind) \
+	template <> struct tz__kind_of<T> { \
+		static constexpr tz_kind value = kind; \
+	}
+TZ__KIND_IS(void, TZ_KIND_VOID);
+TZ__KIND_IS(bool, TZ_KIND_BOOL);
+TZ__KIND_IS(char, TZ_KIND_INT);
+TZ__KIND_IS(signed char, TZ_KIND_INT);
+TZ__KIND_IS(short, TZ_KIND_INT);
+TZ__KIND_IS(int, TZ_KIND_INT);
+TZ__KIND_IS(long, TZ_KIND_INT);
+TZ__KIND_IS(long long, TZ_KIND_INT);
+TZ__KIND_IS(unsigned char, TZ_KIND_UINT);
+TZ__KIND_IS(unsigned short, TZ_KIND_UINT);
+TZ__KIND_IS(unsigned int, TZ_KIND_UINT);
+TZ__KIND_IS(unsigned long, TZ_KIND_UINT);
+TZ__KIND_IS(unsigned long long, TZ_KIND_UINT);
+TZ__KIND_IS(float, TZ_KIND_FLOAT);
+TZ__KIND_IS(double, TZ_KIND_FLOAT);
+TZ__KIND_IS(long double, TZ_KIND_FLOAT);
+TZ__KIND_IS(char *, TZ_KIND_STRING);
+TZ__KIND_IS(const char *, TZ_KIND_STRING);
+TZ__KIND_IS(tz_bytes, TZ_KIND_BYTES);
+#undef TZ__KIND_IS
+}
+#define TZ__TYPE(T) \
+	{ tz__kind_of<T>::value, (uint32_t)sizeof(T), #T }
+#else
+/* __builtin_classify_type: 5 is a pointer, 1 to 4 the integer types. */
+#define TZ__KIND(T) \
+	_Generic((T *)0, \
+		_Bool *: TZ_KIND_BOOL, \
+		unsigned char *: TZ_KIND_UINT, \
+		unsigned short *: TZ_KIND_UINT, \
+		unsigned int *: TZ_KIND_UINT, \
+		unsigned long *: TZ_KIND_UINT, \
+		unsigned long long *: TZ_KIND_UINT, \
+		float *: TZ_KIND_FLOAT, \
+		double *: TZ_KIND_FLOAT, \
+		long double *: TZ_KIND_FLOAT, \
+		char **: TZ_KIND_STRING, \
+		const char **: TZ_KIND_STRING, \
+		tz_bytes *: TZ_KIND_BYTES, \
+		default: __builtin_classify_type(*(T *)0) == 5 ? TZ_KIND_POINTER : \
+			 __builtin_classify_type(*(T *)0) < 5  ? TZ_KIND_INT : \
+								 TZ_KIND_VALUE)
+#define TZ__TYPE(T) \
+	{ TZ__KIND(T), (uint32_t)sizeof(T), #T }
+#endif
+#define TZ__TYPE_VOID \
+	{ TZ_KIND_VOID, 0, "void" }
+#define TZ__RTYPE_0(R) TZ__TYPE(R)
+#define TZ__RTYPE_1(R) TZ__TYPE_VOID
+
+/* --- what depends on whether the result is void ----------------------------------------------------------- */
+
+/* A variable for the result, `memory = call`, and `return call`. */
+#define TZ__SIZE_0(R) (uint32_t)sizeof(R)
+#define TZ__SIZE_1(R) 0
+#define TZ__ALIGN_0(R) (uint32_t) __alignof__(R)
+#define TZ__ALIGN_1(R) 1
+#define TZ__STORE_0(R, to, call) \
+	{ \
+		R tz__r = call; \
+		memcpy(to, &tz__r, sizeof tz__r); \
+	}
+#define TZ__STORE_1(R, to, call) \
+	{ \
+		(void)to; \
+		call; \
+	}
+#define TZ__OUT_0(R) R *const tz__o = (R *)tz__out;
+#define TZ__OUT_1(R) (void)tz__out;
+#define TZ__PUT_0(call) tz__o[tz__i] = call;
+#define TZ__PUT_1(call) call;
+#define TZ__OUTPARAM_0(R) , R *tz__out
+#define TZ__OUTPARAM_1(R)
+#define TZ__OUTARG_0 tz__out
+#define TZ__OUTARG_1 NULL
+
+/* --- TZ_TASK ------------------------------------------------------------------------------------------------ */
+
+/* The type of the function must be R(A...) exactly, not one that is convertible to it. */
+#ifdef __cplusplus
+extern "C++" {
+template <typename F> struct tz__signature;
+template <typename R, typename... A> struct tz__signature<R(A...)> {
+	template <typename S, typename... B> static constexpr bool is(S (*)(B...))
+	{
+		return tz__is_same<R(A...), S(B...)>::value;
+	}
+};
+}
+#define TZ__SAME_SIGNATURE(R, fn, ...) \
+	static_assert(tz__signature<R(__VA_ARGS__)>::is(&fn), \
+		      "TZ_TASK(" #fn "): this is not the prototype of " #fn "()")
+#else
+#define TZ__SAME_SIGNATURE(R, fn, ...) \
+	_Static_assert(_Generic(&(fn), R(*)(__VA_ARGS__): 1, default: 0), \
+		       "TZ_TASK(" #fn "): this is not the prototype of " #fn "()")
+#endif
+
+/* An exception may not cross the library's frames: it becomes the job's failure here, in the user's C++. */
+#ifdef __cplusplus
+extern "C++" {
+template <typename Body> static inline void tz__guarded(Body body)
+{
+#if defined(__cpp_exceptions)
+	try {
+		body();
+	} catch (const std::exception &e) {
+		tz__fail_exception(e.what());
+#if defined(__GLIBCXX__)
+	} catch (abi::__forced_unwind &) {
+		throw; /* pthread_exit: the library handles it */
+#endif
+	} catch (...) {
+		tz__fail_exception("not a std::exception");
+	}
+#else
+	body();
+#endif
+}
+}
+#define TZ__GUARD_BEGIN tz__guarded([&] {
+#define TZ__GUARD_END });
+#else
+#define TZ__GUARD_BEGIN
+#define TZ__GUARD_END
+#endif
+
+/* TZ_TASK - describe the function `fn`, whose prototype is R fn(types...). At file scope, followed by a semicolon. */
+#define TZ_TASK(R, fn, ...) \
+	TZ__TASK(R, fn, TZ__IS_VOID(R), TZ__ARITY(__VA_ARGS__), __VA_ARGS__)
+#define TZ__TASK(R, fn, V, N, ...) TZ__TASK_(R, fn, V, N, __VA_ARGS__)
+#define TZ__TASK_(R, fn, V, N, ...) \
+	TZ__SAME_SIGNATURE(R, fn, __VA_ARGS__); \
+	typedef struct fn##__args { \
+		TZ__FIELDS_##N(__VA_ARGS__) \
+	} fn##_args; \
+	typedef union { \
+		tz_handle handle; \
+		R *tz__type; \
+	} fn##_future; \
+	static void fn##__run(void *tz__out, const void *tz__v) \
+	{ \
+		const fn##_args *tz__in = (const fn##_args *)tz__v; \
+		(void)tz__in; \
+		TZ__GUARD_BEGIN TZ__STORE_##V(R, tz__out, fn(TZ__FROM_##N)) TZ__GUARD_END \
+	} \
+	static void fn##__range(void *tz__out, const void *const *tz__in, size_t tz__lo, size_t tz__hi, \
+				struct tz_cursor *tz__c) \
+	{ \
+		TZ__OUT_##V(R) TZ__ARRAYVARS_##N(__VA_ARGS__) TZ__GUARD_BEGIN \
+		for (size_t tz__i = tz__lo; tz__i < tz__hi; tz__i++) { \
+			tz__c->at = (const struct tz_cursor *)tz__i; \
+			TZ__PUT_##V(fn(TZ__ELEMENT_##N)) \
+		} \
+		TZ__GUARD_END \
+	} \
+	static const tz_task fn##_task = { \
+		#fn, \
+		fn##__run, \
+		fn##__range, \
+		(uint32_t)sizeof(fn##_args), \
+		TZ__SIZE_##V(R), \
+		(uint32_t)(__alignof__(fn##_args) > TZ__ALIGN_##V(R) ? __alignof__(fn##_args) : \
+								       TZ__ALIGN_##V(R)), \
+		N, \
+		TZ__RTYPE_##V(R), \
+		{ TZ__KINDS_##N(__VA_ARGS__) }, \
+		{ TZ__OFFSETS_##N(fn##_args) }, \
+		__FILE__, \
+		__LINE__, \
+	}; \
+	static const tz_task *const fn##__entry __attribute__((used, section("tz_tasks"))) = &fn##_task; \
+	TZ__UNUSED static inline fn##_args fn##__bind(TZ__ONLY_##N(__VA_ARGS__)) \
+	{ \
+		fn##_args tz__in = { TZ__INIT_##N }; \
+		return tz__in; \
+	} \
+	TZ__UNUSED static inline fn##_future fn##__submit_bound(tz_executor *tz__ex, const tz_submit_options *tz__opt, \
+								const fn##_args *tz__in) \
+	{ \
+		fn##_future tz__f; \
+		tz__f.handle = tz_submit_raw(tz__ex, tz__opt, &fn##_task, tz__in); \
+		return tz__f; \
+	} \
+	TZ__UNUSED static inline fn##_future fn##__submit(tz_executor *tz__ex, const tz_submit_options *tz__opt \
+								  TZ__PARAMS_##N(__VA_ARGS__)) \
+	{ \
+		const fn##_args tz__in = { TZ__INIT_##N }; \
+		return fn##__submit_bound(tz__ex, tz__opt, &tz__in); \
+	} \
+	TZ__UNUSED static inline int fn##__submit_bulk(tz_executor *tz__ex, const tz_submit_options *tz__opt, \
+						       size_t tz__n, const fn##_args *tz__in, fn##_future *tz__f) \
+	{ \
+		return tz_submit_bulk_raw(tz__ex, tz__opt, &fn##_task, tz__n, tz__in, tz__f ? &tz__f->handle : NULL); \
+	} \
+	TZ__UNUSED static inline int fn##__map(tz_executor *tz__ex, const tz_map_options *tz__opt, \
+					       size_t tz__n TZ__OUTPARAM_##V(R) TZ__ARRAYS_##N(__VA_ARGS__)) \
+	{ \
+		const void *const tz__in[] = { TZ__POINTERS_##N }; \
+		return tz_map_raw(tz__ex, tz__opt, &fn##_task, tz__n, TZ__OUTARG_##V, tz__in); \
+	} \
+	TZ__TASK_STREAM_##V(R, fn) \
+	TZ__TASK_FORK(R, fn, V, N, __VA_ARGS__) \
+	struct fn##__args /* takes the semicolon */
+
+/* --- the words that users write ------------------------------------------------------------------------------ */
+
+/* tz_bind - the arguments of a call, kept for later: area_args a = tz_bind(area, 3.0, 4.0). Its fields a1, a2, ... can be
+ * changed before it is submitted, by tz_submit_bound or tz_submit_bulk, any number of times. */
+#define tz_bind(...) TZ__CAT(TZ__BIND_, TZ__MANY(__VA_ARGS__))(__VA_ARGS__)
+#define TZ__BIND_ONE(fn) fn##__bind()
+#define TZ__BIND_MANY(fn, ...) fn##__bind(__VA_ARGS__)
+
+/* tz_submit - submit a call to an executor: area_future f = tz_submit(ex, area, 3.0, 4.0). ex NULL is the default
+ * executor. Arguments are checked as in a call and copied. Always gives a future: if submitting failed, it has already failed.
+ * tz_submit_with takes a `const tz_submit_options *` after the executor. Underneath: tz_submit_raw. */
+#define tz_submit(ex, ...) tz_submit_with(ex, NULL, __VA_ARGS__)
+#define tz_submit_with(ex, options, ...) \
+	TZ__CAT(TZ__SUBMIT_, TZ__MANY(__VA_ARGS__))(ex, options, __VA_ARGS__)
+#define TZ__SUBMIT_ONE(ex, options, fn) fn##__submit(ex, options)
+#define TZ__SUBMIT_MANY(ex, options, fn, ...) fn##__submit(ex, options, __VA_ARGS__)
+
+/* tz_submit_bound - submit a call whose arguments were kept by tz_bind, given by address. */
+#define tz_submit_bound(ex, options, fn, args) fn##__submit_bound(ex, options, args)
+
+/* tz_submit_bulk - submit n calls at once: args is an array of n area_args, futures an array that takes n
+ * area_futures, or NULL to detach them all. Cheaper than n calls of tz_submit. Underneath: tz_submit_bulk_raw. */
+#define tz_submit_bulk(ex, options, fn, n, args, futures) fn##__submit_bulk(ex, options, n, args, futures)
+
+/* tz_map - call the task for each element of arrays and wait for all: tz_map(ex, area, n, out, w, h) sets
+ * out[i] = area(w[i], h[i]) for 0 <= i < n. Results are in order; returns 0, or -EREMOTEIO if an element failed: the first
+ * by index is in tz_last(). A void task has no `out`. tz_map_with takes a `const tz_map_options *` after the executor.
+ * Underneath: tz_map_raw. */
+#define tz_map(ex, fn, ...) tz_map_with(ex, NULL, fn, __VA_ARGS__)
+#define tz_map_with(ex, options, fn, ...) fn##__map(ex, options, __VA_ARGS__)
+
+#endif
