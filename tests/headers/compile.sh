@@ -16,7 +16,7 @@ alone() {
     header=$1
     shift
     # Twice: the second time the guard must hold.
-    printf '#include <%s>\n#include <%s>\n' "$header" "$header" |
+    printf '#include <%s>\n#include <%s>\nextern int not_empty;\n' "$header" "$header" |
         "$@" $warnings -fsyntax-only -I "$copy" -
 }
 
