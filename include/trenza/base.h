@@ -1,4 +1,4 @@
-/* What every public header needs: linkage, attributes and the version.
+/* What every public header needs: linkage and attributes.
  *
  * Words used by all headers:
  *   a task    a described function (TZ_TASK);
@@ -18,8 +18,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#include <trenza/version.h>
 
 /* The expansions of our macros are ours: a compiler's message about them belongs on the user's line. */
 #if defined(__GNUC__)
