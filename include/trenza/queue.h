@@ -42,7 +42,8 @@ typedef enum tz_queue_order {
 
 /* What tz_queue_shutdown does with the elements that are in the queue. */
 typedef enum tz_queue_end {
-	TZ_QUEUE_DRAIN = 0, /* they can still be taken out; after the last one, get answers -ESHUTDOWN */
+	TZ_QUEUE_DRAIN =
+		0, /* they can still be taken out; after the last one, get answers -ESHUTDOWN */
 	TZ_QUEUE_DROP = 1 /* they are dropped and count as done */
 } tz_queue_end;
 
@@ -86,7 +87,8 @@ typedef struct tz_queue_options {
  * Ownership: *ret_queue is the caller's, until tz_queue_close.
  * Threads: any.
  * Errors: -EINVAL for a size of 0, an unknown order, a bad key, or a reserved field that is not 0; -ENOMEM. */
-TZ_API TZ_NODISCARD int tz_queue_open(tz_queue **ret_queue, size_t size, const tz_queue_options *options);
+TZ_API TZ_NODISCARD int tz_queue_open(tz_queue **ret_queue, size_t size,
+				      const tz_queue_options *options);
 
 /* tz_queue_close - drop what is in the queue and free it; NULL is legal.
  *
@@ -124,7 +126,8 @@ TZ_API int tz_queue_try_put(tz_queue *queue, const void *item);
 TZ_API ptrdiff_t tz_queue_put_n(tz_queue *queue, const void *items, size_t n);
 
 /* tz_queue_put_n_until - as tz_queue_put_n, up to the deadline. */
-TZ_API ptrdiff_t tz_queue_put_n_until(tz_queue *queue, const void *items, size_t n, tz_deadline deadline);
+TZ_API ptrdiff_t tz_queue_put_n_until(tz_queue *queue, const void *items, size_t n,
+				      tz_deadline deadline);
 
 /* tz_queue_try_put_n - as tz_queue_put_n without waiting: how many of them fitted, or -EAGAIN if none did. */
 TZ_API ptrdiff_t tz_queue_try_put_n(tz_queue *queue, const void *items, size_t n);
@@ -151,7 +154,8 @@ TZ_API int tz_queue_try_get(tz_queue *queue, void *ret_item);
 TZ_API ptrdiff_t tz_queue_get_n(tz_queue *queue, void *ret_items, size_t max);
 
 /* tz_queue_get_n_until - as tz_queue_get_n, up to the deadline. */
-TZ_API ptrdiff_t tz_queue_get_n_until(tz_queue *queue, void *ret_items, size_t max, tz_deadline deadline);
+TZ_API ptrdiff_t tz_queue_get_n_until(tz_queue *queue, void *ret_items, size_t max,
+				      tz_deadline deadline);
 
 /* tz_queue_try_get_n - as tz_queue_get_n, but -EAGAIN instead of a wait. */
 TZ_API ptrdiff_t tz_queue_try_get_n(tz_queue *queue, void *ret_items, size_t max);
@@ -213,7 +217,8 @@ TZ_END_DECLS
 
 #ifdef __cplusplus
 #define TZ__QUEUE_CHECK(T, name) \
-	static_assert(__is_trivially_copyable(T), "TZ_QUEUE(" #name "): elements are copied bit by bit")
+	static_assert(__is_trivially_copyable(T), \
+		      "TZ_QUEUE(" #name "): elements are copied bit by bit")
 #else
 #define TZ__QUEUE_CHECK(T, name) \
 	_Static_assert(sizeof(T) > 0, "TZ_QUEUE(" #name "): elements need a size")
