@@ -1,0 +1,12 @@
+/*
+ * The parts of our contender: one table of workloads for each area.
+ */
+#ifndef TRENZA_BENCH_H
+#define TRENZA_BENCH_H
+
+#include "bench.h"
+
+extern const bench_workload tasks_workloads[];
+extern const bench_workload sync_workloads[];
+
+#endif
