@@ -173,7 +173,7 @@ static ptrdiff_t spin(const struct call *c)
 static ptrdiff_t line_up(const struct call *c, tz_deadline deadline)
 {
 	struct tz_strand *self = tz_strand_self();
-	struct tz_waiter w;
+	struct tz_waiting w;
 	ptrdiff_t r;
 	int e = 0;
 
@@ -348,7 +348,7 @@ int tz_queue_task_done(tz_queue *q)
 int tz_queue_join_until(tz_queue *q, tz_deadline deadline)
 {
 	struct tz_strand *self;
-	struct tz_waiter w;
+	struct tz_waiting w;
 
 	if (tz_queue_unfinished(q) == 0)
 		return 0;

@@ -46,7 +46,7 @@ static void lock(struct tz_waiters *ws)
 	}
 }
 
-static void unlink_waiter(struct tz_waiters *ws, struct tz_waiter *w)
+static void unlink_waiter(struct tz_waiters *ws, struct tz_waiting *w)
 {
 	*(w->prev ? &w->prev->next : &ws->first) = w->next;
 	*(w->next ? &w->next->prev : &ws->last) = w->prev;
@@ -57,7 +57,7 @@ static void unlink_waiter(struct tz_waiters *ws, struct tz_waiter *w)
 
 static struct tz_strand *pop(struct tz_waiters *ws)
 {
-	struct tz_waiter *w = ws->first;
+	struct tz_waiting *w = ws->first;
 	struct tz_strand *strand = w->strand;
 
 	unlink_waiter(ws, w);
@@ -106,7 +106,7 @@ static void unlock(struct tz_waiters *ws)
 		 !(atomic_fetch_or_explicit(&ws->word, LOCKED, memory_order_acquire) & LOCKED));
 }
 
-void tz_waiters_enter(struct tz_waiters *ws, struct tz_waiter *w, struct tz_strand *self)
+void tz_waiters_enter(struct tz_waiters *ws, struct tz_waiting *w, struct tz_strand *self)
 {
 	w->strand = self;
 	w->next = NULL;
@@ -119,7 +119,7 @@ void tz_waiters_enter(struct tz_waiters *ws, struct tz_waiter *w, struct tz_stra
 	unlock(ws);
 }
 
-void tz_waiters_leave(struct tz_waiters *ws, struct tz_waiter *w)
+void tz_waiters_leave(struct tz_waiters *ws, struct tz_waiting *w)
 {
 	if (atomic_load_explicit(&w->woken, memory_order_acquire))
 		return;
@@ -129,7 +129,7 @@ void tz_waiters_leave(struct tz_waiters *ws, struct tz_waiter *w)
 	unlock(ws);
 }
 
-int tz_waiters_wait(struct tz_waiters *ws, struct tz_waiter *w, tz_deadline deadline)
+int tz_waiters_wait(struct tz_waiters *ws, struct tz_waiting *w, tz_deadline deadline)
 {
 	while (!atomic_load_explicit(&w->woken, memory_order_acquire)) {
 		int r = tz_strand_park(w->strand, deadline);

@@ -29,8 +29,8 @@
 
 #include "core/strand.h"
 
-struct tz_waiter {
-	struct tz_waiter *next, *prev;
+struct tz_waiting {
+	struct tz_waiting *next, *prev;
 	struct tz_strand *strand;
 	_Atomic uint32_t woken;
 };
@@ -38,20 +38,20 @@ struct tz_waiter {
 /* All-zero: nobody waits. */
 struct tz_waiters {
 	_Atomic uint32_t word;
-	struct tz_waiter *first, *last;
+	struct tz_waiting *first, *last;
 };
 
 enum { TZ_WAITERS_WAITING = 4, TZ_WAITERS_ONE = 8, TZ_WAITERS_ALL = 16 };
 
 /* Lines up. The caller looks at its condition again, then waits or leaves. */
-void tz_waiters_enter(struct tz_waiters *ws, struct tz_waiter *w, struct tz_strand *self);
+void tz_waiters_enter(struct tz_waiters *ws, struct tz_waiting *w, struct tz_strand *self);
 
 /* Waits until woken: 0, or what ended the wait (tz_strand_park). The waiter is out of the list in either case, and may
  * have been woken although the answer is an error. */
-int tz_waiters_wait(struct tz_waiters *ws, struct tz_waiter *w, tz_deadline deadline);
+int tz_waiters_wait(struct tz_waiters *ws, struct tz_waiting *w, tz_deadline deadline);
 
 /* Leaves the list without having waited. */
-void tz_waiters_leave(struct tz_waiters *ws, struct tz_waiter *w);
+void tz_waiters_leave(struct tz_waiters *ws, struct tz_waiting *w);
 
 /* Wakes one or all. Never waits; async-signal-safe. */
 void tz_waiters_kick(struct tz_waiters *ws, uint32_t how);
