@@ -6,11 +6,11 @@ PREFIX ?= /usr/local
 
 all:
 	@scripts/setup build
-	@scripts/build build -Dtests=disabled
+	@scripts/build build -Dtests=disabled -Dtools=enabled
 
 # make demo URLS=file runs it on pages of your own.
 demo: all
-	@scripts/demo $(URLS)
+	@build/tools/trenza/trenza demo $(if $(URLS),--input $(URLS))
 
 test:
 	@scripts/setup test
