@@ -1,0 +1,396 @@
+/* The parking lot. See parking.h for the protocol. */
+#include "core/parking.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+
+#include "core/probe.h"
+#include "core/spin.h"
+#include "os/mutex.h"
+
+/* A waiter's state: ASLEEP also while it is on its way to sleep. */
+enum { ASLEEP = 0, SPINNING = 1, DONE = 2 };
+
+/* What a sleep and a wake-up cost, roughly. */
+enum { SPIN_NS = 5000, SPIN_PAUSES = 8, SEAT_TRIES = 32 };
+
+enum { BUCKET_BITS = 8, BUCKETS = 1 << BUCKET_BITS };
+
+struct bucket {
+	_Alignas(TZ_CACHE_LINE) struct tz_mutex lock;
+	_Atomic uint32_t notes; /* a signal handler was here while the lock was held */
+	struct tz_parked *head, *tail; /* by lock */
+};
+
+static struct bucket buckets[BUCKETS];
+
+static struct bucket *bucket_of(const void *key)
+{
+	/* Fibonacci hashing: neighbouring objects spread over the table. */
+	uint64_t h = (uint64_t)(uintptr_t)key * UINT64_C(0x9e3779b97f4a7c15);
+
+	return &buckets[h >> (64 - BUCKET_BITS)];
+}
+
+static void serve_notes(struct bucket *b);
+
+static void lock_bucket(struct bucket *b)
+{
+	tz_mutex_lock(&b->lock);
+}
+
+static bool try_lock_bucket(struct bucket *b)
+{
+	uint32_t unlocked = 0;
+
+	return atomic_compare_exchange_strong_explicit(&b->lock.word, &unlocked, 1,
+						       memory_order_seq_cst, memory_order_seq_cst);
+}
+
+static void unlock_bucket(struct bucket *b)
+{
+	/* As tz_mutex_unlock, but ordered before the look at the notes. */
+	if (atomic_exchange_explicit(&b->lock.word, 0, memory_order_seq_cst) == 2)
+		tz_futex_wake(&b->lock.word, 1);
+	if (__builtin_expect(atomic_load_explicit(&b->notes, memory_order_seq_cst) != 0, 0))
+		serve_notes(b);
+}
+
+static struct bucket *lock_key(const void *key)
+{
+	struct bucket *b = bucket_of(key);
+
+	lock_bucket(b);
+	return b;
+}
+
+static void unlock_two(struct bucket *a, struct bucket *b)
+{
+	unlock_bucket(a);
+	if (a != b)
+		unlock_bucket(b);
+}
+
+/* Queues: all by the bucket's lock. */
+
+static void append(struct bucket *b, struct tz_parked *n)
+{
+	n->prev = b->tail;
+	n->next = NULL;
+	*(b->tail ? &b->tail->next : &b->head) = n;
+	b->tail = n;
+	n->queued = true;
+}
+
+static void prepend(struct bucket *b, struct tz_parked *n)
+{
+	n->prev = NULL;
+	n->next = b->head;
+	*(b->head ? &b->head->prev : &b->tail) = n;
+	b->head = n;
+	n->queued = true;
+}
+
+static void unlink_node(struct bucket *b, struct tz_parked *n)
+{
+	*(n->prev ? &n->prev->next : &b->head) = n->next;
+	*(n->next ? &n->next->prev : &b->tail) = n->prev;
+	n->queued = false;
+}
+
+/* The first waiter for key from n on, n included. */
+static struct tz_parked *find(struct tz_parked *n, const void *key)
+{
+	while (n && n->key != key)
+		n = n->next;
+	return n;
+}
+
+/* Those taken from a queue and not woken yet, linked by next. */
+struct taken {
+	struct tz_parked *first, **last;
+};
+
+static void take_node(struct bucket *b, struct tz_parked *n, struct taken *t)
+{
+	unlink_node(b, n);
+	n->next = NULL;
+	*t->last = n;
+	t->last = &n->next;
+}
+
+static void wake_taken(const struct taken *t)
+{
+	struct tz_parked *next;
+
+	for (struct tz_parked *n = t->first; n; n = next) {
+		struct tz_strand *strand = n->strand;
+
+		next = n->next;
+		if (atomic_exchange_explicit(&n->state, DONE, memory_order_acq_rel) == SPINNING)
+			tz_spin_leave(); /* its seat; see spin.h */
+		else
+			tz_strand_unpark(strand);
+	}
+}
+
+/* Waiting */
+
+static bool is_done(struct tz_parked *n)
+{
+	return atomic_load_explicit(&n->state, memory_order_acquire) == DONE;
+}
+
+/* A waiter that has just been woken up in another thread leaves its seat any moment now. */
+static bool sit_soon(struct tz_parked *n)
+{
+	for (int i = 0; i < SEAT_TRIES; i++) {
+		if (tz_spin_sit())
+			return true;
+		if (is_done(n))
+			return false;
+		tz_cpu_relax();
+	}
+	return false;
+}
+
+/* Spins for a while; true once woken. */
+static bool spin_until_done(struct tz_parked *n)
+{
+	uint32_t expected = ASLEEP;
+
+	if (is_done(n))
+		return true;
+	if (!tz_spin_allowed() || !sit_soon(n))
+		return is_done(n);
+	if (!atomic_compare_exchange_strong_explicit(&n->state, &expected, SPINNING,
+						     memory_order_acquire, memory_order_acquire)) {
+		tz_spin_leave();
+		return true;
+	}
+	struct tz_spin s = tz_spin_begin(SPIN_NS);
+
+	while (tz_spin_turn(&s, SPIN_PAUSES))
+		if (is_done(n))
+			return true;
+	expected = SPINNING;
+	if (!atomic_compare_exchange_strong_explicit(&n->state, &expected, ASLEEP,
+						     memory_order_acquire, memory_order_acquire))
+		return true;
+	tz_spin_leave();
+	return false;
+}
+
+static void sleep_until_done(struct tz_parked *n)
+{
+	while (!is_done(n))
+		tz_strand_park_deaf(n->strand);
+}
+
+/* The time is up. 0 if somebody has chosen to wake the node after all. */
+static int withdraw(struct tz_parked *n, const void *key, const struct tz_parking_steps *steps,
+		    int why)
+{
+	struct bucket *b = lock_key(key);
+
+	/* A node that was moved has another key, which this lock guards; `queued` is another lock's
+	 * then. */
+	if (n->key == key && n->queued) {
+		unlink_node(b, n);
+		if (steps->withdrawn)
+			steps->withdrawn(n, find(b->head, key) != NULL);
+		unlock_bucket(b);
+		return why;
+	}
+	unlock_bucket(b);
+	sleep_until_done(n);
+	return 0;
+}
+
+static int wait_queued(struct tz_parked *n, const void *key, const struct tz_parking_steps *steps,
+		       unsigned flags, tz_deadline deadline)
+{
+	if ((flags & TZ_PARKING_SPIN) && spin_until_done(n))
+		return 0;
+	if (flags & TZ_PARKING_DEAF) {
+		sleep_until_done(n);
+		return 0;
+	}
+	while (!is_done(n)) {
+		int r = tz_strand_park(n->strand, deadline);
+
+		if (r < 0 && !is_done(n))
+			return withdraw(n, key, steps, r);
+	}
+	return 0;
+}
+
+int tz_parking_wait(struct tz_parked *n, const void *key, const struct tz_parking_steps *steps,
+		    unsigned flags, tz_deadline deadline)
+{
+	struct bucket *b = lock_key(key);
+
+	if (!steps->begin(n)) {
+		unlock_bucket(b);
+		return -EAGAIN;
+	}
+	n->key = key;
+	n->token = 0;
+	n->by_signal = (flags & TZ_PARKING_BY_SIGNAL) != 0;
+	atomic_store_explicit(&n->state, ASLEEP, memory_order_relaxed);
+	(flags & TZ_PARKING_FRONT ? prepend : append)(b, n);
+	unlock_bucket(b);
+	if (steps->queued)
+		steps->queued(n);
+
+	TZ_PROBE(TZ_PROBE_WAIT_BEGIN, key, 0);
+	int r = wait_queued(n, key, steps, flags, deadline);
+
+	TZ_PROBE(TZ_PROBE_WAIT_END, key, (uint64_t)-r);
+	return r;
+}
+
+/* Waking */
+
+size_t tz_parking_wake(const void *key, size_t max,
+		       enum tz_parking_choice (*take)(struct tz_parked *node, void *arg),
+		       void (*settle)(void *arg, size_t taken, bool more), void *arg)
+{
+	struct taken t = { NULL, &t.first };
+	struct bucket *b = lock_key(key);
+	struct tz_parked *n = find(b->head, key), *next, *left = NULL;
+	size_t count = 0;
+
+	for (; n && count < max; n = next) {
+		enum tz_parking_choice c = take ? take(n, arg) : TZ_PARKING_TAKE;
+
+		next = find(n->next, key);
+		if (c == TZ_PARKING_STOP)
+			break;
+		if (c == TZ_PARKING_TAKE) {
+			take_node(b, n, &t);
+			count++;
+		} else if (!left) {
+			left = n;
+		}
+	}
+	if (settle)
+		settle(arg, count, left || n);
+	unlock_bucket(b);
+	wake_taken(&t);
+	return count;
+}
+
+/* Locks the bucket of `from` and that of the object of the first waiter there; NULL if there is no
+ * waiter, and then only the first is locked. */
+static struct bucket *lock_from_and_to(const void *from, struct bucket *b, const void **to)
+{
+	struct tz_parked *n;
+
+	lock_bucket(b);
+	while ((n = find(b->head, from)) != NULL) {
+		struct bucket *c = bucket_of(n->object);
+
+		*to = n->object;
+		if (c < b) {
+			unlock_bucket(b); /* out of order: begin again */
+			lock_bucket(c);
+			lock_bucket(b);
+		} else if (c > b) {
+			lock_bucket(c);
+		}
+		n = find(b->head, from); /* it may be another one by now */
+		if (n && n->object == *to)
+			return c;
+		if (c != b)
+			unlock_bucket(c);
+	}
+	return NULL;
+}
+
+void tz_parking_move(const void *from, size_t max, bool (*move)(struct tz_parked *node, void *arg),
+		     void (*settle)(void *arg, bool more), void *arg)
+{
+	struct taken t = { NULL, &t.first };
+	struct bucket *b = bucket_of(from);
+	const void *to = NULL;
+	struct bucket *c = lock_from_and_to(from, b, &to);
+	struct tz_parked *n = find(b->head, from), *next;
+
+	for (; n && max > 0; n = next, max--) {
+		next = find(n->next, from);
+		if (n->object != to || !move(n, arg)) {
+			take_node(b, n, &t);
+			continue;
+		}
+		unlink_node(b, n);
+		n->key = to;
+		append(c, n);
+	}
+	settle(arg, n != NULL);
+	unlock_two(b, c ? c : b);
+	wake_taken(&t);
+}
+
+bool tz_parking_spins(const struct tz_parked *n)
+{
+	return atomic_load_explicit(&n->state, memory_order_relaxed) == SPINNING;
+}
+
+/* Signals */
+
+static bool came_before(uint32_t generation, uint32_t other)
+{
+	return (int32_t)(other - generation) > 0;
+}
+
+/* Takes all whose word has moved on. The bucket is locked, so they wait still, and their words are
+ * there. */
+static void take_overtaken(struct bucket *b, struct taken *t)
+{
+	struct tz_parked *next;
+
+	for (struct tz_parked *n = b->head; n; n = next) {
+		next = n->next;
+		if (!n->by_signal)
+			continue;
+		uint32_t word = __atomic_load_n((const uint32_t *)n->key, __ATOMIC_ACQUIRE);
+
+		if (came_before(n->kind, word & TZ_PARKING_GENERATION))
+			take_node(b, n, t);
+	}
+}
+
+/* Does what a signal handler could not, for all waiters of the bucket. Who holds the lock now looks
+ * at the notes after unlocking, so there is nothing to wait for. */
+static void serve_notes(struct bucket *b)
+{
+	while (atomic_load_explicit(&b->notes, memory_order_seq_cst) != 0) {
+		struct taken t = { NULL, &t.first };
+
+		if (!try_lock_bucket(b))
+			return;
+		atomic_store_explicit(&b->notes, 0, memory_order_seq_cst);
+		take_overtaken(b, &t);
+		if (atomic_exchange_explicit(&b->lock.word, 0, memory_order_seq_cst) == 2)
+			tz_futex_wake(&b->lock.word, 1);
+		wake_taken(&t);
+	}
+}
+
+void tz_parking_signal(const uint32_t *key)
+{
+	struct bucket *b = bucket_of(key);
+
+	atomic_store_explicit(&b->notes, 1, memory_order_seq_cst);
+	serve_notes(b);
+}
+
+/* fork */
+
+void tz_parking_after_fork(void)
+{
+	memset(buckets, 0, sizeof buckets); /* one thread, and it is here: nobody holds a lock */
+	tz_spin_after_fork();
+}
