@@ -17,7 +17,8 @@
  *
  * Join every fork, once, in the function that made it, the youngest first; the next youngest first is what is fast, other orders are legal and
  * slower. Forks that a job leaves unjoined are joined when it ends. A fork has no outcome of its own: a failure in it is a failure of
- * the job, and cancelling the job is how to cancel it.
+ * the job, and cancelling the job is how to cancel it. Waits in a call that was stolen obey the job's deadline and cancel request, not a scope
+ * that was entered inside the job.
  *
  * After the split deque of Lace: T. van Dijk and J. van de Pol, "Lace: Non-blocking Split Deque for Work-Stealing" (2014).
  */
@@ -35,13 +36,14 @@
 TZ_BEGIN_DECLS
 
 /* The most bytes that the arguments, or the result, of a call may have to be left for others to steal. */
-enum { TZ_FORK_MAX = 48 };
+enum { TZ_FORK_MAX = 40 };
 
 /* One forked call, 64 bytes. Private. */
 struct tz__slot {
 	void (*run)(void *data); /* reads the arguments from data, writes the result there */
 	uint32_t done; /* atomic: set by the thief when the result is in data */
-	uint32_t thief; /* atomic: index + 1 of the worker that took it */
+	uint32_t thief; /* atomic: who took it, and where in its own stack it began */
+	void *frame; /* of the job that forked, once it can be stolen */
 	union {
 		unsigned char bytes[TZ_FORK_MAX];
 		long double align_float;

@@ -12,8 +12,7 @@
 /* A waiter's state: ASLEEP also while it is on its way to sleep. */
 enum { ASLEEP = 0, SPINNING = 1, DONE = 2 };
 
-/* What a sleep and a wake-up cost, roughly. */
-enum { SPIN_NS = 5000, SPIN_PAUSES = 8, SEAT_TRIES = 32 };
+enum { SPIN_PAUSES = 8, SEAT_TRIES = 32 };
 
 enum { BUCKET_BITS = 8, BUCKETS = 1 << BUCKET_BITS };
 
@@ -21,6 +20,7 @@ struct bucket {
 	_Alignas(TZ_CACHE_LINE) struct tz_mutex lock;
 	_Atomic uint32_t notes; /* a signal handler was here while the lock was held */
 	struct tz_parked *head, *tail; /* by lock */
+	struct tz_patience patience;
 };
 
 static struct bucket buckets[BUCKETS];
@@ -128,6 +128,7 @@ static void wake_taken(const struct taken *t)
 		struct tz_strand *strand = n->strand;
 
 		next = n->next;
+		n->woken = tz_moment_now();
 		if (atomic_exchange_explicit(&n->state, DONE, memory_order_acq_rel) == SPINNING)
 			tz_spin_leave(); /* its seat; see spin.h */
 		else
@@ -155,21 +156,41 @@ static bool sit_soon(struct tz_parked *n)
 	return false;
 }
 
+/* The ticks to spin: no longer than the wait may last. */
+static uint32_t spin_ticks(struct bucket *b, struct tz_parked *n, tz_deadline deadline)
+{
+	uint32_t ticks;
+
+	if (!tz_spin_allowed() || (n->strand->flags & TZ_STRAND_NO_SPIN) ||
+	    tz_strand_interrupted(n->strand) < 0)
+		return 0;
+	ticks = tz_patience_ask(&b->patience);
+	deadline = tz_strand_deadline(n->strand, deadline);
+	if (ticks && deadline.ns) {
+		int64_t ns = (int64_t)(deadline.ns - tz_now());
+		int64_t most = ns / 1000 * (int64_t)tz_clock_ticks_per_us();
+
+		if (most < ticks)
+			return most > 0 ? (uint32_t)most : 0;
+	}
+	return ticks;
+}
+
 /* Spins for a while; true once woken. */
-static bool spin_until_done(struct tz_parked *n)
+static bool spin_until_done(struct tz_parked *n, uint32_t ticks)
 {
 	uint32_t expected = ASLEEP;
 
 	if (is_done(n))
 		return true;
-	if (!tz_spin_allowed() || !sit_soon(n))
+	if (ticks == 0 || !sit_soon(n))
 		return is_done(n);
 	if (!atomic_compare_exchange_strong_explicit(&n->state, &expected, SPINNING,
 						     memory_order_acquire, memory_order_acquire)) {
 		tz_spin_leave();
 		return true;
 	}
-	struct tz_spin s = tz_spin_begin(SPIN_NS);
+	struct tz_spin s = tz_spin_begin(ticks);
 
 	while (tz_spin_turn(&s, SPIN_PAUSES))
 		if (is_done(n))
@@ -208,11 +229,9 @@ static int withdraw(struct tz_parked *n, const void *key, const struct tz_parkin
 	return 0;
 }
 
-static int wait_queued(struct tz_parked *n, const void *key, const struct tz_parking_steps *steps,
-		       unsigned flags, tz_deadline deadline)
+static int sleep_queued(struct tz_parked *n, const void *key, const struct tz_parking_steps *steps,
+			unsigned flags, tz_deadline deadline)
 {
-	if ((flags & TZ_PARKING_SPIN) && spin_until_done(n))
-		return 0;
 	if (flags & TZ_PARKING_DEAF) {
 		sleep_until_done(n);
 		return 0;
@@ -224,6 +243,20 @@ static int wait_queued(struct tz_parked *n, const void *key, const struct tz_par
 			return withdraw(n, key, steps, r);
 	}
 	return 0;
+}
+
+static int wait_queued(struct bucket *b, struct tz_parked *n, const void *key,
+		       const struct tz_parking_steps *steps, unsigned flags, tz_deadline deadline)
+{
+	if (!(flags & TZ_PARKING_SPIN))
+		return sleep_queued(n, key, steps, flags, deadline);
+	struct tz_moment begun = tz_moment_now();
+	bool slept = !spin_until_done(n, spin_ticks(b, n, deadline));
+	int r = slept ? sleep_queued(n, key, steps, flags, deadline) : 0;
+
+	if (r == 0)
+		tz_patience_learn(&b->patience, begun, n->woken, slept);
+	return r;
 }
 
 int tz_parking_wait(struct tz_parked *n, const void *key, const struct tz_parking_steps *steps,
@@ -245,7 +278,7 @@ int tz_parking_wait(struct tz_parked *n, const void *key, const struct tz_parkin
 		steps->queued(n);
 
 	TZ_PROBE(TZ_PROBE_WAIT_BEGIN, key, 0);
-	int r = wait_queued(n, key, steps, flags, deadline);
+	int r = wait_queued(b, n, key, steps, flags, deadline);
 
 	TZ_PROBE(TZ_PROBE_WAIT_END, key, (uint64_t)-r);
 	return r;

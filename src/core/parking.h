@@ -41,6 +41,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/spin.h"
 #include "core/strand.h"
 
 /* A waiter. The waiter's object sets strand, and what it wants of the lower half; the rest is the
@@ -51,6 +52,7 @@ struct tz_parked {
 	_Atomic uint32_t state;
 	bool queued;
 	bool by_signal;
+	struct tz_moment woken;
 
 	struct tz_strand *strand; /* the calling one */
 	uint32_t token; /* from the waker to the waiter: what `take` sets */

@@ -50,12 +50,47 @@ void tz_spin_after_fork(void)
 	atomic_store_explicit(&taken, 0, memory_order_relaxed);
 }
 
-struct tz_spin tz_spin_begin(uint32_t ns)
-{
-	struct tz_spin s = {
-		.end = tz_clock_ticks() + tz_clock_ticks_per_us() * ns / 1000,
-		.pauses = 1,
-	};
+/* In microseconds. */
+enum { FIRST = 20, LEAST = 2, MOST = 100 };
+enum { HOPELESS = 1, TRIAL = 256 };
 
-	return s;
+static uint32_t ticks_of(uint32_t us)
+{
+	return (uint32_t)tz_clock_ticks_per_us() * us;
+}
+
+uint32_t tz_patience_ask(struct tz_patience *p)
+{
+	uint32_t ticks = atomic_load_explicit(&p->ticks, memory_order_relaxed);
+
+	if (ticks == HOPELESS) {
+		uint32_t n = atomic_load_explicit(&p->refused, memory_order_relaxed) + 1;
+
+		atomic_store_explicit(&p->refused, n, memory_order_relaxed);
+		return n % TRIAL == 0 ? ticks_of(FIRST) : 0;
+	}
+	return ticks ? ticks : ticks_of(FIRST);
+}
+
+/* What to spin after a wait of `wait` ticks: twice that, but do not forget longer ones at once. */
+static uint32_t adapted(uint32_t old, int64_t wait)
+{
+	uint32_t most = ticks_of(MOST), least = ticks_of(LEAST), next = old - old / 8;
+
+	if (wait > most)
+		next = old / 2;
+	else if (wait > 0 && (uint32_t)wait * 2 > next)
+		next = (uint32_t)wait * 2;
+	return next < least ? least : next > most ? most : next;
+}
+
+void tz_patience_learn(struct tz_patience *p, struct tz_moment begun, struct tz_moment woken,
+		       bool slept)
+{
+	uint32_t old = atomic_load_explicit(&p->ticks, memory_order_relaxed), next = HOPELESS;
+
+	if (!slept || woken.cpu != begun.cpu)
+		next = adapted(old, (int64_t)(woken.ticks - begun.ticks));
+	if (next != old)
+		atomic_store_explicit(&p->ticks, next, memory_order_relaxed);
 }

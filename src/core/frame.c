@@ -1,0 +1,167 @@
+/* The frame: running a job on the calling strand, and ending it whichever way its code ends.
+ *
+ * Design notes
+ *
+ * A job's code may return; or leave by pthread_exit, by cancellation of its thread, or (from C++) by an exception that its TZ_TASK turns
+ * into a failure. The first is the straight path. The others unwind through run_guarded's frame, whose cleanup ends the job with a
+ * cause; the thread then goes on unwinding, and its pool replaces it. The library is compiled with -fexceptions for that.
+ */
+#include "core/frame.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/scope.h"
+#include "core/strand.h"
+
+/* A stack that is always full: where there is no worker, tz_fork calls at once. */
+static struct tz__forks no_forks;
+_Thread_local struct tz__forks *tz__forks_self __attribute__((tls_model("initial-exec"))) = &no_forks;
+
+void tz_frame_enter(struct tz_frame *frame, struct tz_strand *strand, struct tz_job *job, tz_deadline deadline, int worker)
+{
+	frame->job = job;
+	frame->outer = strand->frame;
+	frame->outer_scope = strand->scope;
+	frame->cursor = NULL;
+	frame->failure = NULL;
+	frame->worker = worker;
+	frame->failed = false;
+	atomic_store_explicit(&frame->fork_failure, NULL, memory_order_relaxed);
+	frame->fork_mark = tz__forks_self->head;
+	tz_scope_set_up(&frame->scope, strand, strand->base, deadline);
+	strand->frame = frame;
+	strand->scope = &frame->scope;
+}
+
+void tz_frame_leave(struct tz_frame *frame, struct tz_strand *strand)
+{
+	strand->frame = frame->outer;
+	strand->scope = frame->outer_scope;
+}
+
+bool tz_frame_runs(const struct tz_strand *strand, const struct tz_job *job)
+{
+	for (const struct tz_frame *f = strand->frame; f; f = f->outer)
+		if (f->job == job)
+			return true;
+	return false;
+}
+
+/* What a failure recorded by tz_fail makes of the job. */
+static tz_status status_of(const struct tz_frame *frame)
+{
+	if (!frame->failed)
+		return TZ_OK;
+	if (frame->code == -ECANCELED && tz_scope_interrupted(&frame->scope) == -ECANCELED)
+		return TZ_CANCELLED;
+	if (frame->code == -ETIMEDOUT && tz_expired(frame->scope.tz__deadline))
+		return TZ_TIMED_OUT;
+	return TZ_FAILED;
+}
+
+void tz_frame_join_forks(struct tz_frame *frame, struct tz_strand *strand)
+{
+	if (__builtin_expect(tz__forks_self->head != frame->fork_mark, 0) && strand->on_job_end)
+		strand->on_job_end(strand, frame);
+	struct tz_failure *failure = atomic_load_explicit(&frame->fork_failure, memory_order_acquire);
+
+	if (__builtin_expect(failure != NULL, 0)) {
+		atomic_store_explicit(&frame->fork_failure, NULL, memory_order_relaxed);
+		if (frame->failed) {
+			free(failure);
+		} else {
+			frame->failed = true;
+			frame->code = failure->code;
+			frame->failure = failure;
+		}
+	}
+}
+
+/* Ends the run. The order matters: what the job left open on this strand is closed before anybody hears that it has ended. */
+static void end_run(struct tz_frame *frame, struct tz_strand *strand, tz_status status, bool unref)
+{
+	struct tz_job *job = frame->job;
+	struct tz_failure *failure;
+
+	while (strand->scope != &frame->scope && strand->scope && strand->scope->tz__strand == strand)
+		(void)tz_scope_leave(strand->scope); /* entered and not left */
+	tz_frame_join_forks(frame, strand);
+	failure = frame->failure;
+	job->worker = frame->worker;
+	tz_frame_leave(frame, strand);
+	tz_job_finish(job, status, failure, unref);
+}
+
+struct guard {
+	struct tz_frame *frame;
+	struct tz_strand *strand;
+	bool unref, returned;
+};
+
+static void on_unwind(struct guard *guard)
+{
+	if (__builtin_expect(guard->returned, 1))
+		return;
+	struct tz_frame *frame = guard->frame;
+
+	free(frame->failure);
+	frame->failure = tz_failure_new(-ECANCELED, "left by pthread_exit or a thread cancellation");
+	end_run(frame, guard->strand, TZ_CRASHED, guard->unref);
+}
+
+/* Runs the function; again, if it failed and may be retried. */
+static void run_task(struct tz_frame *frame)
+{
+	struct tz_job *job = frame->job;
+	void *result = tz_job_result(job);
+	int left = job->options ? job->options->retries : 0;
+
+	for (;;) {
+		job->task->run(result, job->payload);
+		if (__builtin_expect(!frame->failed, 1) || left-- <= 0 || tz_scope_interrupted(&frame->scope) < 0)
+			return;
+		free(frame->failure);
+		frame->failure = NULL;
+		frame->failed = false;
+	}
+}
+
+/* Runs a job that the caller has claimed. */
+static void run_claimed(struct tz_job *job, int worker, bool unref)
+{
+	struct tz_strand *strand = tz_strand_self();
+	tz_deadline deadline = job->options ? job->options->deadline : tz_never();
+	struct tz_frame frame;
+
+	if (__builtin_expect(deadline.ns != 0, 0) && tz_expired(deadline)) {
+		tz_job_finish(job, TZ_TIMED_OUT, tz_failure_new(-ETIMEDOUT, "its deadline passed before it began"), unref);
+		return;
+	}
+	tz_frame_enter(&frame, strand, job, deadline, worker);
+	atomic_store_explicit(&job->frame, &frame, memory_order_release); /* a canceller may be waiting for it */
+	struct guard guard __attribute__((cleanup(on_unwind))) = { &frame, strand, unref, false };
+	run_task(&frame);
+	guard.returned = true;
+	tz_frame_join_forks(&frame, strand);
+	end_run(&frame, strand, status_of(&frame), unref);
+}
+
+bool tz_job_run(tz_job *job, int worker)
+{
+	if (!tz_job_claim(job)) {
+		tz_job_unref(job);
+		return false;
+	}
+	run_claimed(job, worker, true);
+	return true;
+}
+
+bool tz_job_begin_here(tz_job *job, int worker)
+{
+	if (!tz_job_claim(job))
+		return false;
+	run_claimed(job, worker, false);
+	return true;
+}

@@ -1,0 +1,40 @@
+/* The frame: one run of a job on a strand. */
+#ifndef TZ_CORE_FRAME_H
+#define TZ_CORE_FRAME_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <trenza/fork.h>
+
+#include "core/job.h"
+
+struct tz_strand;
+
+/* One run of a job: lies on the runner's stack. The strand's `frame` is the innermost; `outer` is the job that waits below it on
+ * the same stack, or NULL. */
+struct tz_frame {
+	struct tz_job *job; /* NULL: a piece of a map or a for-each, whose outcome is its caller's */
+	struct tz_frame *outer;
+	struct tz_scope *outer_scope;
+	struct tz_scope scope; /* the outermost of this run */
+	struct tz_cursor *cursor; /* of the map that runs, or NULL */
+	struct tz_failure *failure; /* recorded by tz_fail; NULL also for want of memory */
+	_Atomic(struct tz_failure *) fork_failure; /* of a forked call that another worker ran */
+	struct tz__slot *fork_mark; /* the head of the stack of forks when this run began: what lies above is this run's */
+	int32_t worker;
+	int32_t code; /* given to tz_fail, if failed */
+	bool failed;
+};
+
+/* Makes a frame the strand's innermost one, and back. */
+void tz_frame_enter(struct tz_frame *frame, struct tz_strand *strand, struct tz_job *job, tz_deadline deadline, int worker);
+void tz_frame_leave(struct tz_frame *frame, struct tz_strand *strand);
+
+/* Joins what the run has forked and not joined, and takes over failures of forks that others ran. */
+void tz_frame_join_forks(struct tz_frame *frame, struct tz_strand *strand);
+
+/* Whether a job runs on this strand, at any depth. */
+bool tz_frame_runs(const struct tz_strand *strand, const struct tz_job *job);
+
+#endif

@@ -1,0 +1,426 @@
+/* Futures: the public calls on handles. What happens to the job behind one is in job.h.
+ *
+ * Design notes. A wait goes through four stages, each only if the one before did not end it: look; help (a worker of the job's
+ * executor may run it here); spin for some microseconds, if there is another processor on which the job may be about to end; add a node
+ * to the job's waiters and park.
+ */
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <trenza/future.h>
+
+#include "core/frame.h"
+#include "core/group.h"
+#include "core/job.h"
+#include "core/outcome.h"
+#include "core/service.h"
+#include "core/spin.h"
+#include "core/strand.h"
+#include "os/cpu.h"
+
+static struct tz_job *cell_of(tz_handle h)
+{
+	return h.tz__cell;
+}
+
+static uint32_t generation_of(tz_handle h)
+{
+	return (uint32_t)h.tz__generation;
+}
+
+/* 1: ended, 0: not, -ESTALE. */
+static int look(struct tz_job *job, uint32_t generation)
+{
+	if (!job)
+		return -ESTALE;
+	uint64_t s = atomic_load_explicit(&job->state, memory_order_acquire);
+
+	if (__builtin_expect(tz_job_generation(s) != generation, 0))
+		return -ESTALE;
+	return tz_job_phase(s) == JOB_DONE;
+}
+
+/* One strand that waits for one job. */
+struct lone_waiter {
+	struct tz_waiter waiter;
+	struct tz_strand *strand;
+	_Atomic uint32_t fired;
+};
+
+static void wake_lone(struct tz_waiter *waiter, struct tz_job *job, int status)
+{
+	struct lone_waiter *w = (struct lone_waiter *)waiter;
+	struct tz_strand *strand = w->strand;
+
+	(void)job, (void)status;
+	atomic_store_explicit(&w->fired, 1, memory_order_release); /* the last touch: the waiter may be gone */
+	tz_strand_unpark(strand);
+}
+
+static int park_for(struct tz_strand *self, struct tz_job *job, uint32_t generation, tz_deadline deadline)
+{
+	struct lone_waiter w = { .waiter.fire = wake_lone, .strand = self };
+	int r = tz_job_add_waiter(job, generation, &w.waiter, false);
+
+	if (r)
+		return r == 1 ? 0 : r;
+	while (!atomic_load_explicit(&w.fired, memory_order_acquire)) {
+		r = tz_strand_park(self, deadline);
+		if (r < 0 && !atomic_load_explicit(&w.fired, memory_order_acquire)) {
+			if (tz_job_remove_waiter(job, generation, &w.waiter))
+				return r;
+			for (unsigned spins = 0; !atomic_load_explicit(&w.fired, memory_order_acquire);)
+				tz_cpu_backoff(&spins);
+		}
+	}
+	return 0;
+}
+
+/* The job was submitted before a fork, and this is the child: nobody will ever end it. */
+static void lose(struct tz_job *job)
+{
+	job->status = TZ_LOST;
+	job->failure = tz_failure_new(-EOWNERDEAD, "its executor was lost in fork()");
+	atomic_fetch_or_explicit(&job->state, JOB_DONE, memory_order_release);
+}
+
+/* About what a sleep and a wake-up cost: what ends within it is cheaper to spin for. */
+enum { SPIN_NS = 6000, SPIN_PAUSES = 8 };
+
+static bool spin_for(struct tz_job *job)
+{
+	bool ended = false;
+
+	if (!tz_spin_sit())
+		return false;
+	struct tz_spin spin = tz_spin_begin(SPIN_NS);
+
+	do
+		ended = tz_job_phase(atomic_load_explicit(&job->state, memory_order_acquire)) == JOB_DONE;
+	while (!ended && tz_spin_turn(&spin, SPIN_PAUSES));
+	tz_spin_leave();
+	return ended;
+}
+
+static int wait_slow(struct tz_job *job, uint32_t generation, tz_deadline deadline)
+{
+	struct tz_strand *self = tz_strand_self();
+	int r = tz_strand_interrupted(self);
+
+	if (r < 0)
+		return r;
+	if (job->process != (uint8_t)atomic_load_explicit(&tz_process_number, memory_order_relaxed)) {
+		lose(job);
+		return 0;
+	}
+	if (tz_frame_runs(self, job))
+		return -EDEADLK;
+	if (self->worker && tz_executor_current() == job->executor && job->executor->ops->help) {
+		job->executor->ops->help(job->executor, job, tz_strand_deadline(self, deadline).ns != 0);
+		if ((r = look(job, generation)))
+			return r == 1 ? 0 : r;
+	}
+	if (tz_expired(deadline))
+		return -ETIMEDOUT;
+	if (spin_for(job))
+		return look(job, generation) == 1 ? 0 : -ESTALE;
+	return park_for(self, job, generation, deadline);
+}
+
+int tz_wait_raw(tz_handle future, tz_deadline deadline)
+{
+	int r = look(cell_of(future), generation_of(future));
+
+	if (__builtin_expect(r != 0, 1))
+		return r == 1 ? 0 : r;
+	return wait_slow(cell_of(future), generation_of(future), deadline);
+}
+
+/* Remembers how a job ended; 0 or -EREMOTEIO. */
+static int meet(struct tz_strand *self, struct tz_job *job)
+{
+	if (__builtin_expect(job->status == TZ_OK, 1)) {
+		tz_remember_ok(self, job);
+		return 0;
+	}
+	tz_outcome o;
+
+	tz_job_outcome(job, &o);
+	atomic_store_explicit(&job->observed, 1, memory_order_relaxed);
+	tz_remember(self, &o);
+	return -EREMOTEIO;
+}
+
+int tz_result_raw(tz_handle future, void *out, size_t size)
+{
+	struct tz_job *job = cell_of(future);
+	int r = tz_wait_raw(future, tz_never());
+
+	if (__builtin_expect(r < 0, 0))
+		return r;
+	/* Jobs that are submitted in a row lie in a row: have the next ones' lines come from the processor that ran them. */
+	__builtin_prefetch(&job[4], 1);
+	if (__builtin_expect(out && size != job->task->result_size, 0))
+		return -EINVAL;
+	r = meet(tz_strand_self(), job);
+	if (r == 0 && out)
+		memcpy(out, tz_job_result(job), size);
+	(void)tz_job_release(job, generation_of(future));
+	return r;
+}
+
+int tz_outcome_raw(tz_handle future, tz_outcome *ret)
+{
+	struct tz_job *job = cell_of(future);
+	int r = look(job, generation_of(future));
+
+	if (r < 0)
+		return r;
+	if (r == 1) {
+		tz_job_outcome(job, ret);
+		atomic_store_explicit(&job->observed, 1, memory_order_relaxed);
+	} else {
+		*ret = (tz_outcome){ .status = TZ_PENDING, .worker = -1 };
+		tz_copy_text(ret->task, sizeof ret->task, tz_job_name(job));
+	}
+	return 0;
+}
+
+int tz_done_raw(tz_handle future)
+{
+	return look(cell_of(future), generation_of(future));
+}
+
+int tz_running_raw(tz_handle future)
+{
+	struct tz_job *job = cell_of(future);
+	int r = look(job, generation_of(future));
+
+	return r ? (r < 0 ? r : 0) : tz_job_phase(atomic_load_explicit(&job->state, memory_order_relaxed)) == JOB_RUNNING;
+}
+
+int tz_cancel_raw(tz_handle future)
+{
+	struct tz_job *job = cell_of(future);
+	int r = look(job, generation_of(future));
+
+	if (r)
+		return r < 0 ? r : -EALREADY;
+	return tz_job_cancel(job, generation_of(future), TZ_CANCELLED, -ECANCELED, "cancelled before it began");
+}
+
+int tz_detach_raw(tz_handle future)
+{
+	return cell_of(future) ? tz_job_release(cell_of(future), generation_of(future)) : -ESTALE;
+}
+
+/* --- callbacks ------------------------------------------------------------------------------------------------------ */
+
+/* A callback holds a reference on its job, so that the result can be looked at. */
+struct callback {
+	struct tz_waiter waiter;
+	struct tz_service_item item;
+	void (*fn)(void *arg, const tz_outcome *outcome, const void *result);
+	void *arg;
+	struct tz_job *job;
+};
+
+static void call_back(struct callback *c)
+{
+	struct tz_job *job = c->job;
+	tz_outcome o;
+
+	tz_job_outcome(job, &o);
+	if (job->status != TZ_OK)
+		atomic_store_explicit(&job->observed, 1, memory_order_relaxed);
+	c->fn(c->arg, &o, job->status == TZ_OK && job->task->result_size ? tz_job_result(job) : NULL);
+	free(c);
+	tz_job_unref(job);
+}
+
+static void call_back_later(struct tz_service_item *item)
+{
+	call_back((struct callback *)((char *)item - offsetof(struct callback, item)));
+}
+
+static void fire_callback(struct tz_waiter *waiter, struct tz_job *job, int status)
+{
+	struct callback *c = (struct callback *)waiter;
+
+	(void)status;
+	if (job->worker >= 0 && job->status != TZ_CANCELLED)
+		call_back(c);
+	else
+		tz_service_run(&c->item); /* ended by a call of somebody's: not from inside it */
+}
+
+int tz_on_done_raw(tz_handle future, void (*fn)(void *arg, const tz_outcome *outcome, const void *result), void *arg)
+{
+	struct tz_job *job = cell_of(future);
+	struct callback *c;
+	int r;
+
+	if (!job)
+		return -ESTALE;
+	r = tz_service_start();
+	if (r < 0)
+		return r;
+	c = malloc(sizeof *c);
+	if (!c)
+		return -ENOMEM;
+	*c = (struct callback){ .waiter.fire = fire_callback, .item.run = call_back_later, .fn = fn, .arg = arg, .job = job };
+	r = tz_job_add_waiter(job, generation_of(future), &c->waiter, true);
+	if (r == 1)
+		tz_service_run(&c->item);
+	else if (r < 0)
+		free(c);
+	return r < 0 ? r : 0;
+}
+
+/* --- many at once ---------------------------------------------------------------------------------------------------- */
+
+static tz_handle handle_at(const tz_handle *futures, size_t stride, size_t i)
+{
+	return *(const tz_handle *)(const void *)((const char *)futures + i * stride);
+}
+
+static int check_all(const tz_handle *futures, size_t stride, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (tz_done_raw(handle_at(futures, stride, i)) < 0)
+			return -ESTALE;
+	return 0;
+}
+
+int tz_wait_all_raw(const tz_handle *futures, size_t stride, size_t n, tz_deadline deadline)
+{
+	int r = check_all(futures, stride, n);
+
+	/* One after the other: no order of ending matters here, and most have ended by the time we come to them. */
+	for (size_t i = 0; r == 0 && i < n; i++)
+		r = tz_wait_raw(handle_at(futures, stride, i), deadline);
+	return r;
+}
+
+static bool ended_badly(tz_handle future)
+{
+	struct tz_job *job = cell_of(future);
+
+	return tz_done_raw(future) == 1 && job->status != TZ_OK;
+}
+
+/* The members of a group: on the stack if they are few. */
+enum { FEW = 16 };
+
+static int wait_for_one(const tz_handle *futures, size_t stride, size_t n, tz_deadline deadline, bool failures_only)
+{
+	struct tz_member few[FEW], *members = n <= FEW ? few : malloc(n * sizeof *members);
+	struct tz_group group = { 0 };
+	struct tz_member *m;
+	int r;
+
+	if (!members)
+		return -ENOMEM;
+	r = tz_group_init(&group, members, futures, stride, n);
+	if (r == 0) {
+		do
+			r = tz_group_next(&group, deadline, &m);
+		while (r == 0 && failures_only && m->status == TZ_OK);
+		if (r == 0)
+			r = (int)m->index;
+		else if (r == -ENOENT)
+			r = (int)n;
+		tz_group_done(&group, members);
+	}
+	if (members != few)
+		free(members);
+	return r;
+}
+
+int tz_wait_any_raw(const tz_handle *futures, size_t stride, size_t n, tz_deadline deadline)
+{
+	if (n == 0 || n > INT_MAX)
+		return -EINVAL;
+	int r = check_all(futures, stride, n);
+
+	for (size_t i = 0; r == 0 && i < n; i++)
+		if (tz_done_raw(handle_at(futures, stride, i)) == 1)
+			return (int)i;
+	return r < 0 ? r : wait_for_one(futures, stride, n, deadline, false);
+}
+
+int tz_wait_first_failure_raw(const tz_handle *futures, size_t stride, size_t n, tz_deadline deadline)
+{
+	if (n > INT_MAX)
+		return -EINVAL;
+	int r = check_all(futures, stride, n);
+
+	for (size_t i = 0; r == 0 && i < n; i++)
+		if (ended_badly(handle_at(futures, stride, i)))
+			return (int)i;
+	return r < 0 || n == 0 ? r : wait_for_one(futures, stride, n, deadline, true);
+}
+
+int tz_gather_raw(const tz_handle *futures, size_t stride, size_t n)
+{
+	struct tz_strand *self = tz_strand_self();
+	int r = tz_wait_all_raw(futures, stride, n, tz_never());
+	bool failed = false;
+
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < n; i++) {
+		tz_handle h = handle_at(futures, stride, i);
+		struct tz_job *job = cell_of(h);
+
+		if (!failed && meet(self, job) < 0)
+			failed = true; /* the first by index is remembered; the others are seen, too */
+		atomic_store_explicit(&job->observed, 1, memory_order_relaxed);
+		(void)tz_job_release(job, generation_of(h));
+	}
+	return failed ? -EREMOTEIO : 0;
+}
+
+/* --- as they end ------------------------------------------------------------------------------------------------------- */
+
+struct tz_completed {
+	struct tz_group group;
+	struct tz_member members[];
+};
+
+int tz_as_completed_raw(tz_completed **ret, const tz_handle *futures, size_t stride, size_t n)
+{
+	tz_completed *c;
+
+	if (n > INT_MAX)
+		return -EINVAL;
+	c = calloc(1, sizeof *c + n * sizeof *c->members);
+	if (!c)
+		return -ENOMEM;
+	int r = tz_group_init(&c->group, c->members, futures, stride, n);
+
+	if (r < 0) {
+		free(c);
+		return r;
+	}
+	*ret = c;
+	return 0;
+}
+
+int tz_completed_next(tz_completed *completed, tz_deadline deadline)
+{
+	struct tz_member *m;
+	int r = tz_group_next(&completed->group, deadline, &m);
+
+	return r < 0 ? r : (int)m->index;
+}
+
+void tz_completed_close(tz_completed *completed)
+{
+	if (!completed)
+		return;
+	tz_group_done(&completed->group, completed->members);
+	free(completed);
+}

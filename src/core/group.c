@@ -1,0 +1,135 @@
+/* The group: one strand waits for several jobs. See group.h.
+ *
+ * Design notes. Each member is a waiter of its job. When the job ends, fire() appends the member to the group's queue under the
+ * group's lock, and wakes the strand. The lock makes the life of the members simple: fire's last touch of the group is the unlock,
+ * and tz_group_done removes the members that have not been fired and then waits, under the lock, until the others have been.
+ */
+#include "core/group.h"
+
+#include <errno.h>
+
+#include "core/strand.h"
+#include "os/cpu.h"
+
+static void fire(struct tz_waiter *waiter, struct tz_job *job, int status)
+{
+	struct tz_member *m = (struct tz_member *)waiter;
+	struct tz_group *g = m->group;
+
+	(void)job;
+	tz_mutex_lock(&g->lock);
+	struct tz_strand *strand = g->strand;
+	m->status = status;
+	m->ended = true;
+	m->next_ended = NULL;
+	*g->last = m;
+	g->last = &m->next_ended;
+	tz_mutex_unlock(&g->lock);
+	if (strand)
+		tz_strand_unpark(strand);
+}
+
+static const tz_handle *handle_at(const tz_handle *futures, size_t stride, size_t i)
+{
+	return (const tz_handle *)(const void *)((const char *)futures + i * stride);
+}
+
+static int add_member(struct tz_group *g, struct tz_member *m)
+{
+	if (!m->job)
+		return -ESTALE;
+	int r = tz_job_add_waiter(m->job, m->generation, &m->waiter, false);
+
+	if (r == 1) { /* has ended: as if it ended now */
+		int status = m->job->status;
+
+		if (tz_done_raw((tz_handle){ m->job, m->generation }) != 1)
+			return -ESTALE;
+		g->added++;
+		fire(&m->waiter, m->job, status);
+		return 0;
+	}
+	if (r == 0)
+		g->added++;
+	return r;
+}
+
+int tz_group_init(struct tz_group *g, struct tz_member *members, const tz_handle *futures, size_t stride, size_t n)
+{
+	g->last = &g->first;
+	for (size_t i = 0; i < n; i++) {
+		const tz_handle *h = handle_at(futures, stride, i);
+		struct tz_member *m = &members[i];
+
+		*m = (struct tz_member){
+			.waiter.fire = fire,
+			.group = g,
+			.job = h->tz__cell,
+			.generation = (uint32_t)h->tz__generation,
+			.index = i,
+		};
+		int r = add_member(g, m);
+
+		if (r < 0) {
+			tz_group_done(g, members);
+			return r;
+		}
+	}
+	return 0;
+}
+
+/* Takes the head of the queue, or NULL and registers the strand for a wake-up. */
+static struct tz_member *take(struct tz_group *g, struct tz_strand *self)
+{
+	tz_mutex_lock(&g->lock);
+	struct tz_member *m = g->first;
+
+	if (m) {
+		g->first = m->next_ended;
+		if (!g->first)
+			g->last = &g->first;
+		g->taken++;
+	}
+	g->strand = m ? NULL : self;
+	tz_mutex_unlock(&g->lock);
+	return m;
+}
+
+int tz_group_next(struct tz_group *g, tz_deadline deadline, struct tz_member **ret)
+{
+	struct tz_strand *self = tz_strand_self();
+	struct tz_member *m;
+
+	if (g->taken == g->added)
+		return -ENOENT;
+	while (!(m = take(g, self))) {
+		int r = tz_strand_park(self, deadline);
+
+		if (r < 0 && !(m = take(g, self))) {
+			tz_mutex_lock(&g->lock);
+			g->strand = NULL;
+			tz_mutex_unlock(&g->lock);
+			return r;
+		}
+		if (m)
+			break;
+	}
+	*ret = m;
+	return 0;
+}
+
+void tz_group_done(struct tz_group *g, struct tz_member *members)
+{
+	for (size_t i = 0; i < g->added; i++) {
+		struct tz_member *m = &members[i];
+		bool gone = false;
+
+		for (unsigned spins = 0; !gone; tz_cpu_backoff(&spins)) {
+			tz_mutex_lock(&g->lock);
+			gone = m->ended;
+			tz_mutex_unlock(&g->lock);
+			if (!gone && tz_job_remove_waiter(m->job, m->generation, &m->waiter))
+				gone = true;
+		}
+	}
+}

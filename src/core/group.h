@@ -1,0 +1,41 @@
+/* The group: one strand waits for several jobs at once. Behind wait_all, wait_any, first failure, gather and as_completed. */
+#ifndef TZ_CORE_GROUP_H
+#define TZ_CORE_GROUP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "core/job.h"
+#include "os/mutex.h"
+
+struct tz_group;
+
+/* One job of a group. */
+struct tz_member {
+	struct tz_waiter waiter;
+	struct tz_group *group;
+	struct tz_job *job;
+	uint32_t generation;
+	size_t index;
+	int status; /* when it has ended */
+	bool ended; /* under the group's lock */
+	struct tz_member *next_ended; /* the queue of those that ended and were not taken */
+};
+
+struct tz_group {
+	struct tz_mutex lock;
+	struct tz_strand *strand; /* that waits, or NULL */
+	struct tz_member *first, **last; /* ended, not taken, oldest first */
+	size_t added, taken;
+};
+
+/* Makes an all-zero group of n handles; members is an array of n. -ESTALE if one handle is stale: nothing is left behind. */
+int tz_group_init(struct tz_group *group, struct tz_member *members, const tz_handle *futures, size_t stride, size_t n);
+
+/* Takes the next member that has ended, in order of ending. -ENOENT if all were taken; -ETIMEDOUT, -ECANCELED. */
+int tz_group_next(struct tz_group *group, tz_deadline deadline, struct tz_member **ret);
+
+/* Leaves the jobs alone. After it, the memory of the group and its members is the caller's again. */
+void tz_group_done(struct tz_group *group, struct tz_member *members);
+
+#endif

@@ -1,0 +1,582 @@
+/* The job: memory, references, waiters, cancel. The protocol is described in job.h. */
+#include "core/job.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/frame.h"
+#include "core/outcome.h"
+#include "core/scope.h"
+#include "core/strand.h"
+#include "os/cpu.h"
+
+/* --- memory ------------------------------------------------------------------------------------------------------
+ *
+ * Free cells wait in the cache of a thread, or in the depot, in chains of CHAIN cells linked by `waiters`. A thread that frees
+ * more than two chains gives one to the depot, one that has none takes one; so a cell may travel from the threads that
+ * release to those that submit, at the cost of one lock a chain. A thread's cache goes to the depot when the thread ends. */
+
+enum { CHAIN = 64, SLAB_CELLS = 512 };
+
+struct cache {
+	struct tz_job *list; /* at most two chains */
+	struct tz_job *spare; /* one whole chain, or NULL */
+	unsigned count; /* of list */
+	bool registered;
+};
+
+static _Thread_local struct cache cache __attribute__((tls_model("initial-exec")));
+
+static struct {
+	struct tz_mutex lock;
+	struct tz_job *chains; /* linked by `task` */
+	struct tz_job *loose; /* single cells of threads that have ended */
+} depot;
+
+static pthread_key_t cache_key;
+static pthread_once_t cache_once = PTHREAD_ONCE_INIT;
+
+static void give_cache_back(void *unused)
+{
+	(void)unused;
+	tz_mutex_lock(&depot.lock);
+	while (cache.list) {
+		struct tz_job *job = cache.list;
+
+		cache.list = job->link;
+		job->link = depot.loose;
+		depot.loose = job;
+	}
+	if (cache.spare) {
+		cache.spare->next_chain = depot.chains;
+		depot.chains = cache.spare;
+	}
+	tz_mutex_unlock(&depot.lock);
+	cache.spare = NULL;
+	cache.count = 0;
+	cache.registered = false;
+}
+
+static void make_cache_key(void)
+{
+	(void)pthread_key_create(&cache_key, give_cache_back); /* without a key, a thread's cache is lost with it */
+}
+
+static void register_cache(void)
+{
+	(void)pthread_once(&cache_once, make_cache_key);
+	(void)pthread_setspecific(cache_key, &cache);
+	cache.registered = true;
+}
+
+/* New cells become chains of the depot. Under its lock. */
+static bool add_slab(void)
+{
+	struct tz_job *slab = aligned_alloc(64, SLAB_CELLS * sizeof *slab);
+
+	if (!slab)
+		return false;
+	memset((void *)slab, 0, SLAB_CELLS * sizeof *slab);
+	for (int i = 0; i < SLAB_CELLS; i += CHAIN) {
+		for (int j = 0; j < CHAIN; j++) {
+			atomic_store_explicit(&slab[i + j].state, JOB_GENERATION, memory_order_relaxed);
+			slab[i + j].link = j + 1 < CHAIN ? &slab[i + j + 1] : NULL;
+		}
+		slab[i].next_chain = depot.chains;
+		depot.chains = &slab[i];
+	}
+	return true;
+}
+
+static bool refill(void)
+{
+	if (!cache.registered)
+		register_cache();
+	if (cache.spare) {
+		cache.list = cache.spare;
+		cache.spare = NULL;
+		cache.count = CHAIN;
+		return true;
+	}
+	tz_mutex_lock(&depot.lock);
+	if (depot.loose) {
+		for (cache.count = 0; depot.loose && cache.count < CHAIN; cache.count++) {
+			struct tz_job *job = depot.loose;
+
+			depot.loose = job->link;
+			job->link = cache.list;
+			cache.list = job;
+		}
+	} else if (depot.chains || add_slab()) {
+		cache.list = depot.chains;
+		depot.chains = cache.list->next_chain;
+		cache.count = CHAIN;
+	}
+	tz_mutex_unlock(&depot.lock);
+	return cache.list != NULL;
+}
+
+struct tz_job *tz_job_alloc(void)
+{
+	if (!cache.list && !refill())
+		return NULL;
+	struct tz_job *job = cache.list;
+
+	cache.list = job->link;
+	cache.count--;
+	return job;
+}
+
+/* The list is full: it becomes the spare chain, and the spare one goes to the depot. */
+static void shed(void)
+{
+	if (!cache.registered)
+		register_cache();
+	if (cache.spare) {
+		tz_mutex_lock(&depot.lock);
+		cache.spare->next_chain = depot.chains;
+		depot.chains = cache.spare;
+		tz_mutex_unlock(&depot.lock);
+	}
+	cache.spare = cache.list;
+	cache.list = NULL;
+	cache.count = 0;
+}
+
+void tz_job_free(struct tz_job *job)
+{
+	if (job->payload != job->bytes)
+		free(job->payload);
+	if (job->options) {
+		free(job->options);
+		job->options = NULL;
+	}
+	if (cache.count == CHAIN)
+		shed();
+	job->link = cache.list;
+	cache.list = job;
+	cache.count++;
+}
+
+void tz_job_fork_prepare(void)
+{
+	tz_mutex_lock(&depot.lock);
+}
+
+void tz_job_fork_done(void)
+{
+	tz_mutex_unlock(&depot.lock);
+}
+
+/* --- making ------------------------------------------------------------------------------------------------------ */
+
+static size_t round_up(size_t n, size_t align)
+{
+	return (n + align - 1) / align * align;
+}
+
+static struct tz_job_options *copy_options(const tz_submit_options *o)
+{
+	struct tz_job_options *mine;
+
+	if (o->deadline.ns == 0 && o->retries <= 0 && !o->name && !o->scope)
+		return NULL;
+	mine = calloc(1, sizeof *mine);
+	if (!mine)
+		return NULL;
+	mine->deadline = o->deadline;
+	if (o->scope)
+		mine->deadline = tz_deadline_min(mine->deadline, tz_scope_deadline(o->scope));
+	mine->retries = o->retries > 0 ? o->retries : 0;
+	if (o->name)
+		tz_copy_text(mine->name, sizeof mine->name, o->name);
+	return mine;
+}
+
+/* A payload that does not lie in the cell. A job that may run again keeps its arguments apart from its result. */
+static void *big_payload(struct tz_job *job, const tz_task *task)
+{
+	size_t align = task->align > 16 ? task->align : 16;
+	size_t size = task->args_size > task->result_size ? task->args_size : task->result_size;
+
+	if (job->options && job->options->retries) {
+		job->options->result_offset = (uint32_t)round_up(task->args_size, align);
+		size = job->options->result_offset + task->result_size;
+	}
+	if (size <= TZ_JOB_INLINE && align <= 64)
+		return job->bytes;
+	return aligned_alloc(align, round_up(size, align));
+}
+
+struct tz_job *tz_job_new(tz_executor *executor, const tz_submit_options *options, const tz_task *task, const void *args,
+			  bool handle)
+{
+	struct tz_job *job = tz_job_alloc();
+
+	if (!job)
+		return NULL;
+	job->task = task;
+	job->executor = executor;
+	job->waiters = NULL;
+	job->options = NULL;
+	atomic_store_explicit(&job->frame, NULL, memory_order_relaxed);
+	job->payload = job->bytes;
+	job->worker = -1;
+	job->status = TZ_PENDING;
+	job->priority = options ? (int8_t)options->priority : 0;
+	atomic_store_explicit(&job->observed, 0, memory_order_relaxed);
+	job->process = (uint8_t)atomic_load_explicit(&tz_process_number, memory_order_relaxed);
+	if (options) {
+		job->options = copy_options(options);
+		bool wanted = options->deadline.ns || options->retries > 0 || options->name || options->scope;
+
+		if (wanted && !job->options) {
+			tz_job_free(job);
+			return NULL;
+		}
+	}
+	if (__builtin_expect(task->args_size > TZ_JOB_INLINE || task->result_size > TZ_JOB_INLINE || task->align > 64 ||
+			     (job->options && job->options->retries), 0)) {
+		job->payload = big_payload(job, task);
+		if (!job->payload) {
+			job->payload = job->bytes;
+			tz_job_free(job);
+			return NULL;
+		}
+	}
+	if (task->args_size)
+		memcpy(job->payload, args, task->args_size);
+
+	uint64_t generation = atomic_load_explicit(&job->state, memory_order_relaxed) & ~(JOB_GENERATION - 1);
+	/* Relaxed: the executor's queue publishes the job. */
+	atomic_store_explicit(&job->state, generation | (handle ? 2 : 1) * JOB_REF | (handle ? 0 : JOB_DETACHED) | JOB_QUEUED,
+			      memory_order_relaxed);
+	return job;
+}
+
+const char *tz_job_name(const struct tz_job *job)
+{
+	return job->options && job->options->name[0] ? job->options->name : job->task->name;
+}
+
+static const tz_task no_task = { .name = "(no memory for the job)" };
+
+struct tz_job tz_job_no_memory = {
+	.state = JOB_GENERATION | JOB_REF | JOB_DONE,
+	.task = &no_task,
+	.payload = tz_job_no_memory.bytes,
+	.worker = -1,
+	.status = TZ_FAILED,
+	.observed = 1,
+};
+
+tz_handle tz_job_handle(const struct tz_job *job)
+{
+	return (tz_handle){ (void *)(uintptr_t)job,
+			    tz_job_generation(atomic_load_explicit(&job->state, memory_order_relaxed)) };
+}
+
+void *tz_job_result(const struct tz_job *job)
+{
+	return (unsigned char *)job->payload + (job->options ? job->options->result_offset : 0);
+}
+
+const tz_task *tz_job_task(const tz_job *job)
+{
+	return job->task;
+}
+
+tz_executor *tz_job_executor(const tz_job *job)
+{
+	return job->executor;
+}
+
+bool tz_job_is_pending(const tz_job *job)
+{
+	return tz_job_phase(atomic_load_explicit(&job->state, memory_order_relaxed)) == JOB_QUEUED;
+}
+
+/* --- references --------------------------------------------------------------------------------------------------- */
+
+static void free_last(struct tz_job *job)
+{
+	if (__builtin_expect(job->status != TZ_OK, 0)) {
+		tz_report_unobserved(job);
+		free(job->failure);
+	}
+	/* Nobody else may look at the cell but through a stale handle, and those look at the generation only. */
+	uint64_t s = atomic_load_explicit(&job->state, memory_order_relaxed);
+	atomic_store_explicit(&job->state, s & ~(JOB_GENERATION - 1), memory_order_relaxed);
+	tz_job_free(job);
+}
+
+void tz_job_unref(struct tz_job *job)
+{
+	/* acq_rel: the last holder sees what the others did. */
+	uint64_t s = atomic_fetch_sub_explicit(&job->state, JOB_REF, memory_order_acq_rel);
+
+	if ((s & JOB_REFS) == JOB_REF)
+		free_last(job);
+}
+
+/* The handle's owner lets go. */
+int tz_job_release(struct tz_job *job, uint32_t generation)
+{
+	uint64_t s = atomic_load_explicit(&job->state, memory_order_acquire);
+
+	if (__builtin_expect(job == &tz_job_no_memory, 0))
+		return 0;
+
+	for (;;) {
+		if (tz_job_generation(s) != generation)
+			return -ESTALE;
+		if (tz_job_phase(s) == JOB_DONE && (s & JOB_REFS) == JOB_REF) {
+			/* Ours is the last reference and nobody else changes a word that says DONE: no RMW is needed, and its cost
+			 * (it would wait for the cell's cache line on every release) is saved. */
+			atomic_store_explicit(&job->state, s + JOB_GENERATION, memory_order_relaxed);
+			free_last(job);
+			return 0;
+		}
+		uint64_t dropped = (s + JOB_GENERATION - JOB_REF) |
+				   (tz_job_phase(s) == JOB_DONE ? 0 : JOB_DETACHED);
+		if (atomic_compare_exchange_weak_explicit(&job->state, &s, dropped, memory_order_acq_rel, memory_order_acquire))
+			return 0;
+	}
+}
+
+/* --- the lock bit --------------------------------------------------------------------------------------------------- */
+
+/* Swaps LOCKED in, unless the job has ended or the handle is stale. The holder runs some instructions only; but it may be
+ * preempted, so back off to the scheduler. Returns the state with LOCKED, or 0 and why not. */
+static uint64_t lock_bit(struct tz_job *job, uint32_t generation, bool any_generation, int *why)
+{
+	uint64_t s = atomic_load_explicit(&job->state, memory_order_acquire);
+
+	for (unsigned spins = 0;;) {
+		if (!any_generation && tz_job_generation(s) != generation) {
+			*why = -ESTALE;
+			return 0;
+		}
+		if (tz_job_phase(s) == JOB_DONE || tz_job_phase(s) == JOB_FREE) {
+			*why = -EALREADY;
+			return 0;
+		}
+		if (s & JOB_LOCKED) {
+			tz_cpu_backoff(&spins);
+			s = atomic_load_explicit(&job->state, memory_order_acquire);
+			continue;
+		}
+		if (atomic_compare_exchange_weak_explicit(&job->state, &s, s | JOB_LOCKED, memory_order_acquire,
+							  memory_order_acquire))
+			return s | JOB_LOCKED;
+	}
+}
+
+/* Swaps LOCKED out and sets or clears WAITERS by the list. */
+static void unlock_bit(struct tz_job *job)
+{
+	uint64_t s = atomic_load_explicit(&job->state, memory_order_relaxed), unlocked;
+
+	do
+		unlocked = (s & ~(JOB_LOCKED | JOB_WAITERS)) | (job->waiters ? JOB_WAITERS : 0);
+	while (!atomic_compare_exchange_weak_explicit(&job->state, &s, unlocked, memory_order_release, memory_order_relaxed));
+}
+
+int tz_job_add_waiter(struct tz_job *job, uint32_t generation, struct tz_waiter *waiter, bool ref)
+{
+	int why;
+
+	if (!lock_bit(job, generation, false, &why)) {
+		if (why == -EALREADY && ref && tz_job_ref(job, generation) < 0)
+			return -ESTALE;
+		return why == -EALREADY ? 1 : why;
+	}
+	if (ref)
+		atomic_fetch_add_explicit(&job->state, JOB_REF, memory_order_relaxed);
+	waiter->next = job->waiters;
+	job->waiters = waiter;
+	unlock_bit(job);
+	return 0;
+}
+
+int tz_job_ref(struct tz_job *job, uint32_t generation)
+{
+	uint64_t s = atomic_load_explicit(&job->state, memory_order_relaxed);
+
+	do {
+		if (tz_job_generation(s) != generation)
+			return -ESTALE;
+	} while (!atomic_compare_exchange_weak_explicit(&job->state, &s, s + JOB_REF, memory_order_acquire, memory_order_relaxed));
+	return 0;
+}
+
+bool tz_job_remove_waiter(struct tz_job *job, uint32_t generation, struct tz_waiter *waiter)
+{
+	int why;
+
+	if (!lock_bit(job, generation, false, &why))
+		return false;
+	struct tz_waiter **at = &job->waiters;
+
+	while (*at && *at != waiter)
+		at = &(*at)->next;
+	bool found = *at != NULL;
+	if (found)
+		*at = waiter->next;
+	unlock_bit(job);
+	return found;
+}
+
+/* --- ending ----------------------------------------------------------------------------------------------------------- */
+
+/* The oldest waiter first. */
+static struct tz_waiter *reversed(struct tz_waiter *list)
+{
+	struct tz_waiter *oldest = NULL;
+
+	while (list) {
+		struct tz_waiter *next = list->next;
+
+		list->next = oldest;
+		oldest = list;
+		list = next;
+	}
+	return oldest;
+}
+
+static void fire_all(struct tz_waiter *w, struct tz_job *job, int status)
+{
+	while (w) {
+		struct tz_waiter *next = w->next; /* the node may be gone once it has been fired */
+
+		w->fire(w, job, status);
+		w = next;
+	}
+}
+
+/* Takes the waiters of a job whose LOCKED bit we hold, and makes it DONE, which unlocks it. Drops `refs` references. */
+static void end_locked(struct tz_job *job, int status, uint64_t refs)
+{
+	struct tz_waiter *waiters = reversed(job->waiters);
+	uint64_t s = atomic_load_explicit(&job->state, memory_order_relaxed), done;
+
+	job->waiters = NULL;
+	do
+		done = ((s & ~(JOB_PHASE | JOB_LOCKED | JOB_WAITERS)) | JOB_DONE) - refs;
+	while (!atomic_compare_exchange_weak_explicit(&job->state, &s, done, memory_order_acq_rel, memory_order_relaxed));
+	if ((done & JOB_REFS) == 0)
+		free_last(job); /* detached: it can have no waiters but callbacks, and those hold references */
+	fire_all(waiters, job, status);
+}
+
+bool tz_job_claim(struct tz_job *job)
+{
+	uint64_t s = atomic_load_explicit(&job->state, memory_order_relaxed);
+
+	for (unsigned spins = 0;;) {
+		if (tz_job_phase(s) != JOB_QUEUED)
+			return false;
+		if (s & JOB_LOCKED) {
+			tz_cpu_backoff(&spins);
+			s = atomic_load_explicit(&job->state, memory_order_relaxed);
+			continue;
+		}
+		if (atomic_compare_exchange_weak_explicit(&job->state, &s, (s & ~JOB_PHASE) | JOB_RUNNING, memory_order_acquire,
+							  memory_order_relaxed))
+			return true;
+	}
+}
+
+void tz_job_finish(struct tz_job *job, tz_status status, struct tz_failure *failure, bool unref)
+{
+	uint64_t s = atomic_load_explicit(&job->state, memory_order_relaxed), refs = unref ? JOB_REF : 0;
+	int why;
+
+	job->status = (int8_t)status;
+	if (status != TZ_OK)
+		job->failure = failure;
+	while (!(s & (JOB_LOCKED | JOB_WAITERS))) {
+		uint64_t done = ((s & ~JOB_PHASE) | JOB_DONE) - refs;
+
+		if (!atomic_compare_exchange_weak_explicit(&job->state, &s, done, memory_order_acq_rel, memory_order_relaxed))
+			continue;
+		if ((done & JOB_REFS) == 0)
+			free_last(job);
+		return;
+	}
+	(void)lock_bit(job, 0, true, &why); /* succeeds: the job runs, and only we end it */
+	end_locked(job, status, refs);
+}
+
+struct tz_failure *tz_failure_new(int code, const char *message)
+{
+	struct tz_failure *f = malloc(sizeof *f);
+
+	if (f) {
+		f->code = code;
+		f->signal = 0;
+		f->element = SIZE_MAX;
+		tz_copy_text(f->message, sizeof f->message, message);
+	}
+	return f;
+}
+
+/* Asks a running job, whose LOCKED bit we hold. */
+static void ask(struct tz_job *job)
+{
+	struct tz_frame *frame;
+	unsigned spins = 0;
+
+	atomic_fetch_or_explicit(&job->state, JOB_CANCEL, memory_order_relaxed);
+	while (!(frame = atomic_load_explicit(&job->frame, memory_order_acquire)))
+		tz_cpu_backoff(&spins); /* the runner stores it in its next instructions */
+	tz_scope_cancel(&frame->scope);
+}
+
+int tz_job_cancel(struct tz_job *job, uint32_t generation, tz_status status, int code, const char *message)
+{
+	struct tz_failure *failure = tz_failure_new(code, message);
+	int why;
+	uint64_t s = lock_bit(job, generation, false, &why);
+
+	if (!s) {
+		free(failure);
+		return why;
+	}
+	if (tz_job_phase(s) == JOB_RUNNING) {
+		free(failure);
+		ask(job);
+		unlock_bit(job);
+		return 1;
+	}
+	job->status = (int8_t)status;
+	job->failure = failure;
+	atomic_store_explicit(&job->observed, 1, memory_order_relaxed); /* who cancels knows */
+	end_locked(job, status, 0);
+	return 0;
+}
+
+void tz_job_request_cancel(tz_job *job)
+{
+	/* The executor's reference keeps the cell, but the handle may be released meanwhile, which makes the generation stale: again. */
+	int r;
+
+	do {
+		uint64_t s = atomic_load_explicit(&job->state, memory_order_relaxed);
+
+		r = tz_job_cancel(job, tz_job_generation(s), TZ_CANCELLED, -ECANCELED, "the executor was shut down");
+	} while (r == -ESTALE);
+}
+
+bool tz_job_end(tz_job *job, tz_status status, int code, const char *message)
+{
+	bool ended = tz_job_claim(job);
+
+	if (ended)
+		tz_job_finish(job, status, tz_failure_new(code, message), true);
+	else
+		tz_job_unref(job);
+	return ended;
+}

@@ -1,0 +1,188 @@
+/* The job: the cell behind a future. One submitted call, from submit to release.
+ *
+ * Design notes
+ *
+ * One atomic word decides everything about a job: its phase, whether its waiter list is locked, who still holds it,
+ * and the generation that makes old handles stale.
+ *
+ *   bits 0-1   phase        FREE, QUEUED, RUNNING, DONE
+ *   bit  2     LOCKED       somebody changes `waiters` or looks at `frame`; held for some instructions
+ *   bit  3     WAITERS      `waiters` is not empty
+ *   bit  4     CANCEL       a cancel was asked for while RUNNING
+ *   bit  5     DETACHED     the handle was dropped before the job ended
+ *   bits 8-23  refs         the handle; the executor (until it has dequeued the job) or who runs it; each callback
+ *   bits 32-63 generation   of the handle; goes up when the handle is released
+ *
+ * Transitions, each one compare-and-swap:
+ *   claim      QUEUED -> RUNNING            a worker, or a strand that waits for the job; not while LOCKED
+ *   cancel     QUEUED, LOCKED -> DONE       a canceller: under LOCKED nobody can claim the job, so it may write the outcome
+ *   end        RUNNING -> DONE, refs - 1    the runner; release. What it wrote before (result, status, failure) is seen by whoever
+ *                                           loads DONE with acquire. If refs reach 0 the runner frees the cell.
+ *   release    generation + 1, refs - 1     the handle's owner
+ * A job that is cancelled or run by its waiter while it lies in an executor's queue stays there as a tombstone: the executor's reference
+ * keeps the cell from being reused; when the executor comes to it, tz_job_run finds the phase changed and drops the reference.
+ *
+ * Waiters. To add or remove a node of `waiters`, or to look at `frame`, a strand swaps LOCKED in, which succeeds only while the phase is
+ * not DONE and the generation is the handle's. The runner ends a job without waiters by the one CAS above; if there are waiters, it locks,
+ * takes the list, and its store of DONE unlocks. That store is its last touch of the cell (unless it holds the last reference); then it
+ * fires the nodes, which lie in the waiters' frames, oldest first. A node says by its `fired` flag, set last, that it is left alone; a waiter that
+ * gives up either removes the node under LOCKED, or finds DONE and waits for `fired`.
+ *
+ * Cancelling a running job: lock, set CANCEL, wait until the runner has stored `frame` (it does so in its next few instructions), cancel
+ * the frame's scope, unlock. The runner cannot end the job, and so leave the frame, while LOCKED is held.
+ *
+ * Memory. Cells are 128 bytes in slabs that are never returned, so that a stale handle may be looked at for ever. Arguments and result
+ * share a payload, inline up to TZ_JOB_INLINE bytes: every argument is read before the result is written.
+ */
+#ifndef TZ_CORE_JOB_H
+#define TZ_CORE_JOB_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <trenza/executor_impl.h>
+#include <trenza/future.h>
+#include <trenza/scope.h>
+
+#include "os/mutex.h"
+
+enum { TZ_JOB_INLINE = 64 };
+
+enum tz_job_phase { JOB_FREE = 0, JOB_QUEUED = 1, JOB_RUNNING = 2, JOB_DONE = 3 };
+
+#define JOB_PHASE UINT64_C(3)
+#define JOB_LOCKED (UINT64_C(1) << 2)
+#define JOB_WAITERS (UINT64_C(1) << 3)
+#define JOB_CANCEL (UINT64_C(1) << 4)
+#define JOB_DETACHED (UINT64_C(1) << 5)
+#define JOB_REF (UINT64_C(1) << 8)
+#define JOB_REFS (UINT64_C(0xffff) << 8)
+#define JOB_GENERATION (UINT64_C(1) << 32)
+
+/* Why a job did not end well. Allocated when it happens; owned by the job. */
+struct tz_failure {
+	int code;
+	int signal;
+	size_t element; /* of a map */
+	char message[TZ_MESSAGE_MAX];
+};
+
+/* What a job has only if it was asked for at submit. Owned by the job. */
+struct tz_job_options {
+	tz_deadline deadline;
+	int retries;
+	uint32_t result_offset; /* of the result in the payload: apart from the arguments if the job may run again */
+	char name[TZ_NAME_MAX]; /* "": the task's */
+	struct tz_job_timer *timer; /* ends the job at its deadline if it has not begun (sched) */
+};
+
+struct tz_waiter;
+
+struct tz_job {
+	_Atomic uint64_t state;
+	union {
+		const tz_task *task;
+		struct tz_job *next_chain; /* in the depot */
+	};
+	tz_executor *executor;
+	union {
+		struct tz_waiter *waiters; /* newest first; under LOCKED */
+		struct tz_job *link; /* of free cells */
+	};
+	struct tz_job_options *options; /* or NULL */
+	_Atomic(struct tz_frame *) frame; /* the runner's, while RUNNING; looked at under LOCKED */
+	void *payload; /* bytes, or malloc'd */
+	int32_t worker; /* that ran it, or -1 */
+	int8_t status; /* a tz_status, valid when DONE */
+	int8_t priority;
+	_Atomic uint8_t observed; /* somebody has looked at the outcome */
+	uint8_t process; /* low bits of the process (fork generation) it was submitted in */
+	union {
+		_Alignas(64) unsigned char bytes[TZ_JOB_INLINE];
+		/* When DONE and not TZ_OK: why, or NULL if there was no memory to say it. There is no result then. */
+		struct tz_failure *failure;
+	};
+};
+
+/* Somebody who wants to hear that a job has ended. Lies in the waiter's memory. */
+struct tz_waiter {
+	struct tz_waiter *next;
+	/* Tells them. Runs on the strand that ended the job, without any lock; its last act must make it legal to reuse the node. */
+	void (*fire)(struct tz_waiter *waiter, struct tz_job *job, int status);
+};
+
+struct tz_frame;
+
+static inline enum tz_job_phase tz_job_phase(uint64_t state)
+{
+	return (enum tz_job_phase)(state & JOB_PHASE);
+}
+
+static inline uint32_t tz_job_generation(uint64_t state)
+{
+	return (uint32_t)(state >> 32);
+}
+
+/* A cell in phase FREE, or NULL without memory; and back. */
+struct tz_job *tz_job_alloc(void);
+void tz_job_free(struct tz_job *job);
+
+/* Fills a new cell: QUEUED, referenced by its handle (if `handle`) and by the executor. NULL without memory. */
+struct tz_job *tz_job_new(tz_executor *executor, const tz_submit_options *options, const tz_task *task, const void *args,
+			  bool handle);
+
+/* The handle of a new job. */
+tz_handle tz_job_handle(const struct tz_job *job);
+
+/* Drops one reference; the last one frees the cell, and reports a failure that nobody looked at. */
+void tz_job_unref(struct tz_job *job);
+
+/* Adds a reference for a callback, if the handle is valid. */
+int tz_job_ref(struct tz_job *job, uint32_t generation);
+
+/* Adds a waiter: 0; 1 if the job has ended already (not added); -ESTALE. `ref`: also takes a reference. */
+int tz_job_add_waiter(struct tz_job *job, uint32_t generation, struct tz_waiter *waiter, bool ref);
+
+/* Removes a waiter: true; false if the job has ended and the waiter has been or will be fired. */
+bool tz_job_remove_waiter(struct tz_job *job, uint32_t generation, struct tz_waiter *waiter);
+
+/* As tz_cancel_raw, for any reference: 0 ended here, 1 asked, -EALREADY, -ESTALE. */
+int tz_job_cancel(struct tz_job *job, uint32_t generation, tz_status status, int code, const char *message);
+
+/* Where the result lies. */
+void *tz_job_result(const struct tz_job *job);
+
+/* Copies the outcome of a job that has ended. */
+void tz_job_outcome(struct tz_job *job, tz_outcome *ret);
+
+/* Calls the hook of tz_on_unobserved, if the job failed and nobody looked. */
+void tz_report_unobserved(struct tz_job *job);
+
+/* The handle's owner lets go: 0 or -ESTALE. */
+int tz_job_release(struct tz_job *job, uint32_t generation);
+
+/* QUEUED -> RUNNING: true if the caller runs it now. */
+bool tz_job_claim(struct tz_job *job);
+
+/* Ends a job that the caller has claimed: RUNNING -> DONE. The failure, which may be NULL, becomes the job's. Drops the runner's
+ * reference if `unref`. */
+void tz_job_finish(struct tz_job *job, tz_status status, struct tz_failure *failure, bool unref);
+
+/* A new failure, or NULL without memory. */
+struct tz_failure *tz_failure_new(int code, const char *message);
+
+/* What a job is called: the name given at submit, else its task's. */
+const char *tz_job_name(const struct tz_job *job);
+
+/* Around fork(2): the depot is not in the middle of something in the child. */
+void tz_job_fork_prepare(void);
+void tz_job_fork_done(void);
+
+/* The job that stands for all that could not be made for want of memory. */
+extern struct tz_job tz_job_no_memory;
+
+/* Which process of a chain of forks this is; see os/fork.h. */
+extern _Atomic uint32_t tz_process_number;
+
+#endif

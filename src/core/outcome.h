@@ -1,0 +1,19 @@
+/* Outcomes, as the rest of the library sees them. */
+#ifndef TZ_CORE_OUTCOME_H
+#define TZ_CORE_OUTCOME_H
+
+#include <stddef.h>
+
+#include <trenza/outcome.h>
+
+struct tz_job;
+struct tz_strand;
+
+/* Copies text into n bytes, cut to fit, always ended by 0. NULL is "". */
+void tz_copy_text(char *to, size_t n, const char *text);
+
+/* Remembers what a wait met, as the strand's last outcome. */
+void tz_remember_ok(struct tz_strand *strand, const struct tz_job *job);
+void tz_remember(struct tz_strand *strand, const tz_outcome *outcome);
+
+#endif

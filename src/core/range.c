@@ -1,0 +1,398 @@
+/* The range: handing out the elements of a map in chunks, and remembering the first failure.
+ *
+ * Design notes
+ *
+ * Guided self-scheduling. The elements lie behind one counter; whoever has time takes the next chunk. A chunk is meant to last about
+ * CHUNK_US, so that the counter (one fetch-and-add a chunk) costs nothing, but is never more than a quarter of an even share of what is left,
+ * so that all end at about the same time. How long an element takes is measured, chunk by chunk. The caller begins alone with one element
+ * and takes four times as many each time: a map of cheap elements is over before anybody needs to be woken.
+ * (C. Polychronopoulos and D. Kuck, "Guided Self-Scheduling", 1987.) Lazy binary splitting, the other candidate, needs deques, cannot split what a worker that
+ * does not poll holds, and measured no better: docs/decisions.md.
+ *
+ * First failure. The error of a map is that of its lowest failed element, whatever the number of workers: when element i fails, `stop` falls to
+ * i + 1, so that nothing behind it is begun, but everything before it still is, and may lower it again. Chunks are taken in order, so
+ * what lies before i has been taken already; a chunk that has been taken is run to its end, or to its own first failure.
+ *
+ * A chunk runs with a frame of its own around the user's code, so that tz_fail finds the element by the frame's cursor, and so that the
+ * caller's job is not what fails. Waits inside obey the caller's deadline, and are cancelled with it.
+ */
+#include "core/range.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/frame.h"
+#include "core/outcome.h"
+#include "core/scope.h"
+#include "core/strand.h"
+#include "os/clock.h"
+
+enum {
+	CHUNK_US = 50, /* what a chunk is meant to last: long beside a fetch-and-add and a clock, short beside a wake-up chain */
+	WORTH_US = 20, /* work that is worth one more wake-up */
+	GROWTH = 4 /* of the caller's first chunks */
+};
+
+int tz_range_workers(const tz_range *range)
+{
+	return range->workers;
+}
+
+int tz_range_worth(const tz_range *range)
+{
+	size_t next = atomic_load_explicit(&range->next, memory_order_relaxed);
+	uint64_t per_4096 = atomic_load_explicit(&range->ticks_per_4096, memory_order_relaxed);
+
+	if (next >= range->end)
+		return 0;
+	if (per_4096 == 0)
+		return range->workers - 1; /* the first chunk is still running: long elements */
+	double us = (double)(range->end - next) * (double)per_4096 / 4096 / (double)tz_clock_ticks_per_us();
+	double worth = us / WORTH_US;
+
+	return worth >= range->workers - 1 ? range->workers - 1 : (int)worth;
+}
+
+/* How many elements the next chunk has. */
+static size_t chunk_size(const struct tz_range *r, size_t next, size_t last)
+{
+	size_t left = r->end - next, share, by_time;
+	uint64_t per_4096 = atomic_load_explicit(&r->ticks_per_4096, memory_order_relaxed);
+
+	if (r->fixed_chunk)
+		return r->fixed_chunk;
+	if (per_4096 == 0)
+		return 1;
+	by_time = (size_t)((double)CHUNK_US * (double)tz_clock_ticks_per_us() * 4096 / (double)(per_4096 ? per_4096 : 1));
+	share = left / (4 * (size_t)r->workers);
+	if (r->workers == 1 || by_time >= left)
+		share = left; /* alone, or the whole rest is shorter than a chunk: nobody else is worth waking */
+	if (share < by_time)
+		by_time = share;
+	if (last && by_time > last * GROWTH)
+		by_time = last * GROWTH; /* the measure comes from few elements: grow into it */
+	return by_time ? by_time : 1;
+}
+
+static void measure(struct tz_range *r, uint64_t ticks, size_t n)
+{
+	uint64_t now = (uint64_t)((double)ticks * 4096 / (double)n), old;
+
+	old = atomic_load_explicit(&r->ticks_per_4096, memory_order_relaxed);
+	if (now == 0)
+		now = 1;
+	atomic_store_explicit(&r->ticks_per_4096, old ? (old + now + 1) / 2 : now, memory_order_relaxed);
+}
+
+/* Keeps the failure with the lowest element; takes over its memory. */
+static void note_failure(struct tz_range *r, size_t element, int code, struct tz_failure *failure, int worker)
+{
+	tz_mutex_lock(&r->lock);
+	if (element < r->failed_at) {
+		struct tz_failure *older = r->failure;
+
+		r->failed_at = element;
+		r->failed_code = code;
+		r->failed_worker = worker;
+		r->failure = failure;
+		failure = older;
+		if (r->policy == TZ_MAP_STOP && element + 1 < atomic_load_explicit(&r->stop, memory_order_relaxed))
+			atomic_store_explicit(&r->stop, element + 1, memory_order_relaxed);
+	}
+	tz_mutex_unlock(&r->lock);
+	free(failure);
+}
+
+static void note_outcome(struct tz_range *r, size_t element, const struct tz_frame *frame)
+{
+	tz_outcome *o = &r->outcomes[element - r->begin];
+
+	*o = (tz_outcome){ .status = frame->failed ? TZ_FAILED : TZ_OK, .code = frame->failed ? frame->code : 0,
+			   .worker = frame->worker };
+	tz_copy_text(o->task, sizeof o->task, r->task ? r->task->name : "for");
+	if (frame->failed && frame->failure)
+		tz_copy_text(o->message, sizeof o->message, frame->failure->message);
+}
+
+/* One piece that runs. */
+struct tz_range_run {
+	struct tz_frame frame;
+	struct tz_range *range;
+	struct tz_strand *strand;
+	struct tz_cursor cursor;
+	struct tz_range_run *next, **at; /* in range->runs, if it is not the caller's */
+	bool returned;
+};
+
+/* Makes the piece known to tz_range_interrupt. The caller's own strand is woken by its scope. */
+static void link_run(struct tz_range_run *run)
+{
+	struct tz_range *r = run->range;
+
+	if (run->strand == r->strand)
+		return;
+	tz_mutex_lock(&r->lock);
+	run->next = r->runs;
+	run->at = &r->runs;
+	if (run->next)
+		run->next->at = &run->next;
+	r->runs = run;
+	tz_mutex_unlock(&r->lock);
+}
+
+static void unlink_run(struct tz_range_run *run)
+{
+	if (!run->at)
+		return;
+	tz_mutex_lock(&run->range->lock);
+	*run->at = run->next;
+	if (run->next)
+		run->next->at = run->at;
+	tz_mutex_unlock(&run->range->lock);
+}
+
+void tz_range_interrupt(struct tz_range *r, int why)
+{
+	tz_mutex_lock(&r->lock);
+	r->interrupted = why;
+	atomic_store_explicit(&r->stop, 0, memory_order_relaxed);
+	for (struct tz_range_run *run = r->runs; run; run = run->next)
+		tz_strand_unpark(run->strand);
+	tz_mutex_unlock(&r->lock);
+}
+
+/* The element's code left by pthread_exit: the range goes on without it. */
+static void on_unwind(struct tz_range_run *run)
+{
+	if (__builtin_expect(run->returned, 1))
+		return;
+	free(run->frame.failure);
+	unlink_run(run);
+	tz_frame_leave(&run->frame, run->strand);
+	note_failure(run->range, (size_t)(uintptr_t)run->cursor.at, -ECANCELED,
+		     tz_failure_new(-ECANCELED, "left by pthread_exit or a thread cancellation"), run->frame.worker);
+}
+
+/* Runs [lo, hi) in one frame. */
+static void run_piece(struct tz_range *r, size_t lo, size_t hi, int worker)
+{
+	struct tz_range_run run __attribute__((cleanup(on_unwind))) = { .range = r, .strand = tz_strand_self() };
+
+	tz_frame_enter(&run.frame, run.strand, r->caller ? r->caller->job : NULL,
+		       r->scope ? tz_scope_deadline(r->scope) : tz_never(), worker);
+	run.frame.scope.tz__parent = r->scope; /* cancelled with the caller */
+	run.cursor.at = (const struct tz_cursor *)(uintptr_t)lo;
+	run.frame.cursor = &run.cursor;
+	link_run(&run);
+	r->body(r, lo, hi, &run.cursor);
+	run.returned = true;
+	unlink_run(&run);
+	tz_frame_join_forks(&run.frame, run.strand);
+	if (r->outcomes)
+		note_outcome(r, lo, &run.frame);
+	tz_frame_leave(&run.frame, run.strand);
+	if (__builtin_expect(run.frame.failed, 0))
+		note_failure(r, run.frame.failure ? run.frame.failure->element : lo, run.frame.code, run.frame.failure, worker);
+}
+
+static void run_chunk(struct tz_range *r, size_t lo, size_t hi, int worker)
+{
+	if (!r->outcomes) {
+		run_piece(r, lo, hi, worker);
+		return;
+	}
+	for (size_t i = lo; i < hi; i++)
+		run_piece(r, i, i + 1, worker);
+}
+
+/* Takes at most n elements; 0 if there are none left. */
+static size_t take(struct tz_range *r, size_t n, size_t *lo)
+{
+	size_t next = atomic_fetch_add_explicit(&r->next, n, memory_order_relaxed);
+	size_t stop = atomic_load_explicit(&r->stop, memory_order_relaxed);
+
+	if (next >= stop) {
+		atomic_fetch_sub_explicit(&r->next, n, memory_order_relaxed); /* keeps it from running away over many calls */
+		return 0;
+	}
+	*lo = next;
+	return n < r->end - next ? n : r->end - next;
+}
+
+/* One chunk; *last is the size of the caller's chunk before, 0 at first. */
+static bool step(struct tz_range *r, int worker, size_t *last)
+{
+	size_t next = atomic_load_explicit(&r->next, memory_order_relaxed), lo;
+	int why;
+
+	if (next >= atomic_load_explicit(&r->stop, memory_order_relaxed))
+		return false;
+	if (r->scope && (why = tz_scope_interrupted(r->scope)) < 0) {
+		tz_range_interrupt(r, why);
+		return false;
+	}
+	size_t n = take(r, chunk_size(r, next, *last), &lo);
+
+	if (n == 0)
+		return false;
+	uint64_t t = tz_clock_ticks();
+
+	run_chunk(r, lo, lo + n, worker);
+	t = tz_clock_ticks() - t;
+	measure(r, (int64_t)t > 0 ? t : 1, n);
+	*last = n;
+	return true;
+}
+
+bool tz_range_step(tz_range *range, int worker)
+{
+	size_t last = 0;
+
+	return step(range, worker, &last);
+}
+
+/* Works alone as long as nobody is worth waking. True if there is nothing left. */
+static bool begin_alone(struct tz_range *r, int worker)
+{
+	size_t last = 0;
+
+	do
+		if (!step(r, worker, &last))
+			return true;
+	while (r->workers == 1 || tz_range_worth(r) == 0);
+	return !tz_range_left(r);
+}
+
+/* --- executors without an operation of their own: pieces are jobs ------------------------------------------------------- */
+
+static void run_piece_job(void *result, const void *args)
+{
+	struct tz_range *range;
+
+	(void)result;
+	memcpy(&range, args, sizeof range);
+	while (tz_range_step(range, tz_worker_index()))
+		;
+}
+
+static const tz_task piece_task = { .name = "map", .run = run_piece_job, .args_size = sizeof(struct tz_range *) };
+
+/* Jobs that step the range; waited for without ear for the scope, since they use our frame. They see the scope by themselves. */
+static int run_as_jobs(struct tz_range *r)
+{
+	struct tz_strand *self = tz_strand_self();
+	int n = r->workers, refused = 0;
+	tz_handle *pieces = malloc((size_t)n * sizeof *pieces);
+
+	if (!pieces)
+		return -ENOMEM;
+	for (int i = 0; i < n; i++)
+		pieces[i] = tz_submit_raw(r->executor, NULL, &piece_task, &r);
+	struct tz_scope *scope = self->scope;
+
+	self->scope = NULL;
+	for (int i = 0; i < n; i++)
+		if (tz_result_raw(pieces[i], NULL, 0) == -EREMOTEIO && self->last.status != TZ_OK)
+			refused = self->last.code;
+	self->scope = scope;
+	free(pieces);
+	return tz_range_left(r) && r->failed_at == SIZE_MAX ? refused : 0;
+}
+
+/* --- the public calls ------------------------------------------------------------------------------------------------------ */
+
+static void report(struct tz_range *r, struct tz_strand *self)
+{
+	tz_outcome o = { .status = TZ_FAILED, .code = r->failed_code, .worker = r->failed_worker };
+
+	tz_copy_text(o.task, sizeof o.task, r->task ? r->task->name : "for");
+	(void)snprintf(o.message, sizeof o.message, "element %zu%s%.120s", r->failed_at, r->failure ? ": " : "",
+		       r->failure ? r->failure->message : "");
+	tz_remember(self, &o);
+}
+
+static int run_range(struct tz_range *r)
+{
+	struct tz_strand *self = tz_strand_self();
+	int error = 0;
+
+	r->strand = self;
+	r->scope = self->scope;
+	r->caller = self->frame;
+	r->stop = r->end;
+	r->next = r->begin;
+	r->failed_at = SIZE_MAX;
+	if (r->workers <= 0 || r->workers > r->executor->workers)
+		r->workers = r->executor->workers;
+	if (r->executor->process != atomic_load_explicit(&tz_process_number, memory_order_relaxed))
+		return -EOWNERDEAD;
+	if (!(r->executor->ops->capabilities & TZ_CAN_SHARE_MEMORY))
+		return -ENOTSUP;
+	if (r->executor->ops->range) {
+		if (!begin_alone(r, tz_executor_current() == r->executor ? tz_worker_index() : -1))
+			error = r->executor->ops->range(r->executor, r);
+	} else {
+		error = run_as_jobs(r);
+	}
+	if (r->failed_at != SIZE_MAX) {
+		report(r, self);
+		free(r->failure);
+		return -EREMOTEIO;
+	}
+	if (r->interrupted)
+		return r->interrupted;
+	if (error == 0)
+		self->last.status = TZ_OK, self->last.code = 0, self->last.message[0] = '\0';
+	return error;
+}
+
+static void map_body(struct tz_range *r, size_t lo, size_t hi, struct tz_cursor *cursor)
+{
+	r->task->range(r->out, r->in, lo, hi, cursor);
+}
+
+static void user_body(struct tz_range *r, size_t lo, size_t hi, struct tz_cursor *cursor)
+{
+	(void)cursor;
+	r->user_body(lo, hi, r->user_arg);
+}
+
+static bool set_up(struct tz_range *r, tz_executor *executor, const tz_map_options *options, size_t begin, size_t end)
+{
+	r->executor = executor ? executor : tz_executor_default();
+	r->begin = begin;
+	r->end = end;
+	if (options) {
+		r->fixed_chunk = options->chunk;
+		r->workers = options->workers;
+		r->policy = options->policy;
+		r->outcomes = options->outcomes;
+	}
+	return r->executor != NULL;
+}
+
+int tz_map_raw(tz_executor *executor, const tz_map_options *options, const tz_task *task, size_t n, void *out,
+	       const void *const *in)
+{
+	struct tz_range r = { .body = map_body, .task = task, .out = out, .in = in };
+
+	if (!task || !task->range || (n && task->result_size && !out))
+		return -EINVAL;
+	if (!set_up(&r, executor, options, 0, n))
+		return -EAGAIN;
+	return n ? run_range(&r) : 0;
+}
+
+int tz_for_range(tz_executor *executor, const tz_map_options *options, size_t begin, size_t end,
+		 void (*body)(size_t lo, size_t hi, void *arg), void *arg)
+{
+	struct tz_range r = { .body = user_body, .user_body = body, .user_arg = arg };
+
+	if (!body || begin > end || (options && options->outcomes))
+		return -EINVAL;
+	if (!set_up(&r, executor, options, begin, end))
+		return -EAGAIN;
+	return begin < end ? run_range(&r) : 0;
+}

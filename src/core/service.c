@@ -1,0 +1,106 @@
+/* The service thread. See service.h.
+ *
+ * Design notes. A queue under a lock and a word to sleep on. The thread sleeps without end when the queue is empty, and is never joined: it
+ * holds nothing that process exit would miss. All signals are blocked in it, so that the application's handlers run on its own threads.
+ */
+#include "core/service.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "os/futex.h"
+#include "os/mutex.h"
+
+static struct {
+	struct tz_mutex lock;
+	struct tz_service_item *first, **last;
+	_Atomic bool started;
+	_Atomic uint32_t pushed; /* counts pushes: what the thread sleeps on */
+} service;
+
+static struct tz_service_item *take_all(void)
+{
+	tz_mutex_lock(&service.lock);
+	struct tz_service_item *items = service.first;
+	service.first = NULL;
+	service.last = &service.first;
+	tz_mutex_unlock(&service.lock);
+	return items;
+}
+
+static void *serve(void *unused)
+{
+	(void)unused;
+	for (;;) {
+		uint32_t seen = atomic_load_explicit(&service.pushed, memory_order_acquire);
+		struct tz_service_item *item = take_all();
+
+		if (!item)
+			(void)tz_futex_wait(&service.pushed, seen, 0);
+		while (item) {
+			struct tz_service_item *next = item->next;
+
+			item->run(item);
+			item = next;
+		}
+	}
+	return NULL;
+}
+
+static int start_thread(void)
+{
+	pthread_t thread;
+	pthread_attr_t attr;
+	sigset_t all, old;
+
+	(void)sigfillset(&all);
+	(void)pthread_sigmask(SIG_SETMASK, &all, &old);
+	(void)pthread_attr_init(&attr);
+	(void)pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	int r = pthread_create(&thread, &attr, serve, NULL);
+	(void)pthread_attr_destroy(&attr);
+	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (r == 0)
+		(void)pthread_setname_np(thread, "trenza-service");
+	return -r;
+}
+
+int tz_service_start(void)
+{
+	int r = 0;
+
+	if (atomic_load_explicit(&service.started, memory_order_acquire))
+		return 0;
+	tz_mutex_lock(&service.lock);
+	if (!atomic_load_explicit(&service.started, memory_order_relaxed)) {
+		service.last = &service.first;
+		r = start_thread();
+		if (r == 0)
+			atomic_store_explicit(&service.started, true, memory_order_release);
+	}
+	tz_mutex_unlock(&service.lock);
+	return r;
+}
+
+void tz_service_run(struct tz_service_item *item)
+{
+	item->next = NULL;
+	tz_mutex_lock(&service.lock);
+	*service.last = item;
+	service.last = &item->next;
+	tz_mutex_unlock(&service.lock);
+	atomic_fetch_add_explicit(&service.pushed, 1, memory_order_release);
+	tz_futex_wake(&service.pushed, 1);
+}
+
+void tz_service_after_fork(void)
+{
+	atomic_store(&service.lock.word, 0);
+	service.first = NULL;
+	service.last = &service.first;
+	atomic_store(&service.started, false);
+}

@@ -1,0 +1,192 @@
+/* The calling strand: finding it, making it, and the waits that obey its scope. See strand.h. */
+#include "core/strand.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "core/scope.h"
+#include "core/strand_thread.h"
+#include "os/clock.h"
+#include "os/mutex.h"
+
+/* Strands that belong to nobody. The first few are static, so that ordinary programs never meet a failure here. */
+enum { STATIC_STRANDS = 16, CHUNK_STRANDS = 64 };
+
+static struct {
+	struct tz_mutex lock;
+	struct tz_strand *list;
+	unsigned nstatic; /* how many of the static ones have been handed out */
+} pool;
+static struct tz_strand static_strands[STATIC_STRANDS];
+
+static _Thread_local struct tz_strand *self __attribute__((tls_model("initial-exec")));
+static pthread_key_t exit_key;
+static pthread_once_t exit_once = PTHREAD_ONCE_INIT;
+static void (*at_exit)(struct tz_strand *strand);
+
+static struct tz_strand *take_free(void)
+{
+	if (!pool.list && pool.nstatic < STATIC_STRANDS)
+		return &static_strands[pool.nstatic++];
+	if (!pool.list) {
+		struct tz_strand *chunk = mmap(NULL, CHUNK_STRANDS * sizeof *chunk, PROT_READ | PROT_WRITE,
+					       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		if (chunk == MAP_FAILED)
+			return NULL;
+		for (int i = 0; i < CHUNK_STRANDS; i++) {
+			chunk[i].next_free = pool.list;
+			pool.list = &chunk[i];
+		}
+	}
+	struct tz_strand *s = pool.list;
+	pool.list = s->next_free;
+	return s;
+}
+
+struct tz_strand *tz_strand_new_thread(void)
+{
+	tz_mutex_lock(&pool.lock);
+	struct tz_strand *s = take_free();
+	tz_mutex_unlock(&pool.lock);
+	if (!s)
+		return NULL;
+	/* The token is left alone: a late waker of the last owner may be about to set it. */
+	s->ops = &tz_thread_strand_ops;
+	s->flags = 0;
+	s->scope = NULL;
+	s->frame = NULL;
+	s->worker = NULL;
+	s->on_block = NULL;
+	s->on_job_end = NULL;
+	s->base = NULL;
+	s->borrows = false;
+	s->locals = NULL;
+	s->nlocals = 0;
+	s->next_free = NULL;
+	s->last.status = TZ_PENDING;
+	s->last_task = NULL;
+	return s;
+}
+
+void tz_strand_free(struct tz_strand *s)
+{
+	if (!s)
+		return;
+	if (at_exit)
+		at_exit(s);
+	if (self == s)
+		self = NULL;
+	tz_mutex_lock(&pool.lock);
+	s->next_free = pool.list;
+	pool.list = s;
+	tz_mutex_unlock(&pool.lock);
+}
+
+void tz_strand_adopt(struct tz_strand *s)
+{
+	self = s;
+}
+
+void tz_strand_at_exit(void (*fn)(struct tz_strand *strand))
+{
+	at_exit = fn;
+}
+
+/* A foreign thread ends: its strand goes back. Threads of the library free theirs themselves, and clear `self`. */
+static void foreign_thread_ends(void *strand)
+{
+	if (self == strand)
+		tz_strand_free(strand);
+}
+
+static void make_exit_key(void)
+{
+	(void)pthread_key_create(&exit_key, foreign_thread_ends); /* without a key, a strand a thread is leaked */
+}
+
+static struct tz_strand *adopt_foreign_thread(void)
+{
+	struct tz_strand *s;
+
+	(void)pthread_once(&exit_once, make_exit_key);
+	while (!(s = tz_strand_new_thread())) {
+		/* Out of memory for some hundred bytes: no caller could do better than wait for some. */
+		struct timespec ms = { .tv_nsec = 1000000 };
+		(void)nanosleep(&ms, NULL);
+	}
+	self = s;
+	(void)pthread_setspecific(exit_key, s);
+	return s;
+}
+
+struct tz_strand *tz_strand_self(void)
+{
+	struct tz_strand *s = self;
+
+	return __builtin_expect(s != NULL, 1) ? s : adopt_foreign_thread();
+}
+
+struct tz_strand *tz_strand_peek(void)
+{
+	return self;
+}
+
+int tz_strand_interrupted(struct tz_strand *s)
+{
+	return __builtin_expect(s->scope == NULL, 1) ? 0 : tz_scope_interrupted(s->scope);
+}
+
+tz_deadline tz_strand_deadline(struct tz_strand *s, tz_deadline deadline)
+{
+	return s->scope ? tz_deadline_min(deadline, tz_scope_deadline(s->scope)) : deadline;
+}
+
+void tz_strand_block_begin(struct tz_strand *s)
+{
+	if (s->on_block)
+		s->on_block(s, true);
+}
+
+void tz_strand_block_end(struct tz_strand *s)
+{
+	if (s->on_block)
+		s->on_block(s, false);
+}
+
+/* How often a strand that runs a piece of another's job looks whether that was cancelled, in seconds. */
+#define BORROWED_SLICE 0.02
+
+int tz_strand_park(struct tz_strand *s, tz_deadline deadline)
+{
+	int r = tz_strand_interrupted(s);
+
+	if (r < 0)
+		return r;
+	deadline = tz_strand_deadline(s, deadline);
+	tz_deadline slice = s->borrows ? tz_deadline_min(deadline, tz_after(BORROWED_SLICE)) : deadline;
+
+	tz_strand_block_begin(s);
+	r = s->ops->park(s, slice);
+	tz_strand_block_end(s);
+	return r == -ETIMEDOUT && slice.ns != deadline.ns ? 0 : r;
+}
+
+void tz_strand_park_deaf(struct tz_strand *s)
+{
+	tz_strand_block_begin(s);
+	(void)s->ops->park(s, tz_never());
+	tz_strand_block_end(s);
+}
+
+void tz_strand_fork_prepare(void)
+{
+	tz_mutex_lock(&pool.lock);
+}
+
+void tz_strand_fork_done(void)
+{
+	tz_mutex_unlock(&pool.lock);
+}

@@ -1,0 +1,118 @@
+/* The strand: what runs code, a thread or a coroutine, and the operations on which every blocking call stands.
+ *
+ * Design notes
+ *
+ * One table of operations is all that a blocking call knows of what it runs on: park, unpark, now, wait for a
+ * descriptor, wait for a shared word, run something blocking. Threads implement it in strand_thread.c. Nothing
+ * else in the library may ask which kind of strand it runs on.
+ *
+ * Park token. A strand has one token. unpark makes it present (and wakes a strand that is parked); park consumes
+ * it, waiting for it if it is absent. unparks do not add up. Spurious returns are legal: a token may be left
+ * over from an earlier wait that ended otherwise (time-out). So every wait is a loop around a condition of its
+ * own, which the waker makes true *before* it calls unpark. unpark is a release and the return of park an
+ * acquire operation: what the waker wrote before is seen.
+ *
+ * Life. A strand's memory is type-stable: it is recycled for other strands and never returned, because a waker
+ * may still call unpark on a strand whose wait has just ended and whose thread is gone. That costs the
+ * new owner one spurious return from park.
+ *
+ * The current scope (scope.h), the running job and the last outcome belong to the strand, never to plain
+ * thread-local variables, since two coroutines share a thread. Only the strand itself touches those fields.
+ */
+#ifndef TZ_CORE_STRAND_H
+#define TZ_CORE_STRAND_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <trenza/outcome.h>
+#include <trenza/time.h>
+
+struct tz_strand;
+struct tz_scope;
+struct tz_frame;
+struct tz_worker;
+
+struct tz_strand_ops {
+	/* Waits for self's token until the deadline. 0 after a token (or spuriously), -ETIMEDOUT. Only the strand itself. */
+	int (*park)(struct tz_strand *self, tz_deadline deadline);
+	/* Gives the token. Any thread; async-signal-safe. */
+	void (*unpark)(struct tz_strand *strand);
+	/* The strand's clock, ns, never 0. */
+	uint64_t (*now)(struct tz_strand *self);
+	/* Lets other strands run. */
+	void (*yield)(struct tz_strand *self);
+	/* Waits until poll(2)'s `events` or an error shows on fd; ret_revents says which. 0, -ETIMEDOUT, or spuriously
+	 * -EINTR after an unpark, so that the caller can look at its scope. */
+	int (*wait_fd)(struct tz_strand *self, int fd, short events, tz_deadline deadline, short *ret_revents);
+	/* Waits while *word == expected; the word may lie in memory shared with other processes. 0, -EAGAIN, -ETIMEDOUT,
+	 * -EINTR as above. */
+	int (*wait_word)(struct tz_strand *self, const _Atomic uint32_t *word, uint32_t expected, tz_deadline deadline);
+	/* Runs fn(arg), which may block the thread, so that other strands of this one's thread or pool can go on. */
+	void (*run_blocking)(struct tz_strand *self, void (*fn)(void *arg), void *arg);
+};
+
+/* Others share the strand's thread, so it must not wait by spinning. */
+enum { TZ_STRAND_NO_SPIN = 1 };
+
+struct tz_strand {
+	const struct tz_strand_ops *ops;
+	_Atomic uint32_t token; /* for the implementation of park */
+	uint32_t flags; /* TZ_STRAND_... */
+	struct tz_scope *scope; /* innermost; NULL: no deadline and nothing to cancel */
+	struct tz_frame *frame; /* the job that runs here, NULL outside of jobs */
+	struct tz_worker *worker; /* the pool's worker whose thread this is, or NULL */
+	void (*on_block)(struct tz_strand *self, bool begin); /* the pool's: this thread begins or ends to block; or NULL */
+	void **locals; /* strand-local values by key, or NULL (sync/local.c) */
+	uint32_t nlocals;
+	struct tz_strand *next_free; /* the free list, when nobody's */
+	const char *last_task; /* the task's name, if it has not been copied into `last` yet */
+	tz_outcome last; /* outcome that the last tz_result, tz_gather or tz_map met here */
+	void (*on_job_end)(struct tz_strand *self, struct tz_frame *frame); /* the pool's: joins forks left over; or NULL */
+	struct tz_scope *base; /* parent of the outermost scope of every job here: its pool's, or NULL */
+	bool borrows; /* runs a piece of another strand's job, whose cancel does not wake this one: park in slices */
+};
+
+/* The calling strand; never NULL: a foreign thread gets a strand on its first call. */
+struct tz_strand *tz_strand_self(void);
+
+/* As tz_strand_self, but NULL where the thread has none yet: for destructors and signal handlers. */
+struct tz_strand *tz_strand_peek(void);
+
+static inline void tz_strand_unpark(struct tz_strand *s)
+{
+	s->ops->unpark(s);
+}
+
+/* Why a wait that is allowed to end early must end now: 0 (go on), -ECANCELED, -ETIMEDOUT, from the scopes of self.
+ * One load where there is no scope. */
+int tz_strand_interrupted(struct tz_strand *self);
+
+/* The earlier of `deadline` and the scope's. */
+tz_deadline tz_strand_deadline(struct tz_strand *self, tz_deadline deadline);
+
+/* Parks once, obeying the scope: 0 after a token (look at your condition again), -ETIMEDOUT or -ECANCELED. Tells the
+ * pool, if self is one of its workers, that this thread blocks, so that another one may run in its place. */
+int tz_strand_park(struct tz_strand *self, tz_deadline deadline);
+
+/* As tz_strand_park, for waits that may not end early (a plain lock): deaf to the scope and to every deadline. */
+void tz_strand_park_deaf(struct tz_strand *self);
+
+/* Tell the pool, if self is one of its workers, that the thread begins to block or goes on. They nest. */
+void tz_strand_block_begin(struct tz_strand *self);
+void tz_strand_block_end(struct tz_strand *self);
+
+/* Makes and ends the strand of a thread that the library starts; free gives it back for reuse. */
+struct tz_strand *tz_strand_new_thread(void);
+void tz_strand_adopt(struct tz_strand *strand); /* the calling thread is that strand from now on */
+void tz_strand_free(struct tz_strand *strand);
+
+/* Around fork(2): the free list is not in the middle of something in the child. */
+void tz_strand_fork_prepare(void);
+void tz_strand_fork_done(void);
+
+/* Called at the end of a strand, before it is freed: releases its local values. Set by sync/local.c. */
+void tz_strand_at_exit(void (*fn)(struct tz_strand *strand));
+
+#endif

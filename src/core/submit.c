@@ -1,0 +1,123 @@
+/* Submitting: from a call's arguments to a job in an executor's hands. */
+#include <errno.h>
+#include <string.h>
+
+#include <trenza/executor_impl.h>
+
+#include "core/job.h"
+#include "core/probe.h"
+#include "core/strand.h"
+
+enum { BATCH = 64 }; /* jobs that are handed over at once */
+
+/* Why a submit that the executor refused was refused. */
+static void refuse(struct tz_job *job, int error)
+{
+	if (error == -ECANCELED)
+		(void)tz_job_end(job, TZ_CANCELLED, error, "cancelled while the executor's queue was full");
+	else if (error == -ETIMEDOUT)
+		(void)tz_job_end(job, TZ_TIMED_OUT, error, "timed out while the executor's queue was full");
+	else if (error == -EAGAIN)
+		(void)tz_job_end(job, TZ_FAILED, error, "the executor's queue is full");
+	else if (error == -ESHUTDOWN)
+		(void)tz_job_end(job, TZ_FAILED, error, "the executor is shut down");
+	else if (error == -EOWNERDEAD)
+		(void)tz_job_end(job, TZ_LOST, error, "its executor was lost in fork()");
+	else
+		(void)tz_job_end(job, TZ_FAILED, error, "could not be submitted");
+}
+
+static bool is_lost(const tz_executor *ex)
+{
+	return ex->process != atomic_load_explicit(&tz_process_number, memory_order_relaxed);
+}
+
+/* Hands n jobs to the executor; ends those that it does not take. */
+static void hand_over(tz_executor *ex, struct tz_job *const *jobs, size_t n, tz_priority priority)
+{
+	int error = -EOWNERDEAD;
+	size_t taken = is_lost(ex) ? 0 : ex->ops->submit(ex, jobs, n, priority, &error);
+
+	for (size_t i = taken; i < n; i++)
+		refuse(jobs[i], error);
+}
+
+static tz_handle adopt(const tz_submit_options *options, tz_handle h)
+{
+	if (options && options->scope && tz_scope_adopt_raw(options->scope, h) < 0)
+		(void)tz_cancel_raw(h); /* without memory to own it, it must not outlive the scope unseen: it is the caller's */
+	return h;
+}
+
+static bool valid(const tz_submit_options *options, const tz_task *task)
+{
+	return task && task->run && task->name &&
+	       (!options || (options->priority >= TZ_PRIORITY_LOW && options->priority <= TZ_PRIORITY_HIGH));
+}
+
+static const tz_task not_a_task = { .name = "(not submitted)" };
+
+/* A future for a submit that cannot be made: it has failed already. */
+static tz_handle failed_future(int code, const char *message)
+{
+	struct tz_job *job = tz_job_new(NULL, NULL, &not_a_task, NULL, true);
+
+	if (!job)
+		return tz_job_handle(&tz_job_no_memory);
+	tz_handle h = tz_job_handle(job);
+
+	(void)tz_job_end(job, TZ_FAILED, code, message);
+	return h;
+}
+
+tz_handle tz_submit_raw(tz_executor *executor, const tz_submit_options *options, const tz_task *task, const void *args)
+{
+	if (!executor)
+		executor = tz_executor_default();
+	if (__builtin_expect(!valid(options, task), 0))
+		return failed_future(-EINVAL, "not a valid task, or options out of range");
+	if (__builtin_expect(!executor, 0))
+		return failed_future(-EAGAIN, "there is no default executor");
+	struct tz_job *job = tz_job_new(executor, options, task, args, true);
+
+	if (__builtin_expect(!job, 0))
+		return tz_job_handle(&tz_job_no_memory);
+	tz_handle h = tz_job_handle(job);
+
+	TZ_PROBE(TZ_PROBE_JOB_SUBMIT, job, 0);
+	hand_over(executor, &job, 1, (tz_priority)job->priority);
+	return __builtin_expect(options != NULL, 0) ? adopt(options, h) : h;
+}
+
+int tz_submit_bulk_raw(tz_executor *executor, const tz_submit_options *options, const tz_task *task, size_t n, const void *args,
+		       tz_handle *ret_futures)
+{
+	struct tz_job *batch[BATCH];
+	size_t held = 0;
+
+	if (!executor)
+		executor = tz_executor_default();
+	if (!executor)
+		return -EAGAIN;
+	if (!valid(options, task) || (n && task->args_size && !args))
+		return -EINVAL;
+	for (size_t i = 0; i < n; i++) {
+		struct tz_job *job = tz_job_new(executor, options, task, (const char *)args + i * task->args_size,
+						ret_futures != NULL);
+
+		if (job) {
+			if (ret_futures)
+				ret_futures[i] = adopt(options, tz_job_handle(job));
+			batch[held++] = job;
+		} else if (ret_futures) {
+			ret_futures[i] = tz_job_handle(&tz_job_no_memory);
+		}
+		if (held == BATCH || (held && i + 1 == n)) {
+			hand_over(executor, batch, held, options ? options->priority : TZ_PRIORITY_NORMAL);
+			held = 0;
+		}
+	}
+	if (held)
+		hand_over(executor, batch, held, options ? options->priority : TZ_PRIORITY_NORMAL);
+	return 0;
+}

@@ -1,0 +1,48 @@
+/* The library's own lock: one futex word, all-zero is unlocked.
+ *
+ * For short critical sections inside the library only; users' code never runs under it. It blocks the thread
+ * (never a coroutine), spins briefly first, and never touches the word after the store that unlocks it, so that
+ * the last holder may free the memory that it lies in.
+ *
+ * Design notes. 0 free, 1 held, 2 held and somebody may sleep. A sleeper always sets 2, so an unlock that finds
+ * 2 wakes one, who sets 2 again: over-waking by at most one. Acquire on the successful exchange pairs with release
+ * on the unlock. (Drepper, "Futexes Are Tricky", mutex 3.)
+ */
+#ifndef TZ_OS_MUTEX_H
+#define TZ_OS_MUTEX_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "os/futex.h"
+
+struct tz_mutex {
+	_Atomic uint32_t word;
+};
+
+void tz_mutex_lock_slow(struct tz_mutex *m);
+
+static inline void tz_mutex_lock(struct tz_mutex *m)
+{
+	uint32_t free_word = 0;
+
+	if (!atomic_compare_exchange_weak_explicit(&m->word, &free_word, 1, memory_order_acquire,
+						   memory_order_relaxed))
+		tz_mutex_lock_slow(m);
+}
+
+static inline int tz_mutex_trylock(struct tz_mutex *m)
+{
+	uint32_t free_word = 0;
+
+	return atomic_compare_exchange_strong_explicit(&m->word, &free_word, 1, memory_order_acquire,
+						       memory_order_relaxed);
+}
+
+static inline void tz_mutex_unlock(struct tz_mutex *m)
+{
+	if (atomic_exchange_explicit(&m->word, 0, memory_order_release) == 2)
+		tz_futex_wake(&m->word, 1);
+}
+
+#endif
