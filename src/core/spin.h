@@ -76,7 +76,8 @@ static inline struct tz_moment tz_moment_now(void)
 	return m;
 }
 
-/* What one place has learnt. All-zero has learnt nothing. A hint: several may write it at a time. */
+/* What one place has learnt. All-zero has learnt nothing. A hint: several may write it at a time.
+ * */
 struct tz_patience {
 	_Atomic uint32_t ticks; /* that it was worth to spin */
 	_Atomic uint32_t refused; /* how often spinning was left alone */

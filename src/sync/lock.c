@@ -40,7 +40,7 @@ enum { HELD = TZ__LOCK_HELD, RIVAL = 2, WAITERS = 4 };
 enum { WOKEN = 0, HANDED_OVER = 1 }; /* tokens */
 
 static const uint64_t FAIR_NS = 1000000;
-enum { SPIN_NS = 2000, SPIN_PAUSES = 64 };
+enum { SPIN_US = 2, SPIN_PAUSES = 64 };
 
 extern inline void tz_lock_acquire(tz_lock *lock);
 extern inline int tz_lock_release(tz_lock *lock);
@@ -93,7 +93,7 @@ static bool spin(struct comer *c)
 		return true;
 	if (!tz_spin_allowed() || !become_rival(c))
 		return false;
-	struct tz_spin s = tz_spin_begin(SPIN_NS);
+	struct tz_spin s = tz_spin_begin(SPIN_US * tz_clock_ticks_per_us());
 
 	while (tz_spin_turn(&s, SPIN_PAUSES))
 		if (take(c))

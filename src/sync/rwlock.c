@@ -33,7 +33,7 @@ enum { WOKEN = 0, HANDED_OVER = 1 }; /* tokens */
 enum { FOR_READING = 0, FOR_WRITING = 1 }; /* kinds */
 
 static const uint64_t FAIR_NS = 1000000;
-enum { SPIN_NS = 2000, SPIN_PAUSES = 64 };
+enum { SPIN_US = 2, SPIN_PAUSES = 64 };
 
 static uint32_t load(const tz_rwlock *lock)
 {
@@ -237,7 +237,7 @@ static bool spin(struct comer *c)
 		return true;
 	if (!tz_spin_allowed() || !become_rival(c))
 		return false;
-	struct tz_spin s = tz_spin_begin(SPIN_NS);
+	struct tz_spin s = tz_spin_begin(SPIN_US * tz_clock_ticks_per_us());
 
 	while (tz_spin_turn(&s, SPIN_PAUSES))
 		if (take_for_writing(c))
