@@ -161,18 +161,31 @@ TZ_END_DECLS
  * drop the value: tz_result(f, NULL). */
 #ifdef __cplusplus
 extern "C++" {
-template <typename F, typename R> static inline int tz__result(F f, R *out)
+/* Where a result goes: to a pointer of exactly its type, or nowhere. */
+template <typename Pointer> struct tz__result_to {
+	Pointer out;
+	size_t size;
+	template <typename Other> tz__result_to(Other) = delete;
+	tz__result_to(Pointer p)
+		: out(p)
+		, size(sizeof *p)
+	{
+	}
+	tz__result_to(decltype(nullptr))
+		: out(nullptr)
+		, size(0)
+	{
+	}
+	tz__result_to(long) /* the NULL of C++ */
+		: out(nullptr)
+		, size(0)
+	{
+	}
+};
+template <> inline tz__result_to<void *>::tz__result_to(void *) = delete;
+template <typename F> static inline int tz__result(F f, tz__result_to<decltype(F::tz__type)> to)
 {
-	static_assert(tz__is_same<decltype(f.tz__type), R *>::value, "tz_result: this is not the type of the task's result");
-	return tz_result_raw(f.handle, out, sizeof(R));
-}
-template <typename F> static inline int tz__result(F f, decltype(nullptr))
-{
-	return tz_result_raw(f.handle, nullptr, 0);
-}
-template <typename F> static inline int tz__result(F f, long) /* the NULL of C++ */
-{
-	return tz_result_raw(f.handle, nullptr, 0);
+	return tz_result_raw(f.handle, to.out, to.size);
 }
 }
 #define tz_result(f, out) tz__result(f, out)

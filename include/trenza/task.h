@@ -20,9 +20,9 @@
  *
  * From C++, TZ_TASK is the same; a C++ exception that leaves the function makes the job fail with its what().
  *
- * Including this header makes two constraint violations of ISO C errors in C files, as they are by default in gcc 14 and
- * clang 16: converting between pointer and integer, and between incompatible pointers, without a cast. Define
- * TZ_NO_STRICT before including to keep your compiler's choice.
+ * Including this header makes three constraint violations of ISO C errors in C files, as they are by default in gcc 14 and
+ * clang 16: converting between pointer and integer, and between incompatible pointers, without a cast; and calling a
+ * function that is not declared. Define TZ_NO_STRICT before including to keep your compiler's choice.
  */
 #ifndef TRENZA_TASK_H
 #define TRENZA_TASK_H
@@ -52,6 +52,7 @@
 #if !defined(__cplusplus) && !defined(TZ_NO_STRICT)
 #pragma GCC diagnostic error "-Wint-conversion"
 #pragma GCC diagnostic error "-Wincompatible-pointer-types"
+#pragma GCC diagnostic error "-Wimplicit-function-declaration"
 #endif
 
 
