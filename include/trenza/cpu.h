@@ -23,7 +23,11 @@ TZ_API int tz_cpu_count(void);
  * Errors: none; what cannot be read limits nothing. */
 TZ_API int tz_usable_cpus(void);
 
-/* tz_cpu_quota - the tightest CPU quota as a number of processors (1.5 is 150 ms in each 100 ms); 0 if there is none. */
+/* tz_cpu_quota - the tightest CPU quota as a number of processors (1.5 is 150 ms in each 100 ms); 0 if there is none.
+ *
+ * Ownership: none.
+ * Threads: any; reads /proc and /sys each time.
+ * Errors: none; what cannot be read limits nothing. */
 TZ_API double tz_cpu_quota(void);
 
 TZ_END_DECLS

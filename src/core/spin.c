@@ -4,13 +4,17 @@
 #include <stdatomic.h>
 #include <unistd.h>
 
+#include <trenza/cpu.h>
+
+#include "os/cpus.h"
+
 static _Atomic int seats; /* 0: not counted yet; else 1 + the number of seats */
 static _Atomic int taken;
 
 static int count_seats(void)
 {
-	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-	int n = cpus > 1 ? (int)cpus : 1;
+	/* The whole process's mask, whatever the thread that happens to ask first is bound to. */
+	int n = tz_cpu_quota() > 0 ? 1 : tz_cpus_usable(tz_cpus_affinity(getpid()), 0);
 
 	atomic_store_explicit(&seats, n, memory_order_relaxed);
 	return n;
