@@ -136,7 +136,7 @@ static void run_claimed(struct tz_job *job, int worker, bool unref)
 	struct tz_frame frame;
 
 	if (__builtin_expect(deadline.ns != 0, 0) && tz_expired(deadline)) {
-		tz_job_finish(job, TZ_TIMED_OUT, tz_failure_new(-ETIMEDOUT, "its deadline passed before it began"), unref);
+		tz_job_finish_unrun(job, TZ_TIMED_OUT, tz_failure_new(-ETIMEDOUT, "its deadline passed before it began"), unref);
 		return;
 	}
 	tz_frame_enter(&frame, strand, job, deadline, worker);

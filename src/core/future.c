@@ -30,6 +30,20 @@ static uint32_t generation_of(tz_handle h)
 	return (uint32_t)h.tz__generation;
 }
 
+/* The job was submitted before a fork, and this is the child: nobody will ever end it. Its lock bit may be held for ever, too. */
+static void lose(struct tz_job *job)
+{
+	static struct tz_mutex lock; /* two strands of the child may find out at once */
+
+	tz_mutex_lock(&lock);
+	if (tz_job_phase(atomic_load_explicit(&job->state, memory_order_relaxed)) != JOB_DONE) {
+		job->status = TZ_LOST;
+		job->failure = tz_failure_new(-EOWNERDEAD, "its executor was lost in fork()");
+		atomic_fetch_or_explicit(&job->state, JOB_DONE, memory_order_release);
+	}
+	tz_mutex_unlock(&lock);
+}
+
 /* 1: ended, 0: not, -ESTALE. */
 static int look(struct tz_job *job, uint32_t generation)
 {
@@ -39,7 +53,12 @@ static int look(struct tz_job *job, uint32_t generation)
 
 	if (__builtin_expect(tz_job_generation(s) != generation, 0))
 		return -ESTALE;
-	return tz_job_phase(s) == JOB_DONE;
+	if (tz_job_phase(s) == JOB_DONE)
+		return 1;
+	if (__builtin_expect(job->process == (uint8_t)atomic_load_explicit(&tz_process_number, memory_order_relaxed), 1))
+		return 0;
+	lose(job);
+	return 1;
 }
 
 /* One strand that waits for one job. */
@@ -78,14 +97,6 @@ static int park_for(struct tz_strand *self, struct tz_job *job, uint32_t generat
 	return 0;
 }
 
-/* The job was submitted before a fork, and this is the child: nobody will ever end it. */
-static void lose(struct tz_job *job)
-{
-	job->status = TZ_LOST;
-	job->failure = tz_failure_new(-EOWNERDEAD, "its executor was lost in fork()");
-	atomic_fetch_or_explicit(&job->state, JOB_DONE, memory_order_release);
-}
-
 /* About what a sleep and a wake-up cost: what ends within it is cheaper to spin for. */
 enum { SPIN_NS = 6000, SPIN_PAUSES = 8 };
 
@@ -111,13 +122,9 @@ static int wait_slow(struct tz_job *job, uint32_t generation, tz_deadline deadli
 
 	if (r < 0)
 		return r;
-	if (job->process != (uint8_t)atomic_load_explicit(&tz_process_number, memory_order_relaxed)) {
-		lose(job);
-		return 0;
-	}
 	if (tz_frame_runs(self, job))
 		return -EDEADLK;
-	if (self->worker && tz_executor_current() == job->executor && job->executor->ops->help) {
+	if (self->frame && self->frame->worker >= 0 && tz_executor_current() == job->executor && job->executor->ops->help) {
 		job->executor->ops->help(job->executor, job, tz_strand_deadline(self, deadline).ns != 0);
 		if ((r = look(job, generation)))
 			return r == 1 ? 0 : r;
@@ -162,8 +169,8 @@ int tz_result_raw(tz_handle future, void *out, size_t size)
 		return r;
 	/* Jobs that are submitted in a row lie in a row: have the next ones' lines come from the processor that ran them. */
 	__builtin_prefetch(&job[4], 1);
-	if (__builtin_expect(out && size != job->task->result_size, 0))
-		return -EINVAL;
+	if (__builtin_expect(out && size != job->task->result_size && job->status == TZ_OK, 0))
+		return -EINVAL; /* a job that failed may be of no task: it could not be submitted */
 	r = meet(tz_strand_self(), job);
 	if (r == 0 && out)
 		memcpy(out, tz_job_result(job), size);
@@ -260,12 +267,9 @@ int tz_on_done_raw(tz_handle future, void (*fn)(void *arg, const tz_outcome *out
 {
 	struct tz_job *job = cell_of(future);
 	struct callback *c;
-	int r;
+	int r = look(job, generation_of(future));
 
-	if (!job)
-		return -ESTALE;
-	r = tz_service_start();
-	if (r < 0)
+	if (r < 0 || (r = tz_service_start()) < 0)
 		return r;
 	c = malloc(sizeof *c);
 	if (!c)

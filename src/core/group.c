@@ -38,8 +38,10 @@ static int add_member(struct tz_group *g, struct tz_member *m)
 {
 	if (!m->job)
 		return -ESTALE;
-	int r = tz_job_add_waiter(m->job, m->generation, &m->waiter, false);
+	int r = tz_done_raw((tz_handle){ m->job, m->generation });
 
+	if (r == 0)
+		r = tz_job_add_waiter(m->job, m->generation, &m->waiter, false);
 	if (r == 1) { /* has ended: as if it ended now */
 		int status = m->job->status;
 

@@ -523,6 +523,9 @@ struct tz_failure *tz_failure_new(int code, const char *message)
 	return f;
 }
 
+/* Stands for the frame of a job that was claimed to be ended, not to be run: there is nobody to ask. */
+static struct tz_frame no_frame;
+
 /* Asks a running job, whose LOCKED bit we hold. */
 static void ask(struct tz_job *job)
 {
@@ -532,7 +535,14 @@ static void ask(struct tz_job *job)
 	atomic_fetch_or_explicit(&job->state, JOB_CANCEL, memory_order_relaxed);
 	while (!(frame = atomic_load_explicit(&job->frame, memory_order_acquire)))
 		tz_cpu_backoff(&spins); /* the runner stores it in its next instructions */
-	tz_scope_cancel(&frame->scope);
+	if (frame != &no_frame)
+		tz_scope_cancel(&frame->scope);
+}
+
+void tz_job_finish_unrun(struct tz_job *job, tz_status status, struct tz_failure *failure, bool unref)
+{
+	atomic_store_explicit(&job->frame, &no_frame, memory_order_release); /* a canceller may be waiting for it */
+	tz_job_finish(job, status, failure, unref);
 }
 
 int tz_job_cancel(struct tz_job *job, uint32_t generation, tz_status status, int code, const char *message)
@@ -575,7 +585,7 @@ bool tz_job_end(tz_job *job, tz_status status, int code, const char *message)
 	bool ended = tz_job_claim(job);
 
 	if (ended)
-		tz_job_finish(job, status, tz_failure_new(code, message), true);
+		tz_job_finish_unrun(job, status, tz_failure_new(code, message), true);
 	else
 		tz_job_unref(job);
 	return ended;

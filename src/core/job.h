@@ -169,6 +169,9 @@ bool tz_job_claim(struct tz_job *job);
  * reference if `unref`. */
 void tz_job_finish(struct tz_job *job, tz_status status, struct tz_failure *failure, bool unref);
 
+/* As tz_job_finish, for a job that was claimed but has no frame: its code has not begun. */
+void tz_job_finish_unrun(struct tz_job *job, tz_status status, struct tz_failure *failure, bool unref);
+
 /* A new failure, or NULL without memory. */
 struct tz_failure *tz_failure_new(int code, const char *message);
 
