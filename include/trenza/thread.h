@@ -49,11 +49,13 @@ typedef struct tz_thread tz_thread;
 
 /* How a thread is to be; all-zero is an ordinary one. */
 typedef struct tz_thread_options {
-	const char *name; /* NULL: "Thread-N (task)". Copied; the kernel is told its first 15 bytes */
+	const char
+		*name; /* NULL: "Thread-N (task)". Copied; the kernel is told its first 15 bytes */
 	bool daemon; /* the end of the process does not wait for it */
 	bool deferred; /* it runs when tz_thread_start is called */
 	size_t stack_size; /* 0: that of tz_thread_stack_size */
-	const int *cpus; /* the processors on which it may run; NULL: where its starter may. Copied */
+	const int
+		*cpus; /* the processors on which it may run; NULL: where its starter may. Copied */
 	size_t ncpus;
 	uint64_t reserved[4]; /* 0 */
 } tz_thread_options;
@@ -77,7 +79,8 @@ TZ_API TZ_NODISCARD int tz_thread_open_raw(tz_thread **ret_thread, const tz_thre
  * Ownership: the object stays the caller's and must live until the thread has ended; see tz_thread_open_raw.
  * Threads: any.
  * Errors: as tz_thread_open_raw. */
-TZ_API TZ_NODISCARD int tz_thread_open_object(tz_thread **ret_thread, const tz_thread_options *options,
+TZ_API TZ_NODISCARD int tz_thread_open_object(tz_thread **ret_thread,
+					      const tz_thread_options *options,
 					      tz_runnable *object);
 
 /* tz_thread_start - start a thread that was opened with `deferred`.
@@ -225,15 +228,16 @@ TZ_API tz_uncaught_hook tz_on_uncaught(tz_uncaught_hook hook);
 TZ_END_DECLS
 
 /* tz_thread_open - start a thread that calls a task: tz_thread_open(&t, area, 3.0, 4.0). Arguments are checked as in a call.
- * tz_thread_open_with takes a `const tz_thread_options *` after the first argument. 0 or a negative errno code; see
- * tz_thread_open_raw. */
+ * tz_thread_open_with takes a `const tz_thread_options *` after the first argument (in parentheses, if it has a comma in
+ * it). 0 or a negative errno code; see tz_thread_open_raw. */
 #define tz_thread_open(ret_thread, ...) tz_thread_open_with(ret_thread, NULL, __VA_ARGS__)
 #define tz_thread_open_with(ret_thread, options, ...) \
 	TZ__CAT(TZ__THREAD_, TZ__MANY(__VA_ARGS__))(ret_thread, options, __VA_ARGS__)
 #define TZ__THREAD_ONE(ret_thread, options, fn) \
 	tz_thread_open_raw(ret_thread, options, &fn##_task, TZ__BOUND(fn##_args, fn##__bind()))
 #define TZ__THREAD_MANY(ret_thread, options, fn, ...) \
-	tz_thread_open_raw(ret_thread, options, &fn##_task, TZ__BOUND(fn##_args, fn##__bind(__VA_ARGS__)))
+	tz_thread_open_raw(ret_thread, options, &fn##_task, \
+			   TZ__BOUND(fn##_args, fn##__bind(__VA_ARGS__)))
 
 /* tz_thread_result - wait for a thread that runs the task fn, and copy its result: tz_thread_result(t, area, &a). A wrong result
  * type does not compile. See tz_thread_result_raw. */
@@ -256,7 +260,8 @@ static inline int tz__thread_result(tz_thread *thread, const tz_task *task, R *,
 #define TZ__BOUND(A, bound) ((const A[1]){ bound })
 #define tz_thread_result(thread, fn, ret_result) \
 	tz_thread_result_raw(thread, &fn##_task, \
-			     _Generic((ret_result), __typeof__(((fn##_future *)0)->tz__type): (ret_result)))
+			     _Generic((ret_result), __typeof__(((fn##_future *)0)->tz__type) \
+				      : (ret_result)))
 #endif
 
 #endif

@@ -1,4 +1,6 @@
 /* Queues: order, bounds, waiting and waking, work done, shutdown, signal handlers. */
+#define _GNU_SOURCE
+
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
