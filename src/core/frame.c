@@ -16,8 +16,8 @@
 #include "core/strand.h"
 
 /* A stack that is always full: where there is no worker, tz_fork calls at once. */
-static struct tz__forks no_forks;
-_Thread_local struct tz__forks *tz__forks_self __attribute__((tls_model("initial-exec"))) = &no_forks;
+struct tz__forks tz_no_forks;
+_Thread_local struct tz__forks *tz__forks_self __attribute__((tls_model("initial-exec"))) = &tz_no_forks;
 
 void tz_frame_enter(struct tz_frame *frame, struct tz_strand *strand, struct tz_job *job, tz_deadline deadline, int worker)
 {

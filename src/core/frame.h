@@ -27,6 +27,9 @@ struct tz_frame {
 	bool failed;
 };
 
+/* The stack of forks of who is no worker: always full. */
+extern struct tz__forks tz_no_forks;
+
 /* Makes a frame the strand's innermost one, and back. */
 void tz_frame_enter(struct tz_frame *frame, struct tz_strand *strand, struct tz_job *job, tz_deadline deadline, int worker);
 void tz_frame_leave(struct tz_frame *frame, struct tz_strand *strand);

@@ -1,0 +1,1059 @@
+/* The pool: workers, their search for work, sleep and wake-up, and the pool's beginning and end. The protocol is described in pool.h. */
+#include "sched/pool.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/frame.h"
+#include "core/parking.h"
+#include "core/probe.h"
+#include "core/spin.h"
+#include "core/strand.h"
+#include "os/clock.h"
+#include "os/thread.h"
+
+#include <trenza/cpu.h>
+
+enum {
+	BATCH = 32, /* jobs that a worker takes from the injector at once */
+	LOW_TURN = 61, /* each such turn begins with the lowest priority */
+	SPIN_NS = 6000, /* about what a sleep and a wake-up cost */
+	SPIN_PAUSES = 8,
+	HELP_DEPTH = 128, /* jobs that wait for each other on one stack; deeper ones park */
+	SPARES = 256
+};
+static const uint64_t SPARE_IDLE_NS = 1000000000;
+
+static struct tz_pool *pool_of(tz_executor *executor)
+{
+	return (struct tz_pool *)executor;
+}
+
+static void bump(_Atomic uint64_t *counter, uint64_t n)
+{
+	/* Written by one thread at a time only: no read-modify-write. */
+	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n, memory_order_relaxed);
+}
+
+static int closing(struct tz_pool *p)
+{
+	return atomic_load_explicit(&p->closing, memory_order_acquire);
+}
+
+/* --- counts and the idle list, under the lock ----------------------------------------------------------------------------- */
+
+/* Workers that run jobs or look for some. */
+static int active(struct tz_pool *p)
+{
+	return p->alive - p->blocked - atomic_load_explicit(&p->idle_count, memory_order_relaxed);
+}
+
+static void join_idle(struct tz_pool *p, struct tz_worker *w)
+{
+	w->idle = true;
+	w->idle_prev = NULL;
+	w->idle_next = p->idle_first;
+	if (p->idle_first)
+		p->idle_first->idle_prev = w;
+	p->idle_first = w;
+	atomic_fetch_add_explicit(&p->idle_count, 1, memory_order_relaxed);
+}
+
+static void leave_idle(struct tz_pool *p, struct tz_worker *w)
+{
+	if (w->idle_prev)
+		w->idle_prev->idle_next = w->idle_next;
+	else
+		p->idle_first = w->idle_next;
+	if (w->idle_next)
+		w->idle_next->idle_prev = w->idle_prev;
+	w->idle = false;
+	atomic_fetch_sub_explicit(&p->idle_count, 1, memory_order_relaxed);
+}
+
+static void set_searching(struct tz_pool *p, struct tz_worker *w, bool searching)
+{
+	if (w->searching == searching)
+		return;
+	w->searching = searching;
+	if (searching)
+		atomic_fetch_add_explicit(&p->searching, 1, memory_order_relaxed);
+	else
+		atomic_fetch_sub_explicit(&p->searching, 1, memory_order_relaxed);
+}
+
+/* --- more workers ------------------------------------------------------------------------------------------------------------- */
+
+/* What to do once the lock is released, to have more workers. */
+struct call {
+	struct tz_worker *wake; /* was idle */
+	struct tz_worker *start; /* needs a thread */
+};
+
+static void start_thread(struct tz_pool *p, struct tz_worker *w);
+
+static void act(struct tz_pool *p, struct call call)
+{
+	if (call.wake)
+		tz_strand_unpark(call.wake->strand);
+	if (call.start)
+		start_thread(p, call.start);
+}
+
+static struct tz_worker *new_worker(struct tz_pool *p, int index)
+{
+	struct tz_worker *w = aligned_alloc(64, (sizeof *w + 63) / 64 * 64);
+
+	if (!w)
+		return NULL;
+	memset((void *)w, 0, sizeof *w);
+	w->pool = p;
+	w->index = index;
+	w->random = (uint64_t)index * 0x9e3779b97f4a7c15u + 1;
+	if (tz_fork_stack_init(&w->forks, NULL, w, index) < 0) {
+		free(w);
+		return NULL;
+	}
+	p->workers[index] = w;
+	atomic_store_explicit(&p->known, index + 1, memory_order_release);
+	return w;
+}
+
+/* A worker without a thread: one that has ended, or a new one. NULL if there may be no more, or without memory. */
+static struct tz_worker *vacant(struct tz_pool *p)
+{
+	int known = atomic_load_explicit(&p->known, memory_order_relaxed);
+
+	if (p->alive >= p->most)
+		return NULL;
+	for (int i = 0; i < known; i++)
+		if (!p->workers[i]->taken)
+			return p->workers[i];
+	return known < p->most ? new_worker(p, known) : NULL;
+}
+
+/* There is work: one more worker for it, if one may run. Under the lock; `searchers`: how many are allowed to be on their way already. */
+static struct call one_more(struct tz_pool *p, int searchers)
+{
+	struct call call = { 0 };
+
+	if (atomic_load_explicit(&p->searching, memory_order_relaxed) > searchers || active(p) >= p->executor.workers)
+		return call;
+	if (p->idle_first) {
+		call.wake = p->idle_first;
+		leave_idle(p, call.wake);
+		set_searching(p, call.wake, true);
+	} else if ((call.start = vacant(p))) {
+		call.start->taken = true;
+		call.start->retired = false;
+		p->alive++;
+		atomic_fetch_add_explicit(&p->runnable, 1, memory_order_relaxed);
+		set_searching(p, call.start, true);
+	}
+	return call;
+}
+
+/* The same for callers without the lock, who have made work visible and passed a fence. */
+static void offer(struct tz_pool *p)
+{
+	if (atomic_load_explicit(&p->searching, memory_order_relaxed) > 0)
+		return;
+	if (atomic_load_explicit(&p->idle_count, memory_order_relaxed) == 0 &&
+	    atomic_load_explicit(&p->runnable, memory_order_relaxed) >= p->executor.workers)
+		return;
+	tz_mutex_lock(&p->lock);
+	struct call call = one_more(p, 0);
+	tz_mutex_unlock(&p->lock);
+	act(p, call);
+}
+
+void tz_pool_wake_for_forks(void *worker)
+{
+	offer(((struct tz_worker *)worker)->pool);
+}
+
+struct tz_fork_stack *tz_pool_fork_stack(void *worker, int index)
+{
+	return &((struct tz_worker *)worker)->pool->workers[index]->forks;
+}
+
+/* --- finding work ---------------------------------------------------------------------------------------------------------------- */
+
+static void wake_room(struct tz_pool *p)
+{
+	if (atomic_load_explicit(&p->room_waiters, memory_order_relaxed) > 0)
+		(void)tz_parking_wake(&p->room, SIZE_MAX, NULL, NULL, NULL);
+}
+
+/* Takes a batch from the injector: returns the first and puts the others into the worker's run queue. */
+static tz_job *take_batch(struct tz_worker *w, tz_priority priority)
+{
+	struct tz_pool *p = w->pool;
+	tz_job *jobs[BATCH];
+	struct call call = { 0 };
+	size_t n = 1;
+
+	if (tz_injector_length_of(&p->injector, priority) == 0)
+		return NULL;
+	tz_mutex_lock(&p->lock);
+	if (priority == TZ_PRIORITY_NORMAL && p->executor.options.queue_limit == 0) {
+		size_t room = TZ_RUNQUEUE_SIZE - tz_runqueue_length(&w->queue) + 1;
+
+		n = tz_injector_length_of(&p->injector, priority) / (size_t)p->executor.workers + 1;
+		n = n < room ? n : room;
+		n = n < BATCH ? n : BATCH;
+	}
+	n = tz_injector_take(&p->injector, jobs, n, priority);
+	if (n) {
+		set_searching(p, w, false);
+		if (n > 1 || tz_injector_length(&p->injector) > 0)
+			call = one_more(p, 0);
+	}
+	tz_mutex_unlock(&p->lock);
+	for (size_t i = 0; i < n; i++)
+		__builtin_prefetch(jobs[i], 1);
+	for (size_t i = 1; i < n; i++)
+		(void)tz_runqueue_push(&w->queue, jobs[i]); /* there is room: only we push */
+	act(p, call);
+	if (n && p->executor.options.queue_limit)
+		wake_room(p);
+	return n ? jobs[0] : NULL;
+}
+
+static uint64_t next_random(struct tz_worker *w)
+{
+	/* xorshift64: G. Marsaglia, "Xorshift RNGs" (2003). */
+	w->random ^= w->random << 13;
+	w->random ^= w->random >> 7;
+	w->random ^= w->random << 17;
+	return w->random;
+}
+
+/* Calls visit for the other workers, from a random one on, until it answers true. */
+static bool each_other(struct tz_worker *w, bool (*visit)(struct tz_worker *w, struct tz_worker *other, void *arg), void *arg)
+{
+	unsigned known = (unsigned)atomic_load_explicit(&w->pool->known, memory_order_acquire);
+	unsigned from = known ? (unsigned)(next_random(w) % known) : 0;
+
+	for (unsigned i = 0; i < known; i++) {
+		struct tz_worker *other = w->pool->workers[(from + i) % known];
+
+		if (other != w && visit(w, other, arg))
+			return true;
+	}
+	return false;
+}
+
+/* Half of the other's run queue: the first is *job, the rest goes into ours. */
+static bool steal_jobs(struct tz_worker *w, struct tz_worker *other, void *arg)
+{
+	tz_job **job = arg;
+	size_t half = (tz_runqueue_length(&other->queue) + 1) / 2;
+
+	if (half == 0 || !(*job = tz_runqueue_take(&other->queue)))
+		return false;
+	for (size_t i = 1; i < half; i++) {
+		tz_job *more = tz_runqueue_take(&other->queue);
+
+		if (!more)
+			break;
+		if (!tz_runqueue_push(&w->queue, more)) {
+			tz_mutex_lock(&w->pool->lock);
+			size_t pushed = tz_injector_push(&w->pool->injector, &more, 1, TZ_PRIORITY_NORMAL);
+			tz_mutex_unlock(&w->pool->lock);
+			if (!pushed)
+				(void)tz_job_end(more, TZ_FAILED, -ENOMEM, "no memory for the queue");
+			break;
+		}
+		bump(&w->stolen, 1);
+	}
+	bump(&w->stolen, 1);
+	return true;
+}
+
+static tz_job *find_job(struct tz_worker *w)
+{
+	tz_job *job = NULL;
+
+	w->turn++;
+	if ((job = take_batch(w, TZ_PRIORITY_HIGH)))
+		return job;
+	if (w->turn % LOW_TURN == 0 && (job = take_batch(w, TZ_PRIORITY_LOW)))
+		return job;
+	if ((job = tz_runqueue_take(&w->queue)))
+		return job;
+	if ((job = take_batch(w, TZ_PRIORITY_NORMAL)) || (job = take_batch(w, TZ_PRIORITY_LOW)))
+		return job;
+	(void)each_other(w, steal_jobs, &job);
+	return job;
+}
+
+/* Found something: the next one may look, if there is more. */
+static void found(struct tz_worker *w)
+{
+	if (!w->searching)
+		return;
+	set_searching(w->pool, w, false);
+	offer(w->pool);
+}
+
+static bool run_fork_of(struct tz_worker *w, struct tz_worker *other, void *arg)
+{
+	struct tz__slot *slot = tz_fork_steal(&other->forks, &w->forks, 0, NULL);
+
+	(void)arg;
+	if (!slot)
+		return false;
+	bump(&w->forks_stolen, 1);
+	found(w);
+	tz_fork_run_stolen(&other->forks, &w->forks, slot);
+	return true;
+}
+
+/* An open range with a place left; counted as entered. */
+static struct tz_open_range *enter_range(struct tz_pool *p)
+{
+	struct tz_open_range *open = NULL;
+
+	if (atomic_load_explicit(&p->open_ranges, memory_order_relaxed) == 0)
+		return NULL;
+	tz_mutex_lock(&p->lock);
+	for (open = p->ranges; open; open = open->next)
+		if (open->active + 1 < tz_range_workers(open->range) && tz_range_left(open->range)) {
+			open->active++;
+			break;
+		}
+	tz_mutex_unlock(&p->lock);
+	return open;
+}
+
+struct range_visit {
+	struct tz_pool *pool;
+	struct tz_open_range *open;
+};
+
+/* Also when a piece leaves by pthread_exit. The range may be gone once `active` is 0 and the lock is released. */
+static void leave_range(struct range_visit *v)
+{
+	if (!v->open)
+		return;
+	struct tz_strand *caller = v->open->caller;
+
+	tz_mutex_lock(&v->pool->lock);
+	bool last = --v->open->active == 0;
+	tz_mutex_unlock(&v->pool->lock);
+	if (last)
+		tz_strand_unpark(caller);
+}
+
+static bool run_range(struct tz_worker *w)
+{
+	struct range_visit visit __attribute__((cleanup(leave_range))) = { w->pool, enter_range(w->pool) };
+
+	if (!visit.open)
+		return false;
+	found(w);
+	/* Jobs go first: the range's caller works on it in any case. */
+	while (tz_range_step(visit.open->range, w->index) && tz_injector_length(&w->pool->injector) == 0)
+		;
+	return true;
+}
+
+static bool has_work(struct tz_worker *w, struct tz_worker *other, void *arg)
+{
+	(void)w, (void)arg;
+	return tz_runqueue_length(&other->queue) > 0 || tz_fork_has_public(&other->forks);
+}
+
+static bool ask_for_forks(struct tz_worker *w, struct tz_worker *other, void *arg)
+{
+	(void)w, (void)arg;
+	if (__atomic_load_n(&other->forks.owner.request, __ATOMIC_RELAXED) == 0)
+		__atomic_store_n(&other->forks.owner.request, 1, __ATOMIC_RELAXED);
+	return false;
+}
+
+static bool range_open(struct tz_pool *p)
+{
+	bool open = false;
+
+	if (atomic_load_explicit(&p->open_ranges, memory_order_relaxed) == 0)
+		return false;
+	tz_mutex_lock(&p->lock);
+	for (struct tz_open_range *o = p->ranges; o && !open; o = o->next)
+		open = o->active + 1 < tz_range_workers(o->range) && tz_range_left(o->range);
+	tz_mutex_unlock(&p->lock);
+	return open;
+}
+
+static bool anything(struct tz_worker *w)
+{
+	return tz_injector_length(&w->pool->injector) > 0 || tz_runqueue_length(&w->queue) > 0 || range_open(w->pool) ||
+	       each_other(w, has_work, NULL);
+}
+
+/* --- sleeping -------------------------------------------------------------------------------------------------------------------------- */
+
+/* Looks for a short while more before sleeping; one worker at a time. True if there is something. */
+static bool linger(struct tz_worker *w)
+{
+	struct tz_pool *p = w->pool;
+	int none = 0;
+	bool something = false;
+
+	if (!w->searching && !atomic_compare_exchange_strong_explicit(&p->searching, &none, 1, memory_order_relaxed,
+								       memory_order_relaxed))
+		return false;
+	w->searching = true;
+	if (!tz_spin_sit())
+		return false;
+	(void)each_other(w, ask_for_forks, NULL);
+	struct tz_spin spin = tz_spin_begin(SPIN_NS);
+
+	do
+		something = anything(w) || closing(p);
+	while (!something && tz_spin_turn(&spin, SPIN_PAUSES));
+	tz_spin_leave();
+	return something;
+}
+
+/* Whether there are more workers at work than may be, because one that was blocked has come back. */
+static bool surplus(struct tz_pool *p)
+{
+	return atomic_load_explicit(&p->runnable, memory_order_relaxed) -
+		       atomic_load_explicit(&p->idle_count, memory_order_relaxed) >
+	       p->executor.workers;
+}
+
+/* How long this worker sleeps before it ends. Under the lock. */
+static tz_deadline retirement(struct tz_pool *p)
+{
+	uint64_t ns = p->alive > p->executor.workers ? SPARE_IDLE_NS : p->alive > p->stay ? p->idle_ns : 0;
+
+	return ns ? (tz_deadline){ tz_clock_now() + ns } : tz_never();
+}
+
+/* The worker will end: it does not count from now on. Under the lock. */
+static void retire(struct tz_pool *p, struct tz_worker *w)
+{
+	if (w->retired)
+		return;
+	set_searching(p, w, false);
+	w->retired = true;
+	p->alive--;
+	p->leaving++;
+	atomic_fetch_sub_explicit(&p->runnable, 1, memory_order_relaxed);
+}
+
+enum verdict { GO_ON, END };
+
+/* Sleeps until there may be work. The worker is in the idle list. */
+static enum verdict sleep_idle(struct tz_pool *p, struct tz_worker *w, tz_deadline until)
+{
+	for (;;) {
+		int r = w->strand->ops->park(w->strand, until);
+
+		tz_mutex_lock(&p->lock);
+		if (!w->idle) { /* whoever woke us took us off the list */
+			tz_mutex_unlock(&p->lock);
+			return GO_ON;
+		}
+		if (closing(p)) {
+			leave_idle(p, w);
+			tz_mutex_unlock(&p->lock);
+			return GO_ON;
+		}
+		if (r == -ETIMEDOUT && p->alive > p->stay && tz_injector_length(&p->injector) == 0) {
+			leave_idle(p, w);
+			retire(p, w);
+			tz_mutex_unlock(&p->lock);
+			return END;
+		}
+		if (r == -ETIMEDOUT)
+			until = retirement(p);
+		tz_mutex_unlock(&p->lock);
+	}
+}
+
+/* Nothing found: sleeps, or ends if the pool is closing. */
+static enum verdict rest(struct tz_worker *w)
+{
+	struct tz_pool *p = w->pool;
+	tz_deadline until;
+
+	tz_mutex_lock(&p->lock);
+	bool too_many = active(p) > p->executor.workers;
+
+	if (!too_many && (tz_injector_length(&p->injector) > 0 || tz_runqueue_length(&w->queue) > 0)) {
+		tz_mutex_unlock(&p->lock);
+		return GO_ON;
+	}
+	if (closing(p) && tz_injector_length(&p->injector) == 0 && tz_runqueue_length(&w->queue) == 0) {
+		retire(p, w);
+		tz_mutex_unlock(&p->lock);
+		return END;
+	}
+	join_idle(p, w);
+	set_searching(p, w, false);
+	until = retirement(p);
+	tz_mutex_unlock(&p->lock);
+
+	(void)each_other(w, ask_for_forks, NULL);
+	atomic_thread_fence(memory_order_seq_cst); /* pairs with the fences of those who make work visible without the lock */
+	if (!too_many && (each_other(w, has_work, NULL) || range_open(p))) {
+		tz_mutex_lock(&p->lock);
+		if (w->idle)
+			leave_idle(p, w);
+		tz_mutex_unlock(&p->lock);
+		return GO_ON;
+	}
+	return sleep_idle(p, w, until);
+}
+
+/* --- the worker's thread ------------------------------------------------------------------------------------------------------------------- */
+
+/* Runs a job; or ends it, if the pool has no use for it any more. */
+static void dispose(struct tz_worker *w, tz_job *job)
+{
+	struct tz_pool *p = w->pool;
+
+	if (__builtin_expect(atomic_load_explicit(&p->broken, memory_order_acquire), 0))
+		(void)tz_job_end(job, TZ_FAILED, p->broken_code, "the executor is broken: a worker's initializer failed");
+	else if (__builtin_expect(closing(p) > 1 + TZ_DRAIN, 0))
+		(void)tz_job_end(job, TZ_CANCELLED, -ECANCELED, "the executor was shut down");
+	else
+		(void)tz_job_run(job, w->index);
+	bump(&w->completed, 1);
+}
+
+static void work(struct tz_worker *w)
+{
+	for (;;) {
+		tz_job *job = surplus(w->pool) ? NULL : find_job(w);
+
+		if (job) {
+			found(w);
+			dispose(w, job);
+			continue;
+		}
+		if (!surplus(w->pool) && (each_other(w, run_fork_of, NULL) || run_range(w) || linger(w)))
+			continue;
+		if (rest(w) == END)
+			return;
+	}
+}
+
+static void on_block(struct tz_strand *strand, bool begin)
+{
+	struct tz_worker *w = strand->worker;
+	struct tz_pool *p = w->pool;
+	struct call call = { 0 };
+
+	if (begin ? w->block_depth++ > 0 : --w->block_depth > 0)
+		return;
+	if (begin)
+		tz_fork_publish_all(&w->forks);
+	tz_mutex_lock(&p->lock);
+	w->blocked = begin;
+	p->blocked += begin ? 1 : -1;
+	atomic_fetch_add_explicit(&p->runnable, begin ? -1 : 1, memory_order_relaxed);
+	if (begin && (tz_injector_length(&p->injector) > 0 || tz_runqueue_length(&w->queue) > 0 ||
+		      tz_fork_has_public(&w->forks) || p->ranges))
+		call = one_more(p, 0);
+	tz_mutex_unlock(&p->lock);
+	act(p, call);
+}
+
+static void on_job_end(struct tz_strand *strand, struct tz_frame *frame)
+{
+	tz_fork_join_rest(&strand->worker->forks, frame->fork_mark);
+}
+
+/* What is left in the run queue of a worker that ends goes to the others. */
+static void give_queue_back(struct tz_pool *p, struct tz_worker *w)
+{
+	tz_job *job;
+
+	while ((job = tz_runqueue_take(&w->queue)))
+		if (tz_injector_push(&p->injector, &job, 1, TZ_PRIORITY_NORMAL) == 0)
+			(void)tz_job_end(job, TZ_FAILED, -ENOMEM, "no memory for the queue");
+}
+
+static void notify_change(struct tz_pool *p)
+{
+	(void)tz_parking_wake(&p->changes, SIZE_MAX, NULL, NULL, NULL);
+}
+
+/* One thread's time as a worker. */
+struct tenure {
+	struct tz_worker *worker;
+	bool initialized;
+};
+
+/* The last code of a worker's thread, also when a job called pthread_exit. Once the place is given up the pool may be gone; only its
+ * address is used to wake who waits for that. */
+static void end_tenure(struct tenure *t)
+{
+	struct tz_worker *w = t->worker;
+	struct tz_pool *p = w->pool;
+	struct tz_strand *strand = w->strand;
+	struct call call = { 0 };
+
+	strand->worker = NULL;
+	strand->on_block = NULL;
+	strand->on_job_end = NULL;
+	tz__forks_self = &tz_no_forks;
+	if (t->initialized && p->executor.options.finalizer)
+		p->executor.options.finalizer(p->executor.options.arg);
+	tz_mutex_lock(&p->lock);
+	if (w->blocked) {
+		w->blocked = false;
+		w->block_depth = 0;
+		p->blocked--;
+		atomic_fetch_add_explicit(&p->runnable, 1, memory_order_relaxed);
+	}
+	retire(p, w);
+	give_queue_back(p, w);
+	if (tz_injector_length(&p->injector) > 0)
+		call = one_more(p, 0); /* before our place is vacant: our thread cannot join itself */
+	p->leaving--;
+	w->taken = false;
+	tz_mutex_unlock(&p->lock);
+	act(p, call);
+	notify_change(p);
+	tz_strand_free(strand);
+}
+
+static void set_name(struct tz_worker *w)
+{
+	char name[16];
+
+	(void)snprintf(name, sizeof name, "%.10s-%d", w->pool->executor.name, w->index);
+	(void)pthread_setname_np(pthread_self(), name);
+}
+
+static void break_pool(struct tz_pool *p, int code)
+{
+	p->broken_code = code;
+	atomic_store_explicit(&p->broken, true, memory_order_release);
+}
+
+static void *worker_main(void *arg)
+{
+	struct tenure tenure __attribute__((cleanup(end_tenure))) = { .worker = arg };
+	struct tz_worker *w = arg;
+	struct tz_pool *p = w->pool;
+
+	tz_strand_adopt(w->strand);
+	w->strand->worker = w;
+	w->strand->on_block = on_block;
+	w->strand->on_job_end = on_job_end;
+	w->strand->base = &p->scope;
+	tz__forks_self = &w->forks.owner;
+	set_name(w);
+	if (p->executor.options.initializer) {
+		int r = p->executor.options.initializer(p->executor.options.arg);
+
+		if (r < 0)
+			break_pool(p, r);
+		else
+			tenure.initialized = true;
+	}
+	work(w);
+	return NULL;
+}
+
+/* Gives up a place that got no thread. The jobs that wait have nobody if there is no other worker: then they fail. */
+static void no_thread(struct tz_pool *p, struct tz_worker *w, int error)
+{
+	tz_job *jobs[BATCH];
+	size_t n = 0;
+
+	do {
+		tz_mutex_lock(&p->lock);
+		if (w) {
+			set_searching(p, w, false);
+			w->taken = false;
+			p->alive--;
+			atomic_fetch_sub_explicit(&p->runnable, 1, memory_order_relaxed);
+			w = NULL;
+		}
+		n = 0;
+		for (int i = TZ_PRIORITY_LOW; p->alive == 0 && i <= TZ_PRIORITY_HIGH && n == 0; i++)
+			n = tz_injector_take(&p->injector, jobs, BATCH, (tz_priority)i);
+		tz_mutex_unlock(&p->lock);
+		for (size_t i = 0; i < n; i++)
+			(void)tz_job_end(jobs[i], TZ_FAILED, error, "no thread could be started for it");
+	} while (n);
+	notify_change(p);
+}
+
+static void start_thread(struct tz_pool *p, struct tz_worker *w)
+{
+	int r = -ENOMEM;
+
+	if (w->joinable) {
+		(void)pthread_join(w->thread, NULL); /* it has given up the place: it is about to end */
+		w->joinable = false;
+	}
+	w->strand = tz_strand_new_thread();
+	w->forks.strand = w->strand;
+	if (w->strand)
+		r = tz_os_thread_start(&w->thread, p->executor.options.stack_size, worker_main, w);
+	if (r == 0)
+		w->joinable = true;
+	else {
+		tz_strand_free(w->strand);
+		no_thread(p, w, r);
+	}
+}
+
+/* --- the operations ----------------------------------------------------------------------------------------------------------------------- */
+
+/* The worker of this pool that calls, or NULL. */
+static struct tz_worker *own_worker(struct tz_pool *p, struct tz_strand *self)
+{
+	return self->worker && self->worker->pool == p ? self->worker : NULL;
+}
+
+static bool full(struct tz_pool *p)
+{
+	return tz_injector_length(&p->injector) >= p->executor.options.queue_limit;
+}
+
+/* Waiting for room: the parking lot's steps. */
+struct room_wait {
+	struct tz_parked node; /* first */
+	struct tz_pool *pool;
+};
+
+static bool begin_room_wait(struct tz_parked *node)
+{
+	struct tz_pool *p = ((struct room_wait *)node)->pool;
+
+	return full(p) && !closing(p);
+}
+
+static int wait_for_room(struct tz_pool *p, struct tz_strand *self)
+{
+	static const struct tz_parking_steps steps = { .begin = begin_room_wait };
+	struct room_wait wait = { .node.strand = self, .pool = p };
+
+	atomic_fetch_add_explicit(&p->room_waiters, 1, memory_order_seq_cst);
+	int r = tz_parking_wait(&wait.node, &p->room, &steps, 0, tz_never());
+	atomic_fetch_sub_explicit(&p->room_waiters, 1, memory_order_relaxed);
+	return r == -EAGAIN ? 0 : r;
+}
+
+/* Pushes jobs into the injector. Returns how many; the lock is held, and released on return. */
+static size_t inject(struct tz_pool *p, tz_job *const *jobs, size_t n, tz_priority priority)
+{
+	size_t pushed = tz_injector_push(&p->injector, jobs, n, priority);
+
+	atomic_store_explicit(&p->submitted, atomic_load_explicit(&p->submitted, memory_order_relaxed) + pushed,
+			      memory_order_relaxed);
+	struct call call = pushed ? one_more(p, 0) : (struct call){ 0 };
+
+	tz_mutex_unlock(&p->lock);
+	act(p, call);
+	return pushed;
+}
+
+/* As inject, but never beyond the queue's limit. */
+static size_t submit_limited(struct tz_pool *p, struct tz_strand *self, tz_job *const *jobs, size_t n, tz_priority priority,
+			     int *ret_error)
+{
+	for (size_t i = 0; i < n; i++) {
+		tz_mutex_lock(&p->lock);
+		while (!closing(p) && full(p)) {
+			tz_full_policy policy = p->executor.options.full;
+			int r = -EAGAIN;
+
+			tz_mutex_unlock(&p->lock);
+			if (policy == TZ_FULL_CALLER_RUNS || (policy == TZ_FULL_BLOCK && own_worker(p, self))) {
+				/* A worker that waited for room in its own queue could wait for ever. */
+				(void)tz_job_run(jobs[i], own_worker(p, self) ? self->worker->index : -1);
+				goto next;
+			}
+			if (policy == TZ_FULL_BLOCK)
+				r = wait_for_room(p, self);
+			if (r < 0) {
+				*ret_error = r;
+				return i;
+			}
+			tz_mutex_lock(&p->lock);
+		}
+		if (closing(p)) {
+			tz_mutex_unlock(&p->lock);
+			*ret_error = -ESHUTDOWN;
+			return i;
+		}
+		if (inject(p, &jobs[i], 1, priority) == 0) {
+			*ret_error = -ENOMEM;
+			return i;
+		}
+next:;
+	}
+	return n;
+}
+
+/* A worker submits to its own pool: into its run queue, without the lock. */
+static size_t submit_locally(struct tz_pool *p, struct tz_worker *w, tz_job *const *jobs, size_t n)
+{
+	size_t i = 0;
+
+	while (i < n && tz_runqueue_push(&w->queue, jobs[i]))
+		i++;
+	bump(&w->submitted, i);
+	atomic_thread_fence(memory_order_seq_cst);
+	offer(p);
+	return i;
+}
+
+size_t tz_pool_submit(tz_executor *executor, tz_job *const *jobs, size_t n, tz_priority priority, int *ret_error)
+{
+	struct tz_pool *p = pool_of(executor);
+	struct tz_strand *self = tz_strand_self();
+	struct tz_worker *w = own_worker(p, self);
+	size_t done = 0;
+
+	if (__builtin_expect(closing(p) != 0, 0)) {
+		*ret_error = -ESHUTDOWN;
+		return 0;
+	}
+	if (p->executor.options.queue_limit)
+		return submit_limited(p, self, jobs, n, priority, ret_error);
+	if (w && priority == TZ_PRIORITY_NORMAL)
+		done = submit_locally(p, w, jobs, n);
+	if (done < n) {
+		tz_mutex_lock(&p->lock);
+		if (closing(p)) {
+			tz_mutex_unlock(&p->lock);
+			*ret_error = -ESHUTDOWN;
+			return done;
+		}
+		done += inject(p, jobs + done, n - done, priority);
+		*ret_error = -ENOMEM;
+	}
+	return done;
+}
+
+void tz_pool_help(tz_executor *executor, tz_job *job, bool timed)
+{
+	struct tz_pool *p = pool_of(executor);
+	struct tz_worker *w = own_worker(p, tz_strand_self());
+
+	if (!w || timed || executor->options.initializer || w->help_depth >= HELP_DEPTH)
+		return;
+	w->help_depth++;
+	if (tz_runqueue_unpush(&w->queue, job)) {
+		(void)tz_job_run(job, w->index);
+		bump(&w->completed, 1);
+	} else {
+		(void)tz_job_begin_here(job, w->index); /* what lies in the queue becomes a tombstone, and is counted there */
+	}
+	w->help_depth--;
+}
+
+/* Takes the range off the list, and waits for the workers inside it. */
+static void close_range(struct tz_pool *p, struct tz_open_range *open)
+{
+	struct tz_strand *self = open->caller;
+	bool told = false;
+
+	tz_mutex_lock(&p->lock);
+	struct tz_open_range **at = &p->ranges;
+
+	while (*at != open)
+		at = &(*at)->next;
+	*at = open->next;
+	atomic_fetch_sub_explicit(&p->open_ranges, 1, memory_order_relaxed);
+	while (open->active > 0) {
+		tz_mutex_unlock(&p->lock);
+		int r = told ? 0 : tz_strand_park(self, tz_never());
+
+		if (told)
+			tz_strand_park_deaf(self);
+		if (r < 0) {
+			tz_range_interrupt(open->range, r);
+			told = true;
+		}
+		tz_mutex_lock(&p->lock);
+	}
+	tz_mutex_unlock(&p->lock);
+}
+
+int tz_pool_range(tz_executor *executor, tz_range *range)
+{
+	struct tz_pool *p = pool_of(executor);
+	struct tz_strand *self = tz_strand_self();
+	struct tz_worker *w = own_worker(p, self);
+	struct tz_open_range open = { .range = range, .caller = self };
+	int more = tz_range_worth(range);
+
+	tz_mutex_lock(&p->lock);
+	if (closing(p)) {
+		tz_mutex_unlock(&p->lock);
+		return -ESHUTDOWN;
+	}
+	open.next = p->ranges;
+	p->ranges = &open;
+	atomic_fetch_add_explicit(&p->open_ranges, 1, memory_order_relaxed);
+	tz_mutex_unlock(&p->lock);
+	for (int i = 0; i < more; i++) {
+		tz_mutex_lock(&p->lock);
+		struct call call = one_more(p, i);
+		tz_mutex_unlock(&p->lock);
+		act(p, call);
+	}
+	while (tz_range_step(range, w ? w->index : -1))
+		;
+	close_range(p, &open);
+	return 0;
+}
+
+/* Ends what has not begun: everything in the injector and in the run queues. */
+static void cancel_pending(struct tz_pool *p)
+{
+	tz_job *jobs[BATCH];
+	size_t n;
+
+	do {
+		n = 0;
+		tz_mutex_lock(&p->lock);
+		for (int i = TZ_PRIORITY_LOW; i <= TZ_PRIORITY_HIGH && n == 0; i++)
+			n = tz_injector_take(&p->injector, jobs, BATCH, (tz_priority)i);
+		tz_mutex_unlock(&p->lock);
+		for (size_t i = 0; i < n; i++)
+			(void)tz_job_end(jobs[i], TZ_CANCELLED, -ECANCELED, "the executor was shut down");
+	} while (n);
+	for (int i = 0; i < atomic_load_explicit(&p->known, memory_order_acquire); i++) {
+		tz_job *job;
+
+		while ((job = tz_runqueue_take(&p->workers[i]->queue)))
+			(void)tz_job_end(job, TZ_CANCELLED, -ECANCELED, "the executor was shut down");
+	}
+}
+
+void tz_pool_request_shutdown(tz_executor *executor, tz_shutdown how)
+{
+	/* No lock: a signal handler may call this. Idle workers look again when they are given their token. */
+	struct tz_pool *p = pool_of(executor);
+	int now = atomic_load_explicit(&p->closing, memory_order_relaxed), want = 1 + (int)how;
+
+	while (now < want && !atomic_compare_exchange_weak_explicit(&p->closing, &now, want, memory_order_seq_cst,
+								    memory_order_relaxed))
+		;
+	if (how == TZ_STOP_NOW)
+		__atomic_store_n(&p->scope.tz__cancelled, 1, __ATOMIC_RELEASE);
+	for (int i = 0; i < atomic_load_explicit(&p->known, memory_order_acquire); i++) {
+		struct tz_strand *strand = p->workers[i]->strand;
+
+		if (strand)
+			tz_strand_unpark(strand);
+	}
+}
+
+struct end_wait {
+	struct tz_parked node; /* first */
+	struct tz_pool *pool;
+};
+
+static bool has_ended(struct tz_pool *p)
+{
+	tz_mutex_lock(&p->lock);
+	bool ended = p->alive == 0 && p->leaving == 0 && tz_injector_length(&p->injector) == 0;
+	tz_mutex_unlock(&p->lock);
+	return ended;
+}
+
+static bool begin_end_wait(struct tz_parked *node)
+{
+	return !has_ended(((struct end_wait *)node)->pool);
+}
+
+int tz_pool_shutdown(tz_executor *executor, tz_shutdown how, tz_deadline deadline)
+{
+	static const struct tz_parking_steps steps = { .begin = begin_end_wait };
+	struct tz_pool *p = pool_of(executor);
+	struct tz_strand *self = tz_strand_self();
+
+	if (own_worker(p, self))
+		return -EDEADLK;
+	tz_pool_request_shutdown(executor, how);
+	(void)tz_parking_wake(&p->room, SIZE_MAX, NULL, NULL, NULL);
+	if (how != TZ_DRAIN)
+		cancel_pending(p);
+	while (!has_ended(p)) {
+		struct end_wait wait = { .node.strand = self, .pool = p };
+		int r = tz_parking_wait(&wait.node, &p->changes, &steps, 0, deadline);
+
+		if (r < 0 && r != -EAGAIN)
+			return has_ended(p) ? 0 : r;
+	}
+	return 0;
+}
+
+void tz_pool_stats(tz_executor *executor, tz_executor_stats *ret)
+{
+	struct tz_pool *p = pool_of(executor);
+
+	*ret = (tz_executor_stats){ .submitted = atomic_load_explicit(&p->submitted, memory_order_relaxed) };
+	for (int i = 0; i < atomic_load_explicit(&p->known, memory_order_acquire); i++) {
+		struct tz_worker *w = p->workers[i];
+
+		ret->submitted += atomic_load_explicit(&w->submitted, memory_order_relaxed);
+		ret->completed += atomic_load_explicit(&w->completed, memory_order_relaxed);
+		ret->stolen += atomic_load_explicit(&w->stolen, memory_order_relaxed);
+		ret->forks_stolen += atomic_load_explicit(&w->forks_stolen, memory_order_relaxed);
+		ret->pending += tz_runqueue_length(&w->queue);
+	}
+	tz_mutex_lock(&p->lock);
+	ret->pending += tz_injector_length(&p->injector);
+	ret->workers = p->alive;
+	ret->idle = atomic_load_explicit(&p->idle_count, memory_order_relaxed);
+	ret->blocked = p->blocked;
+	tz_mutex_unlock(&p->lock);
+	ret->running = ret->submitted > ret->completed + ret->pending ? ret->submitted - ret->completed - ret->pending : 0;
+}
+
+void tz_pool_destroy(tz_executor *executor)
+{
+	struct tz_pool *p = pool_of(executor);
+	bool ours = p->executor.process == atomic_load_explicit(&tz_process_number, memory_order_relaxed);
+
+	for (int i = 0; i < p->known; i++) {
+		struct tz_worker *w = p->workers[i];
+
+		if (ours && w->joinable)
+			(void)pthread_join(w->thread, NULL);
+		tz_fork_stack_done(&w->forks);
+		free(w);
+	}
+	tz_injector_done(&p->injector);
+	free(p->workers);
+	free(p);
+}
+
+int tz_pool_open(struct tz_pool **ret, const tz_executor_ops *ops, const tz_executor_options *options)
+{
+	struct tz_pool *p = aligned_alloc(64, (sizeof *p + 63) / 64 * 64);
+	int spares = options->spares > 0 ? options->spares : options->spares < 0 ? 0 : SPARES;
+
+	if (!p)
+		return -ENOMEM;
+	memset((void *)p, 0, sizeof *p);
+	tz_executor_init(&p->executor, ops, options, options->workers > 0 ? options->workers : tz_usable_cpus());
+	p->most = p->executor.workers + spares;
+	p->stay = options->min_workers > 0 ? options->min_workers : options->idle_seconds > 0 ? 0 : p->executor.workers;
+	p->idle_ns = (uint64_t)(options->idle_seconds * 1e9);
+	p->workers = calloc((size_t)p->most, sizeof *p->workers);
+	if (!p->workers) {
+		free(p);
+		return -ENOMEM;
+	}
+	*ret = p;
+	return 0;
+}

@@ -1,0 +1,120 @@
+/* The pool: threads that run jobs by work stealing.
+ *
+ * Design notes
+ *
+ * Where work lies, and in which order a worker looks: its own run queue (runqueue.h); the injector (injector.h), into which everybody else
+ * submits and from which a worker moves a batch into its run queue; open ranges (maps under way, whose callers work too); then what other workers
+ * have: the oldest public fork (forks.h) or half a run queue. High priority in the injector is looked at first, and each 61st turn begins with
+ * the lowest.
+ *
+ * One lock guards the injector, the list of idle workers, the list of ranges and all counts. So going to sleep and submitting from outside exclude
+ * each other, and there is no lost wake-up between them: a worker joins the idle list under the lock only if it sees the injector empty there; a
+ * submitter pushes under the lock and takes an idle worker off the list there. Two ways of making work take no lock: a worker's push on its run queue
+ * and its publishing of forks. They do: make the work visible; seq_cst fence; look at `idle_count`. A worker that goes to sleep does: join the list
+ * (idle_count goes up); ask all others for forks; seq_cst fence; look once more at all run queues and public forks. One of the two sees the other.
+ * model/ has both as a Spin model.
+ *
+ * Who is woken. At most one worker is on its way from sleep to work (`searching`, which also counts a worker that spins before it sleeps). A
+ * submitter that finds searching != 0 wakes nobody: the searcher will find the work, and a searcher that found something wakes the next one if
+ * there is more (a chain). Idle workers are woken last in, first out: its caches are warm.
+ *
+ * How many. `workers` jobs may run at once. A thread is started when there is work, nobody idle or searching, and fewer than that are
+ * able to run; so threads come on demand. A worker that blocks inside a job does not count while it blocks, and lets another one in (a spare). When
+ * it comes back there may be one too many for a while: the next worker that looks for work parks itself instead (`surplus`). Idle workers above
+ * min_workers end after idle_seconds, spares after SPARE_IDLE seconds.
+ *
+ * Ending. Workers end when the pool is closing and they find nothing. A worker that has decided to end, under the lock, is not counted any more (`retired`),
+ * so that work that comes then starts another; it runs its finalizer and then gives up its place. Its thread is joined by who takes the place, or
+ * by the destroyer.
+ *
+ * Lock order: the pool's lock is taken last, and nothing is called under it but the injector, the idle list, futex wakes and malloc.
+ */
+#ifndef TZ_SCHED_POOL_H
+#define TZ_SCHED_POOL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include <trenza/executor_impl.h>
+
+#include "core/range.h"
+#include "core/scope.h"
+#include "os/mutex.h"
+#include "sched/forks.h"
+#include "sched/injector.h"
+#include "sched/runqueue.h"
+
+struct tz_pool;
+
+struct tz_worker {
+	struct tz_fork_stack forks; /* first: the owner's hot line */
+	struct tz_runqueue queue;
+	struct tz_pool *pool;
+	struct tz_strand *strand;
+	int index;
+	unsigned turn; /* counts looks for work */
+	uint64_t random;
+	unsigned block_depth;
+	unsigned help_depth;
+	pthread_t thread;
+	bool joinable; /* it has had a thread that was not joined yet */
+	/* Under the pool's lock. */
+	bool taken; /* a thread works here, or is about to */
+	bool retired; /* it is not counted in `alive` any more */
+	bool idle; /* in the idle list */
+	bool searching;
+	bool blocked;
+	struct tz_worker *idle_prev, *idle_next;
+	/* Written by the owner, read by anybody. */
+	_Alignas(64) _Atomic uint64_t completed, stolen, forks_stolen, submitted;
+};
+
+/* A map that workers may join. Lies in its caller's frame. */
+struct tz_open_range {
+	struct tz_range *range;
+	struct tz_open_range *next;
+	int active; /* workers inside, the caller not included; under the pool's lock */
+	struct tz_strand *caller;
+};
+
+struct tz_pool {
+	struct tz_executor executor; /* first */
+	int most; /* threads that may exist: workers and spares */
+	int stay; /* threads that stay when idle */
+	uint64_t idle_ns; /* 0: for ever */
+	struct tz_scope scope; /* parent of every job's: cancelled by TZ_STOP_NOW */
+	struct tz_worker **workers; /* most entries; set once each */
+	_Atomic int known; /* entries that are set */
+
+	_Alignas(64) struct tz_mutex lock;
+	struct tz_injector injector;
+	struct tz_worker *idle_first; /* last in, first out */
+	_Atomic int idle_count;
+	_Atomic int searching;
+	int alive, blocked; /* threads that run or sleep; of these, blocked inside a job */
+	int leaving; /* threads that are on their way out */
+	_Atomic int runnable; /* alive - blocked, for a look without the lock */
+	struct tz_open_range *ranges;
+	_Atomic int open_ranges;
+	_Atomic uint64_t submitted; /* from outside */
+
+	_Atomic int closing; /* 1 + the tz_shutdown; 0: open */
+	_Atomic bool broken; /* an initializer failed */
+	int broken_code;
+	_Atomic uint32_t changes; /* goes up when a shutdown may have made progress: who waits for it looks again */
+	_Atomic uint32_t room; /* goes up when the queue has room again */
+	_Atomic int room_waiters;
+};
+
+/* The operations of executor_impl.h, for an executor that is a pool. */
+int tz_pool_open(struct tz_pool **ret, const tz_executor_ops *ops, const tz_executor_options *options);
+size_t tz_pool_submit(tz_executor *executor, tz_job *const *jobs, size_t n, tz_priority priority, int *ret_error);
+void tz_pool_help(tz_executor *executor, tz_job *job, bool timed);
+int tz_pool_range(tz_executor *executor, tz_range *range);
+int tz_pool_shutdown(tz_executor *executor, tz_shutdown how, tz_deadline deadline);
+void tz_pool_request_shutdown(tz_executor *executor, tz_shutdown how);
+void tz_pool_stats(tz_executor *executor, tz_executor_stats *ret);
+void tz_pool_destroy(tz_executor *executor);
+
+#endif
