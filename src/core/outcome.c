@@ -91,10 +91,8 @@ void tz_perror(const char *prefix)
 	char line[TZ_MESSAGE_MAX + TZ_NAME_MAX + 128];
 
 	(void)tz_describe(tz_last(), line, sizeof line);
-	if (prefix && *prefix)
-		(void)fprintf(stderr, "%s: %s\n", prefix, line);
-	else
-		(void)fprintf(stderr, "%s\n", line);
+	bool prefixed = prefix && *prefix;
+	(void)fprintf(stderr, "%s%s%s\n", prefixed ? prefix : "", prefixed ? ": " : "", line); /* allowed: printing is its purpose */
 }
 
 int tz_fail(int code, const char *format, ...)
