@@ -74,13 +74,29 @@ TZ_API int tz__fork_join(struct tz__slot *slot);
 
 TZ_END_DECLS
 
+/* Inline for certain: what the caller passes by value is then never stored. */
+#define TZ__INLINE __attribute__((unused, always_inline)) static inline
+
 #define TZ__FITS(T) (sizeof(T) <= TZ_FORK_MAX && __alignof__(T) <= 16)
 #define TZ__FORK_FITS_0(R) TZ__FITS(R)
 #define TZ__FORK_FITS_1(R) 1
-#define TZ__FORK_VALUE_0(R) R tz__value;
-#define TZ__FORK_VALUE_1(R)
-#define TZ__FORK_CALL_0(R, call) tz__f.tz__value = call
-#define TZ__FORK_CALL_1(R, call) call
+#define TZ__FORK_HELD_0(R) R
+#define TZ__FORK_HELD_1(R) char
+/* A function in C++ and a compound literal in C: all-zero, of any type. */
+#ifdef __cplusplus
+extern "C++" {
+template <typename T> static inline T tz__zero()
+{
+	return T();
+}
+}
+#define TZ__FORK_ZERO_0(R) tz__zero<R>()
+#else
+#define TZ__FORK_ZERO_0(R) ((R){ 0 })
+#endif
+#define TZ__FORK_ZERO_1(R) 0
+#define TZ__FORK_CALL_0(call) tz__f.tz__value = call
+#define TZ__FORK_CALL_1(call) call
 #define TZ__FORK_TAKE_0(R) \
 	{ \
 		R tz__r; \
@@ -90,14 +106,14 @@ TZ_END_DECLS
 #define TZ__FORK_TAKE_1(R) return;
 #define TZ__FORK_RETURN_0(call) return call
 #define TZ__FORK_RETURN_1(call) call
-#define TZ__FORK_HELD_0 return tz__f.tz__value
-#define TZ__FORK_HELD_1 return
+#define TZ__FORK_GIVE_0 return tz__value
+#define TZ__FORK_GIVE_1 (void)tz__value
 
 #define TZ__TASK_FORK(R, fn, V, N, ...) \
 	typedef struct fn##__fork_s { \
-		struct tz__slot *tz__slot; /* NULL: it was called at once */ \
-		R (*tz__join)(struct fn##__fork_s); \
-		TZ__FORK_VALUE_##V(R) \
+		struct tz__slot *tz__slot; /* NULL: it was called at once, and gave tz__value */ \
+		R (*tz__join)(struct tz__slot *, TZ__FORK_HELD_##V(R)); \
+		TZ__FORK_HELD_##V(R) tz__value; \
 	} fn##_fork; \
 	static void fn##__fork_run(void *tz__data) \
 	{ \
@@ -107,9 +123,8 @@ TZ_END_DECLS
 		memcpy((void *)&tz__args, tz__data, sizeof tz__args); \
 		TZ__GUARD_BEGIN TZ__STORE_##V(R, tz__data, fn(TZ__FROM_##N)) TZ__GUARD_END \
 	} \
-	TZ__UNUSED static inline R fn##__join(fn##_fork tz__f) \
+	TZ__INLINE R fn##__join(struct tz__slot *const tz__s, TZ__FORK_HELD_##V(R) tz__value) \
 	{ \
-		struct tz__slot *const tz__s = tz__f.tz__slot; \
 		if (__builtin_expect(tz__s != NULL, 1)) { \
 			struct tz__forks *const tz__w = tz__forks_self; \
 			fn##_args tz__args; \
@@ -121,26 +136,25 @@ TZ_END_DECLS
 				TZ__FORK_TAKE_##V(R) \
 			memcpy((void *)&tz__args, &tz__s->data, sizeof tz__args); \
 			TZ__FORK_RETURN_##V(fn(TZ__FROM_##N)); \
+		} else { \
+			TZ__FORK_GIVE_##V; \
 		} \
-		TZ__FORK_HELD_##V; \
 	} \
-	TZ__UNUSED static inline fn##_fork fn##__fork(TZ__ONLY_##N(__VA_ARGS__)) \
+	TZ__INLINE fn##_fork fn##__fork(TZ__ONLY_##N(__VA_ARGS__)) \
 	{ \
-		fn##_fork tz__f; \
+		fn##_fork tz__f = { NULL, fn##__join, TZ__FORK_ZERO_##V(R) }; \
 		struct tz__forks *const tz__w = tz__forks_self; \
 		struct tz__slot *const tz__s = tz__w->head; \
-		tz__f.tz__join = fn##__join; \
 		if (TZ__FORK_FITS_##V(R) && TZ__FITS(fn##_args) && __builtin_expect(tz__s != tz__w->limit, 1)) { \
 			const fn##_args tz__args = { TZ__INIT_##N }; \
-			memcpy(&tz__s->data, (const void *)&tz__args, sizeof tz__args); \
+			memcpy((void *)&tz__s->data, (const void *)&tz__args, sizeof tz__args); \
 			tz__s->run = fn##__fork_run; \
 			tz__w->head = tz__s + 1; \
 			if (__builtin_expect(__atomic_load_n(&tz__w->request, __ATOMIC_RELAXED) != 0, 0)) \
 				tz__fork_publish(tz__w); \
 			tz__f.tz__slot = tz__s; \
 		} else { \
-			tz__f.tz__slot = NULL; \
-			TZ__FORK_CALL_##V(R, fn(TZ__PASS_##N)); \
+			TZ__FORK_CALL_##V(fn(TZ__PASS_##N)); \
 		} \
 		return tz__f; \
 	}
@@ -151,6 +165,6 @@ TZ_END_DECLS
 #define TZ__FORK_MANY(fn, ...) fn##__fork(__VA_ARGS__)
 
 /* tz_join - the result of a forked call: long a = tz_join(f). `f` is a variable, evaluated twice. */
-#define tz_join(f) ((f).tz__join(f))
+#define tz_join(f) ((f).tz__join((f).tz__slot, (f).tz__value))
 
 #endif

@@ -413,8 +413,8 @@ static bool linger(struct tz_worker *w)
 	struct tz_spin spin = tz_spin_begin(SPIN_NS);
 
 	do
-		something = anything(w) || closing(p);
-	while (!something && tz_spin_turn(&spin, SPIN_PAUSES));
+		something = anything(w);
+	while (!something && !closing(p) && tz_spin_turn(&spin, SPIN_PAUSES));
 	tz_spin_leave();
 	return something;
 }
