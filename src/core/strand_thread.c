@@ -30,6 +30,8 @@ static int thread_park(struct tz_strand *s, tz_deadline deadline)
 		if (atomic_compare_exchange_strong_explicit(&s->token, &t, ABSENT, memory_order_acquire,
 							    memory_order_relaxed))
 			return 0;
+		if (t == ABSENT && deadline.ns && tz_clock_now() >= deadline.ns)
+			return -ETIMEDOUT; /* the kernel would sleep for 100 us all the same */
 		if (t == ABSENT && !atomic_compare_exchange_strong_explicit(&s->token, &t, SLEEPS,
 									    memory_order_relaxed,
 									    memory_order_relaxed))

@@ -6,9 +6,8 @@
  * each index, the value and its generation. The lock guards the list of keys, which is looked at
  * when a key is made or ended and when a strand ends; never by a mere get or set.
  */
-#include "sync/local.h"
-
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -222,12 +221,19 @@ static void at_exit(struct tz_strand *strand)
 	strand->nlocals = 0;
 }
 
-__attribute__((constructor)) static void register_at_exit(void)
+/* A fork must not happen while the list moves: the child would have neither the old nor the new. */
+static void lock_keys(void)
 {
-	tz_strand_at_exit(at_exit);
+	tz_mutex_lock(&keys.lock);
 }
 
-void tz_local_after_fork(void)
+static void unlock_keys(void)
 {
-	atomic_store_explicit(&keys.lock.word, 0, memory_order_relaxed);
+	tz_mutex_unlock(&keys.lock);
+}
+
+__attribute__((constructor)) static void set_up(void)
+{
+	tz_strand_at_exit(at_exit);
+	(void)pthread_atfork(lock_keys, unlock_keys, unlock_keys);
 }
