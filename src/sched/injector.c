@@ -46,7 +46,7 @@ static bool extend(struct tz_injector *in, struct tz_fifo *f)
 
 static void count(struct tz_injector *in, tz_priority priority, size_t more, size_t fewer)
 {
-	_Atomic size_t *length = &in->lengths[priority - TZ_PRIORITY_LOW];
+	_Atomic size_t *length = &in->lengths[priority - TZ_PRIORITY_LOW].n;
 
 	/* Under the lock: a load and a store, no read-modify-write. */
 	atomic_store_explicit(length, atomic_load_explicit(length, memory_order_relaxed) + more - fewer, memory_order_relaxed);

@@ -23,10 +23,16 @@ struct tz_fifo {
 	unsigned head, tail; /* in the first and in the last block */
 };
 
+/* A length that workers look at without the lock. Each has a cache line of its own: who looks for urgent jobs before each job must not take
+ * the line from who submits ordinary ones. */
+struct tz_length {
+	_Alignas(64) _Atomic size_t n;
+};
+
 struct tz_injector {
 	struct tz_fifo fifos[TZ_PRIORITIES]; /* TZ_PRIORITY_LOW first */
-	_Atomic size_t lengths[TZ_PRIORITIES]; /* changed under the lock, looked at without */
 	struct tz_block *spare; /* one empty block */
+	struct tz_length lengths[TZ_PRIORITIES]; /* changed under the lock */
 };
 
 /* The number of jobs. Exact under the lock. */
@@ -35,13 +41,13 @@ static inline size_t tz_injector_length(struct tz_injector *in)
 	size_t n = 0;
 
 	for (int i = 0; i < TZ_PRIORITIES; i++)
-		n += atomic_load_explicit(&in->lengths[i], memory_order_relaxed);
+		n += atomic_load_explicit(&in->lengths[i].n, memory_order_relaxed);
 	return n;
 }
 
 static inline size_t tz_injector_length_of(struct tz_injector *in, tz_priority priority)
 {
-	return atomic_load_explicit(&in->lengths[priority - TZ_PRIORITY_LOW], memory_order_relaxed);
+	return atomic_load_explicit(&in->lengths[priority - TZ_PRIORITY_LOW].n, memory_order_relaxed);
 }
 
 /* Appends jobs; returns how many, which is less than n without memory. */

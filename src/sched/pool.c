@@ -214,8 +214,8 @@ static tz_job *take_batch(struct tz_worker *w, tz_priority priority)
 	tz_mutex_unlock(&p->lock);
 	for (size_t i = 0; i < n; i++)
 		__builtin_prefetch(jobs[i], 1);
-	for (size_t i = 1; i < n; i++)
-		(void)tz_runqueue_push(&w->queue, jobs[i]); /* there is room: only we push */
+	if (n > 1)
+		tz_runqueue_push_all(&w->queue, jobs + 1, n - 1); /* there is room: only we push */
 	act(p, call);
 	if (n && p->executor.options.queue_limit)
 		wake_room(p);

@@ -79,6 +79,7 @@ struct tz_open_range {
 };
 
 struct tz_pool {
+	/* Read by all, seldom written. */
 	struct tz_executor executor; /* first */
 	int most; /* threads that may exist: workers and spares */
 	int stay; /* threads that stay when idle */
@@ -86,25 +87,26 @@ struct tz_pool {
 	struct tz_scope scope; /* parent of every job's: cancelled by TZ_STOP_NOW */
 	struct tz_worker **workers; /* most entries; set once each */
 	_Atomic int known; /* entries that are set */
-
-	_Alignas(64) struct tz_mutex lock;
-	struct tz_injector injector;
-	struct tz_worker *idle_first; /* last in, first out */
-	_Atomic int idle_count;
-	_Atomic int searching;
-	int alive, blocked; /* threads that run or sleep; of these, blocked inside a job */
-	int leaving; /* threads that are on their way out */
-	_Atomic int runnable; /* alive - blocked, for a look without the lock */
-	struct tz_open_range *ranges;
-	_Atomic int open_ranges;
-	_Atomic uint64_t submitted; /* from outside */
-
 	_Atomic int closing; /* 1 + the tz_shutdown; 0: open */
 	_Atomic bool broken; /* an initializer failed */
 	int broken_code;
-	_Atomic uint32_t changes; /* goes up when a shutdown may have made progress: who waits for it looks again */
-	_Atomic uint32_t room; /* goes up when the queue has room again */
+
+	/* Changed when workers come and go. Changed under the lock, looked at without. */
+	_Alignas(64) _Atomic int idle_count;
+	_Atomic int searching; /* linger() changes it without the lock */
+	_Atomic int runnable; /* alive - blocked */
+	_Atomic int open_ranges;
 	_Atomic int room_waiters;
+	uint32_t changes, room; /* addresses to wait for, in the parking lot: a change that may end a shutdown; room in the queue */
+
+	/* Changed by each submit from outside. */
+	_Alignas(64) struct tz_mutex lock;
+	int alive, blocked; /* threads that run or sleep; of these, blocked inside a job */
+	int leaving; /* threads that are on their way out */
+	struct tz_worker *idle_first; /* last in, first out */
+	struct tz_open_range *ranges;
+	_Atomic uint64_t submitted; /* from outside */
+	struct tz_injector injector;
 };
 
 /* The operations of executor_impl.h, for an executor that is a pool. */

@@ -59,6 +59,19 @@ static inline bool tz_runqueue_push(struct tz_runqueue *q, tz_job *job)
 	return true;
 }
 
+/* Owner only. Pushes n jobs at once; the caller knows that there is room. */
+static inline void tz_runqueue_push_all(struct tz_runqueue *q, tz_job *const *jobs, size_t n)
+{
+	uint64_t w = atomic_load_explicit(&q->word, memory_order_relaxed), pushed;
+	uint16_t tail = tz_rq_tail(w);
+
+	for (size_t i = 0; i < n; i++)
+		atomic_store_explicit(&q->entries[(uint16_t)(tail + i) % TZ_RUNQUEUE_SIZE], jobs[i], memory_order_relaxed);
+	do
+		pushed = tz_rq_word(tz_rq_head(w), (uint16_t)(tail + n), (w >> 32) + 1);
+	while (!atomic_compare_exchange_weak_explicit(&q->word, &w, pushed, memory_order_release, memory_order_relaxed));
+}
+
 /* Any thread. The oldest entry, or NULL. */
 static inline tz_job *tz_runqueue_take(struct tz_runqueue *q)
 {
