@@ -41,8 +41,6 @@ static struct {
 	_Atomic uint32_t calls;
 } service;
 
-static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
-
 /* --- the heap ------------------------------------------------------------------------------------------ */
 
 static bool earlier(const struct tz_timer_entry *a, const struct tz_timer_entry *b)
@@ -185,7 +183,7 @@ static void in_child(void)
 	tz_mutex_unlock(&service.lock);
 }
 
-static void watch_forks(void)
+__attribute__((constructor)) static void watch_forks(void)
 {
 	(void)pthread_atfork(before_fork, in_parent, in_child);
 }
@@ -220,7 +218,6 @@ int tz_timer_add(struct tz_timer_entry *entry, uint64_t deadline_ns,
 	bool ring;
 	int e;
 
-	(void)pthread_once(&fork_once, watch_forks);
 	tz_mutex_lock(&service.lock);
 	e = start_thread();
 	if (e < 0) {
