@@ -4,8 +4,8 @@
  *
  * Guided self-scheduling. The elements lie behind one counter; whoever has time takes the next chunk. A chunk is meant to last about
  * CHUNK_US, so that the counter (one fetch-and-add a chunk) costs nothing, but is never more than a quarter of an even share of what is left,
- * so that all end at about the same time. How long an element takes is measured, chunk by chunk. The caller begins alone with one element
- * and takes four times as many each time: a map of cheap elements is over before anybody needs to be woken.
+ * so that all end at about the same time. How long an element takes is measured, chunk by chunk. The caller begins alone, with one element
+ * and GROWTH times as many each time, for ALONE_US: a map of cheap elements is over before anybody needs to be woken.
  * (C. Polychronopoulos and D. Kuck, "Guided Self-Scheduling", 1987.) Lazy binary splitting, the other candidate, needs deques, cannot split what a worker that
  * does not poll holds, and measured no better: docs/decisions.md.
  *
@@ -32,7 +32,8 @@
 enum {
 	CHUNK_US = 50, /* what a chunk is meant to last: long beside a fetch-and-add and a clock, short beside a wake-up chain */
 	WORTH_US = 20, /* work that is worth one more wake-up */
-	GROWTH = 4 /* of the caller's first chunks */
+	ALONE_US = 8, /* that the caller works before it looks whether others are worth waking */
+	GROWTH = 8 /* of the caller's first chunks */
 };
 
 int tz_range_workers(const tz_range *range)
@@ -56,7 +57,7 @@ int tz_range_worth(const tz_range *range)
 }
 
 /* How many elements the next chunk has. */
-static size_t chunk_size(const struct tz_range *r, size_t next, size_t last)
+static size_t chunk_size(const struct tz_range *r, size_t next)
 {
 	size_t left = r->end - next, share, by_time;
 	uint64_t per_4096 = atomic_load_explicit(&r->ticks_per_4096, memory_order_relaxed);
@@ -71,8 +72,6 @@ static size_t chunk_size(const struct tz_range *r, size_t next, size_t last)
 		share = left; /* alone, or the whole rest is shorter than a chunk: nobody else is worth waking */
 	if (share < by_time)
 		by_time = share;
-	if (last && by_time > last * GROWTH)
-		by_time = last * GROWTH; /* the measure comes from few elements: grow into it */
 	return by_time ? by_time : 1;
 }
 
@@ -175,26 +174,47 @@ static void on_unwind(struct tz_range_run *run)
 		     tz_failure_new(-ECANCELED, "left by pthread_exit or a thread cancellation"), run->frame.worker);
 }
 
+static void begin_run(struct tz_range_run *run, int worker)
+{
+	struct tz_range *r = run->range;
+
+	run->strand = tz_strand_self();
+	tz_frame_enter(&run->frame, run->strand, r->caller ? r->caller->job : NULL,
+		       r->scope ? tz_scope_deadline(r->scope) : tz_never(), worker);
+	run->frame.scope.tz__parent = r->scope; /* cancelled with the caller */
+	run->frame.cursor = &run->cursor;
+	link_run(run);
+}
+
+static void end_run(struct tz_range_run *run, size_t lo)
+{
+	struct tz_range *r = run->range;
+	struct tz_frame *frame = &run->frame;
+
+	run->returned = true;
+	unlink_run(run);
+	tz_frame_join_forks(frame, run->strand);
+	if (r->outcomes)
+		note_outcome(r, lo, frame);
+	tz_frame_leave(frame, run->strand);
+	if (__builtin_expect(frame->failed, 0))
+		note_failure(r, frame->failure ? frame->failure->element : lo, frame->code, frame->failure, frame->worker);
+}
+
+static void run_body(struct tz_range_run *run, size_t lo, size_t hi)
+{
+	run->cursor.at = (const struct tz_cursor *)(uintptr_t)lo;
+	run->range->body(run->range, lo, hi, &run->cursor);
+}
+
 /* Runs [lo, hi) in one frame. */
 static void run_piece(struct tz_range *r, size_t lo, size_t hi, int worker)
 {
-	struct tz_range_run run __attribute__((cleanup(on_unwind))) = { .range = r, .strand = tz_strand_self() };
+	struct tz_range_run run __attribute__((cleanup(on_unwind))) = { .range = r };
 
-	tz_frame_enter(&run.frame, run.strand, r->caller ? r->caller->job : NULL,
-		       r->scope ? tz_scope_deadline(r->scope) : tz_never(), worker);
-	run.frame.scope.tz__parent = r->scope; /* cancelled with the caller */
-	run.cursor.at = (const struct tz_cursor *)(uintptr_t)lo;
-	run.frame.cursor = &run.cursor;
-	link_run(&run);
-	r->body(r, lo, hi, &run.cursor);
-	run.returned = true;
-	unlink_run(&run);
-	tz_frame_join_forks(&run.frame, run.strand);
-	if (r->outcomes)
-		note_outcome(r, lo, &run.frame);
-	tz_frame_leave(&run.frame, run.strand);
-	if (__builtin_expect(run.frame.failed, 0))
-		note_failure(r, run.frame.failure ? run.frame.failure->element : lo, run.frame.code, run.frame.failure, worker);
+	begin_run(&run, worker);
+	run_body(&run, lo, hi);
+	end_run(&run, lo);
 }
 
 static void run_chunk(struct tz_range *r, size_t lo, size_t hi, int worker)
@@ -221,8 +241,7 @@ static size_t take(struct tz_range *r, size_t n, size_t *lo)
 	return n < r->end - next ? n : r->end - next;
 }
 
-/* One chunk; *last is the size of the caller's chunk before, 0 at first. */
-static bool step(struct tz_range *r, int worker, size_t *last)
+bool tz_range_step(tz_range *r, int worker)
 {
 	size_t next = atomic_load_explicit(&r->next, memory_order_relaxed), lo;
 	int why;
@@ -233,7 +252,7 @@ static bool step(struct tz_range *r, int worker, size_t *last)
 		tz_range_interrupt(r, why);
 		return false;
 	}
-	size_t n = take(r, chunk_size(r, next, *last), &lo);
+	size_t n = take(r, chunk_size(r, next), &lo);
 
 	if (n == 0)
 		return false;
@@ -242,27 +261,52 @@ static bool step(struct tz_range *r, int worker, size_t *last)
 	run_chunk(r, lo, lo + n, worker);
 	t = tz_clock_ticks() - t;
 	measure(r, (int64_t)t > 0 ? t : 1, n);
-	*last = n;
 	return true;
 }
 
-bool tz_range_step(tz_range *range, int worker)
+/* The next chunk of who works alone: GROWTH times as long as the last, but not beyond what is left of the time. */
+static size_t grown(size_t last, uint64_t last_ticks, int64_t ticks_left)
 {
-	size_t last = 0;
+	size_t n = last * GROWTH;
+	double fits = (double)ticks_left * (double)last / (double)(last_ticks ? last_ticks : 1);
 
-	return step(range, worker, &last);
+	return fits >= (double)n ? n : fits > 1 ? (size_t)fits : 1;
 }
 
-/* Works alone as long as nobody is worth waking. True if there is nothing left. */
-static bool begin_alone(struct tz_range *r, int worker)
+/* Works alone for ALONE_US, or to the end if nobody else may work: a map that is over by then has woken nobody, and has cost one frame and
+ * some clocks. */
+static void begin_alone(struct tz_range *r, int worker)
 {
-	size_t last = 0;
+	struct tz_range_run run __attribute__((cleanup(on_unwind))) = { .range = r };
+	int64_t budget = (int64_t)((r->workers > 1 ? ALONE_US : CHUNK_US) * tz_clock_ticks_per_us());
+	uint64_t began = tz_clock_ticks(), before = began, now = began, took = 1;
+	size_t lo = r->begin, n = 1;
+	int why = 0;
 
-	do
-		if (!step(r, worker, &last))
-			return true;
-	while (r->workers == 1 || tz_range_worth(r) == 0);
-	return !tz_range_left(r);
+	begin_run(&run, worker);
+	while (lo < r->end && !run.frame.failed) {
+		size_t hi = n < r->end - lo ? lo + n : r->end;
+
+		run_body(&run, lo, hi);
+		now = tz_clock_ticks();
+		took = (int64_t)(now - before) > 0 ? now - before : 1;
+		before = now;
+		n = hi - lo;
+		lo = hi;
+		if ((int64_t)(now - began) >= budget) {
+			if (r->workers > 1)
+				break;
+			if (r->scope && (why = tz_scope_interrupted(r->scope)) < 0)
+				break;
+			began = now; /* alone to the end: go on in chunks, to see a cancel */
+		}
+		n = grown(n, took, budget - (int64_t)(now - began));
+	}
+	atomic_store_explicit(&r->next, lo, memory_order_relaxed);
+	measure(r, took, n);
+	end_run(&run, lo);
+	if (why < 0)
+		tz_range_interrupt(r, why);
 }
 
 /* --- executors without an operation of their own: pieces are jobs ------------------------------------------------------- */
@@ -331,7 +375,13 @@ static int run_range(struct tz_range *r)
 	if (!(r->executor->ops->capabilities & TZ_CAN_SHARE_MEMORY))
 		return -ENOTSUP;
 	if (r->executor->ops->range) {
-		if (!begin_alone(r, tz_executor_current() == r->executor ? tz_worker_index() : -1))
+		int worker = tz_executor_current() == r->executor ? tz_worker_index() : -1;
+
+		if (r->fixed_chunk == 0 && !r->outcomes)
+			begin_alone(r, worker);
+		while (tz_range_left(r) && tz_range_worth(r) == 0)
+			(void)tz_range_step(r, worker);
+		if (tz_range_left(r))
 			error = r->executor->ops->range(r->executor, r);
 	} else {
 		error = run_as_jobs(r);
