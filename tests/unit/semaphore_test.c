@@ -90,7 +90,7 @@ static void waits_end(void **state)
 
 struct line {
 	tz_semaphore semaphore;
-	_Atomic int served;
+	_Atomic int through, served;
 	int order[5];
 };
 
@@ -104,7 +104,8 @@ static void *stand_in_line(void *arg)
 	struct place *p = arg;
 
 	must(tz_semaphore_acquire_until(&p->line->semaphore, soon()) == 0);
-	p->line->order[atomic_fetch_add(&p->line->served, 1)] = p->number;
+	p->line->order[atomic_fetch_add(&p->line->through, 1)] = p->number;
+	atomic_fetch_add(&p->line->served, 1);
 	return NULL;
 }
 
