@@ -6,8 +6,9 @@
  *   "threads"       on a pool of threads
  *
  * A spec is the kind, then options after a colon: "threads:4", "threads:4,min=1,idle=2.5,queue=1000,full=block,stack=256k",
- * "chaos:seed=7,delay=0.002,fail=0.1". A bare number is the number of workers. What each kind can do, and which outcomes its jobs can
- * have, is the table of docs/executors.md.
+ * "chaos:seed=7,delay=0.002,fail=0.1". A bare number is the number of workers. The options are workers, min, idle (seconds), name, stack (bytes,
+ * with k, m or g), spares, queue, full (block, fail or caller), seed, delay (seconds) and fail; one that the kind cannot honour is an error.
+ * What each kind can do, and which outcomes its jobs can have, is the table of docs/executors.md.
  */
 #ifndef TRENZA_EXECUTOR_H
 #define TRENZA_EXECUTOR_H
@@ -102,9 +103,12 @@ TZ_API int tz_executor_open_with(tz_executor **ret, const char *spec, const tz_e
 
 /* tz_executor_default - the executor that all share: "threads", made on first use; what a NULL executor means.
  *
- * Ownership: the library's; tz_executor_close on it does nothing.
+ * In a fork child there is a new one. At the end of the process nobody waits for it: jobs that have not ended by then are cut off, as threads are
+ * when main returns. Wait for what must be done.
+ *
+ * Ownership: the library's; tz_executor_close on it does nothing, and it cannot be shut down.
  * Threads: any.
- * Errors: NULL if it could not be made (it is tried again the next time). In a fork child there is a new one. */
+ * Errors: NULL if it could not be made (it is tried again the next time). */
 TZ_API tz_executor *tz_executor_default(void);
 
 /* How tz_executor_shutdown treats jobs that have not begun and those that run. */
@@ -118,13 +122,15 @@ typedef enum tz_shutdown {
  *
  * Ownership: the executor stays the caller's, to be closed.
  * Threads: any but a job of the executor.
- * Errors: -ETIMEDOUT if the deadline (or -ECANCELED if the scope) ended the wait: shutting down goes on; -EDEADLK from one of its own jobs. */
+ * Errors: -ETIMEDOUT if the deadline (or -ECANCELED if the scope) ended the wait: shutting down goes on; -EDEADLK from one of its own jobs;
+ * -EPERM for the default executor; -EINVAL. In a fork child the parent's executor has nothing left to wait for: 0. */
 TZ_API int tz_executor_shutdown(tz_executor *executor, tz_shutdown how, tz_deadline deadline);
 
 /* tz_executor_request_shutdown - begins a shutdown and returns at once.
  *
+ * Ownership: the executor stays the caller's.
  * Threads: any; async-signal-safe.
- * Errors: none. */
+ * Errors: none; does nothing to the default executor. */
 TZ_API void tz_executor_request_shutdown(tz_executor *executor, tz_shutdown how);
 
 /* tz_executor_close - drains the executor (TZ_DRAIN without a deadline) and frees it. NULL is legal.

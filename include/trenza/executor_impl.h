@@ -40,7 +40,8 @@ enum tz_capability {
 	TZ_CAN_KILL = 1 << 8, /* a job that ignores its deadline or a cancel is stopped */
 	TZ_CAN_INITIALIZE = 1 << 9, /* runs initializer and finalizer on each worker */
 	TZ_CAN_LIMIT_QUEUE = 1 << 10, /* honours queue_limit */
-	TZ_CAN_INJECT = 1 << 11 /* makes delays and failures up, on purpose */
+	TZ_CAN_INJECT = 1 << 11, /* makes delays and failures up, on purpose */
+	TZ_CAN_SHRINK = 1 << 12 /* honours min_workers and idle_seconds */
 };
 
 /* A map or for-each under way: [begin, end) handed out in chunks. */

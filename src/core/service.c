@@ -1,8 +1,7 @@
 /* The service thread. See service.h.
  *
  * Design notes. A queue under a lock and a word to sleep on. The thread sleeps without end when the queue is empty, and is never joined: it
- * holds nothing that process exit would miss. What signal handlers post lies on a stack of its own, pushed by compare-and-swap: a handler may have
- * interrupted the holder of the lock. The thread takes that stack whole, so the address of an item may recur without harm. All signals are blocked in it, so that the application's handlers run on its own threads.
+ * holds nothing that process exit would miss. All signals are blocked in it, so that the application's handlers run on its own threads.
  */
 #include "core/service.h"
 
@@ -19,7 +18,6 @@
 static struct {
 	struct tz_mutex lock;
 	struct tz_service_item *first, **last;
-	_Atomic(struct tz_service_item *) signalled;
 	_Atomic bool started;
 	_Atomic uint32_t pushed; /* counts pushes: what the thread sleeps on */
 } service;
@@ -31,7 +29,7 @@ static struct tz_service_item *take_all(void)
 	service.first = NULL;
 	service.last = &service.first;
 	tz_mutex_unlock(&service.lock);
-	return items ? items : atomic_exchange_explicit(&service.signalled, NULL, memory_order_acquire);
+	return items;
 }
 
 static void *serve(void *unused)
@@ -99,19 +97,8 @@ void tz_service_run(struct tz_service_item *item)
 	tz_futex_wake(&service.pushed, 1);
 }
 
-void tz_service_signal(struct tz_service_item *item)
-{
-	item->next = atomic_load_explicit(&service.signalled, memory_order_relaxed);
-	while (!atomic_compare_exchange_weak_explicit(&service.signalled, &item->next, item, memory_order_release,
-						      memory_order_relaxed))
-		;
-	atomic_fetch_add_explicit(&service.pushed, 1, memory_order_release);
-	tz_futex_wake(&service.pushed, 1);
-}
-
 void tz_service_after_fork(void)
 {
-	atomic_store(&service.signalled, NULL);
 	atomic_store(&service.lock.word, 0);
 	service.first = NULL;
 	service.last = &service.first;

@@ -14,9 +14,6 @@ int tz_service_start(void);
 /* Has item->run called on the service thread, in order. */
 void tz_service_run(struct tz_service_item *item);
 
-/* As tz_service_run, and async-signal-safe; order is not kept. The item must not be posted again before it has run. */
-void tz_service_signal(struct tz_service_item *item);
-
 /* In a fork child: there is no such thread; what was queued is forgotten. */
 void tz_service_after_fork(void);
 
