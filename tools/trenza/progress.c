@@ -10,13 +10,13 @@
 #include "progress.h"
 
 #include <errno.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include <trenza.h>
+#include <trenza/event.h>
+#include <trenza/lock.h>
+#include <trenza/thread.h>
 
 #include "term.h"
 #include "text.h"
@@ -24,16 +24,16 @@
 static const double paint_interval = 0.1, first_line = 5, longest_pause = 60;
 
 struct progress {
-	pthread_t painter;
-	pthread_mutex_t lock; /* guards all below, and the terminal */
-	pthread_cond_t wake;
-	bool stop;
+	tz_thread *painter;
+	tz_event stop;
 	bool bar; /* on a terminal, else lines */
-	bool painted; /* the bar is on the screen */
 	const char *label;
-	size_t total, done, failed;
-	long long bytes;
+	size_t total;
 	uint64_t start;
+	tz_lock lock; /* guards all below, and the terminal */
+	bool painted; /* the bar is on the screen */
+	size_t done, failed;
+	long long bytes;
 	double next_line, pause; /* in seconds since `start` */
 };
 
@@ -111,55 +111,25 @@ static void print_line(struct progress *progress)
 		text);
 }
 
-/* Sleeps until the next picture is due, or until it is time to stop. */
-static void pause_painting(struct progress *progress)
+static void paint_on(struct progress *progress)
 {
-	struct timespec until;
-	long long ns;
-
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	ns = until.tv_nsec + (long long)(paint_interval * 1e9);
-	until.tv_sec += (time_t)(ns / 1000000000);
-	until.tv_nsec = (long)(ns % 1000000000);
-	while (!progress->stop &&
-	       pthread_cond_timedwait(&progress->wake, &progress->lock, &until) != ETIMEDOUT)
-		;
+	do
+		tz_with_lock(&progress->lock) {
+			if (progress->bar)
+				paint(progress);
+			else
+				print_line(progress);
+		}
+	while (tz_event_wait_until(&progress->stop, tz_after(paint_interval)) == -ETIMEDOUT);
+	tz_with_lock(&progress->lock)
+		erase(progress);
 }
 
-static void *paint_on(void *arg)
-{
-	struct progress *progress = arg;
-
-	pthread_mutex_lock(&progress->lock);
-	while (!progress->stop) {
-		if (progress->bar)
-			paint(progress);
-		else
-			print_line(progress);
-		pause_painting(progress);
-	}
-	erase(progress);
-	pthread_mutex_unlock(&progress->lock);
-	return NULL;
-}
-
-static int start_painter(struct progress *progress)
-{
-	sigset_t all, old;
-	int r;
-
-	/* Signals are the main thread's. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	r = -pthread_create(&progress->painter, NULL, paint_on, progress);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	return r;
-}
+TZ_TASK(void, paint_on, struct progress *);
 
 int progress_open(struct progress **ret_progress, size_t total, const char *label)
 {
 	struct progress *progress = calloc(1, sizeof *progress);
-	pthread_condattr_t clock;
 	int r;
 
 	if (progress == NULL)
@@ -170,12 +140,7 @@ int progress_open(struct progress **ret_progress, size_t total, const char *labe
 	progress->start = tz_now();
 	progress->next_line = first_line;
 	progress->pause = first_line / 2;
-	pthread_mutex_init(&progress->lock, NULL);
-	pthread_condattr_init(&clock);
-	pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
-	pthread_cond_init(&progress->wake, &clock);
-	pthread_condattr_destroy(&clock);
-	r = start_painter(progress);
+	r = tz_thread_open(&progress->painter, paint_on, progress);
 	if (r < 0) {
 		free(progress);
 		return r;
@@ -188,18 +153,18 @@ void progress_count(struct progress *progress, bool failed, long long bytes)
 {
 	if (progress == NULL)
 		return;
-	pthread_mutex_lock(&progress->lock);
-	progress->done++;
-	progress->failed += failed;
-	progress->bytes += bytes;
-	pthread_mutex_unlock(&progress->lock);
+	tz_with_lock(&progress->lock) {
+		progress->done++;
+		progress->failed += failed;
+		progress->bytes += bytes;
+	}
 }
 
 void progress_hide(struct progress *progress)
 {
 	if (progress == NULL)
 		return;
-	pthread_mutex_lock(&progress->lock);
+	tz_lock_acquire(&progress->lock);
 	erase(progress);
 	fflush(stderr);
 }
@@ -207,20 +172,16 @@ void progress_hide(struct progress *progress)
 void progress_show(struct progress *progress)
 {
 	if (progress != NULL)
-		pthread_mutex_unlock(&progress->lock);
+		tz_lock_release(&progress->lock);
 }
 
 void progress_close(struct progress *progress)
 {
 	if (progress == NULL)
 		return;
-	pthread_mutex_lock(&progress->lock);
-	progress->stop = true;
-	pthread_cond_signal(&progress->wake);
-	pthread_mutex_unlock(&progress->lock);
-	pthread_join(progress->painter, NULL);
+	tz_event_set(&progress->stop);
+	tz_thread_join(progress->painter);
+	tz_thread_close(progress->painter);
 	fflush(stderr);
-	pthread_cond_destroy(&progress->wake);
-	pthread_mutex_destroy(&progress->lock);
 	free(progress);
 }

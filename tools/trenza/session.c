@@ -10,7 +10,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include <trenza.h>
+#include <trenza/lock.h>
 
 static tz_lock idle_lock; /* guards `idle` */
 static struct session *idle;
@@ -44,11 +44,11 @@ int session_take(struct session **ret_session)
 {
 	struct session *session;
 
-	tz_lock_acquire(&idle_lock);
-	session = idle;
-	if (session != NULL)
-		idle = session->next;
-	tz_lock_release(&idle_lock);
+	tz_with_lock(&idle_lock) {
+		session = idle;
+		if (session != NULL)
+			idle = session->next;
+	}
 	if (session == NULL)
 		return open_session(ret_session);
 	*ret_session = session;
@@ -57,20 +57,20 @@ int session_take(struct session **ret_session)
 
 void session_give(struct session *session)
 {
-	tz_lock_acquire(&idle_lock);
-	session->next = idle;
-	idle = session;
-	tz_lock_release(&idle_lock);
+	tz_with_lock(&idle_lock) {
+		session->next = idle;
+		idle = session;
+	}
 }
 
 void sessions_close(void)
 {
 	struct session *list, *next;
 
-	tz_lock_acquire(&idle_lock);
-	list = idle;
-	idle = NULL;
-	tz_lock_release(&idle_lock);
+	tz_with_lock(&idle_lock) {
+		list = idle;
+		idle = NULL;
+	}
 	for (; list != NULL; list = next) {
 		next = list->next;
 		close_session(list);
