@@ -92,6 +92,12 @@ static void drop(tz_timer *t)
 	free(t);
 }
 
+/* As drop, where the caller's own reference is left. */
+static void let_go(tz_timer *t)
+{
+	(void)atomic_fetch_sub_explicit(&t->refs, 1, memory_order_relaxed);
+}
+
 static void take(tz_timer *t)
 {
 	(void)atomic_fetch_add_explicit(&t->refs, 1, memory_order_relaxed);
@@ -202,7 +208,7 @@ static void fire(struct tz_timer_entry *entry)
 	due = t->state == WAITING && t->deadline <= tz_clock_now();
 	if (due) {
 		if (tz_timer_remove(&t->entry) == TZ_TIMER_REMOVED)
-			drop(t); /* it was set again, for a time that has come already */
+			let_go(t); /* it was set again, for a time that has come already */
 		make_ready(t);
 	}
 	tz_mutex_unlock(&calls.lock);
@@ -215,15 +221,11 @@ static void fire(struct tz_timer_entry *entry)
 /* Under the lock, of a timer that is IDLE or RUNNING. */
 static int set(tz_timer *t)
 {
-	int e;
+	int e = tz_timer_add(&t->entry, t->deadline, fire);
 
-	take(t);
-	t->state = WAITING;
-	e = tz_timer_add(&t->entry, t->deadline, fire);
-	if (e < 0) {
-		t->state = IDLE;
-		drop(t); /* not the last one */
-	}
+	t->state = e < 0 ? IDLE : WAITING;
+	if (e == 0)
+		take(t); /* in time: fire waits for the lock */
 	return e;
 }
 
@@ -232,9 +234,9 @@ static void unset(tz_timer *t)
 {
 	if (t->state == READY) {
 		take_out_of_list(t);
-		drop(t); /* not the last one: the caller's is left */
+		let_go(t);
 	} else if (t->state == WAITING && tz_timer_remove(&t->entry) == TZ_TIMER_REMOVED) {
-		drop(t);
+		let_go(t);
 	}
 	t->state = IDLE;
 }
