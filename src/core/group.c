@@ -34,18 +34,28 @@ static const tz_handle *handle_at(const tz_handle *futures, size_t stride, size_
 	return (const tz_handle *)(const void *)((const char *)futures + i * stride);
 }
 
-static int add_member(struct tz_group *g, struct tz_member *m)
+void tz_group_begin(struct tz_group *g)
 {
-	if (!m->job)
-		return -ESTALE;
-	int r = tz_done_raw((tz_handle){ m->job, m->generation });
+	*g = (struct tz_group){ .last = &g->first };
+}
 
+int tz_group_add(struct tz_group *g, struct tz_member *m, tz_handle future, size_t index)
+{
+	int r = tz_done_raw(future);
+
+	*m = (struct tz_member){
+		.waiter.fire = fire,
+		.group = g,
+		.job = future.tz__cell,
+		.generation = (uint32_t)future.tz__generation,
+		.index = index,
+	};
 	if (r == 0)
 		r = tz_job_add_waiter(m->job, m->generation, &m->waiter, false);
 	if (r == 1) { /* has ended: as if it ended now */
 		int status = m->job->status;
 
-		if (tz_done_raw((tz_handle){ m->job, m->generation }) != 1)
+		if (tz_done_raw(future) != 1)
 			return -ESTALE;
 		g->added++;
 		fire(&m->waiter, m->job, status);
@@ -58,19 +68,9 @@ static int add_member(struct tz_group *g, struct tz_member *m)
 
 int tz_group_init(struct tz_group *g, struct tz_member *members, const tz_handle *futures, size_t stride, size_t n)
 {
-	g->last = &g->first;
+	tz_group_begin(g);
 	for (size_t i = 0; i < n; i++) {
-		const tz_handle *h = handle_at(futures, stride, i);
-		struct tz_member *m = &members[i];
-
-		*m = (struct tz_member){
-			.waiter.fire = fire,
-			.group = g,
-			.job = h->tz__cell,
-			.generation = (uint32_t)h->tz__generation,
-			.index = i,
-		};
-		int r = add_member(g, m);
+		int r = tz_group_add(g, &members[i], *handle_at(futures, stride, i), i);
 
 		if (r < 0) {
 			tz_group_done(g, members);
@@ -118,6 +118,14 @@ int tz_group_next(struct tz_group *g, tz_deadline deadline, struct tz_member **r
 	}
 	*ret = m;
 	return 0;
+}
+
+bool tz_group_has_next(struct tz_group *g)
+{
+	tz_mutex_lock(&g->lock);
+	bool has = g->first != NULL;
+	tz_mutex_unlock(&g->lock);
+	return has;
 }
 
 void tz_group_done(struct tz_group *g, struct tz_member *members)

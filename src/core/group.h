@@ -29,13 +29,20 @@ struct tz_group {
 	size_t added, taken;
 };
 
-/* Makes an all-zero group of n handles; members is an array of n. -ESTALE if one handle is stale: nothing is left behind. */
+/* Makes an empty group, and adds one job to it: 0 or -ESTALE. A member that was taken may be added again. */
+void tz_group_begin(struct tz_group *group);
+int tz_group_add(struct tz_group *group, struct tz_member *member, tz_handle future, size_t index);
+
+/* Makes a group of n handles; members is an array of n. -ESTALE if one handle is stale: nothing is left behind. */
 int tz_group_init(struct tz_group *group, struct tz_member *members, const tz_handle *futures, size_t stride, size_t n);
 
 /* Takes the next member that has ended, in order of ending. -ENOENT if all were taken; -ETIMEDOUT, -ECANCELED. */
 int tz_group_next(struct tz_group *group, tz_deadline deadline, struct tz_member **ret);
 
-/* Leaves the jobs alone. After it, the memory of the group and its members is the caller's again. */
+/* Whether tz_group_next would not wait. */
+bool tz_group_has_next(struct tz_group *group);
+
+/* Leaves the jobs alone. Not for a group whose members are used more than once: take them all instead. After it, the memory of the group and its members is the caller's again. */
 void tz_group_done(struct tz_group *group, struct tz_member *members);
 
 #endif
