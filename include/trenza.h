@@ -13,10 +13,13 @@
 #include <trenza/future.h>
 #include <trenza/map.h>
 #include <trenza/outcome.h>
+#include <trenza/queue.h>
 #include <trenza/scope.h>
 #include <trenza/stream.h>
 #include <trenza/task.h>
+#include <trenza/thread.h>
 #include <trenza/time.h>
+#include <trenza/timer.h>
 #include <trenza/version.h>
 
 #endif
