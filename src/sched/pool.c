@@ -187,6 +187,9 @@ static void wake_room(struct tz_pool *p)
 		(void)tz_parking_wake(&p->room, SIZE_MAX, NULL, NULL, NULL);
 }
 
+static bool each_other(struct tz_worker *w, bool (*visit)(struct tz_worker *w, struct tz_worker *other, void *arg), void *arg);
+static bool has_work(struct tz_worker *w, struct tz_worker *other, void *arg);
+
 /* Takes a batch from the injector: returns the first and puts the others into the worker's run queue. */
 static tz_job *take_batch(struct tz_worker *w, tz_priority priority)
 {
@@ -206,6 +209,8 @@ static tz_job *take_batch(struct tz_worker *w, tz_priority priority)
 		n = n < BATCH ? n : BATCH;
 	}
 	n = tz_injector_take(&p->injector, jobs, n, priority);
+	bool searched = w->searching;
+
 	if (n) {
 		set_searching(p, w, false);
 		if (n > 1 || tz_injector_length(&p->injector) > 0)
@@ -217,6 +222,12 @@ static tz_job *take_batch(struct tz_worker *w, tz_priority priority)
 	if (n > 1)
 		tz_runqueue_push_all(&w->queue, jobs + 1, n - 1); /* there is room: only we push */
 	act(p, call);
+	if (n && !call.wake && !call.start && (n > 1 || searched)) {
+		/* A searcher may have passed our queue while it was empty, and whoever searched has to see to what lies in others'. */
+		atomic_thread_fence(memory_order_seq_cst);
+		if (n > 1 || each_other(w, has_work, NULL))
+			offer(p);
+	}
 	if (n && p->executor.options.queue_limit)
 		wake_room(p);
 	return n ? jobs[0] : NULL;
