@@ -113,13 +113,13 @@ static long ask_server(long port)
 static long run_program(long milliseconds)
 {
 	extern char **environ;
-	char seconds[32];
-	char *arguments[] = { "sleep", seconds, NULL };
+	char name[] = "sleep", seconds[32];
+	char *arguments[] = { name, seconds, NULL };
 	pid_t child;
 	int status, error;
 
 	snprintf(seconds, sizeof seconds, "%ld.%03ld", milliseconds / 1000, milliseconds % 1000);
-	error = posix_spawnp(&child, "sleep", NULL, NULL, arguments, environ);
+	error = posix_spawnp(&child, name, NULL, NULL, arguments, environ);
 	if (error != 0)
 		return tz_fail(-error, "cannot run sleep");
 	while (waitpid(child, &status, 0) < 0)

@@ -398,6 +398,8 @@ def meet(executor, together, count):
 def sixteen_at_once():
     """has 16 pages under way at one time unless told, with `threads` too"""
     equal(meet("threads", 16, 48), 16)
+    for _ in range(10):  # no more pages than workers: each must have found one
+        equal(meet("threads", 16, 16), 16)
     site.reset(barrier=16)
     equal(run(*[url("/meet")] * 32).out.count("Met"), 32)
     equal(site.most, 16)
