@@ -150,6 +150,8 @@ void tz_job_free(struct tz_job *job)
 	if (job->payload != job->bytes)
 		free(job->payload);
 	if (job->options) {
+		if (job->options->timer)
+			atomic_load_explicit(&tz_deadline_service, memory_order_acquire)->disarm(job->options->timer);
 		free(job->options);
 		job->options = NULL;
 	}
@@ -545,28 +547,41 @@ void tz_job_finish_unrun(struct tz_job *job, tz_status status, struct tz_failure
 	tz_job_finish(job, status, failure, unref);
 }
 
-int tz_job_cancel(struct tz_job *job, uint32_t generation, tz_status status, int code, const char *message)
+/* Ends a job that has not begun. One that runs: calls `running` under its LOCKED bit. */
+static int end_pending(struct tz_job *job, uint32_t generation, tz_status status, struct tz_failure *failure,
+		       void (*running)(struct tz_job *job))
 {
-	struct tz_failure *failure = tz_failure_new(code, message);
 	int why;
 	uint64_t s = lock_bit(job, generation, false, &why);
 
-	if (!s) {
+	if (!s || tz_job_phase(s) == JOB_RUNNING) {
 		free(failure);
-		return why;
-	}
-	if (tz_job_phase(s) == JOB_RUNNING) {
-		free(failure);
-		ask(job);
+		if (!s)
+			return why;
+		if (running)
+			running(job);
 		unlock_bit(job);
 		return 1;
 	}
 	job->status = (int8_t)status;
 	job->failure = failure;
-	atomic_store_explicit(&job->observed, 1, memory_order_relaxed); /* who cancels knows */
+	if (running)
+		atomic_store_explicit(&job->observed, 1, memory_order_relaxed); /* who cancels knows */
 	end_locked(job, status, 0);
 	return 0;
 }
+
+int tz_job_cancel(struct tz_job *job, uint32_t generation, tz_status status, int code, const char *message)
+{
+	return end_pending(job, generation, status, tz_failure_new(code, message), ask);
+}
+
+int tz_job_expire(struct tz_job *job, uint32_t generation)
+{
+	return end_pending(job, generation, TZ_TIMED_OUT, tz_failure_new(-ETIMEDOUT, "its deadline passed before it began"), NULL);
+}
+
+const struct tz_deadline_service *_Atomic tz_deadline_service;
 
 void tz_job_request_cancel(tz_job *job)
 {

@@ -185,6 +185,16 @@ void tz_job_fork_done(void);
 /* The job that stands for all that could not be made for want of memory. */
 extern struct tz_job tz_job_no_memory;
 
+/* As tz_job_cancel, but only for a job that has not begun, and because its deadline has come. */
+int tz_job_expire(struct tz_job *job, uint32_t generation);
+
+/* Who watches the deadlines of jobs that have not begun (sched/deadline.c), or NULL. */
+struct tz_deadline_service {
+	int (*arm)(struct tz_job *job); /* 0 or a negative errno code */
+	void (*disarm)(struct tz_job_timer *timer);
+};
+extern const struct tz_deadline_service *_Atomic tz_deadline_service;
+
 /* Which process of a chain of forks this is; see os/fork.h. */
 extern _Atomic uint32_t tz_process_number;
 

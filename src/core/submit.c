@@ -57,6 +57,21 @@ static bool valid(const tz_submit_options *options, const tz_task *task)
 
 static const tz_task not_a_task = { .name = "(not submitted)" };
 
+/* Has the deadline of a job watched until it begins. Refuses the job if that cannot be done. */
+static bool watch_deadline(struct tz_job *job)
+{
+	const struct tz_deadline_service *service = atomic_load_explicit(&tz_deadline_service, memory_order_acquire);
+
+	if (__builtin_expect(!job->options, 1) || job->options->deadline.ns == 0 || !service ||
+	    (job->executor->ops->capabilities & TZ_CAN_RUN_AT_SUBMIT))
+		return true;
+	int r = service->arm(job);
+
+	if (r < 0)
+		refuse(job, r);
+	return r == 0;
+}
+
 /* A future for a submit that cannot be made: it has failed already. */
 static tz_handle failed_future(int code, const char *message)
 {
@@ -85,7 +100,8 @@ tz_handle tz_submit_raw(tz_executor *executor, const tz_submit_options *options,
 	tz_handle h = tz_job_handle(job);
 
 	TZ_PROBE(TZ_PROBE_JOB_SUBMIT, job, 0);
-	hand_over(executor, &job, 1, (tz_priority)job->priority);
+	if (watch_deadline(job))
+		hand_over(executor, &job, 1, (tz_priority)job->priority);
 	return __builtin_expect(options != NULL, 0) ? adopt(options, h) : h;
 }
 
@@ -108,11 +124,12 @@ int tz_submit_bulk_raw(tz_executor *executor, const tz_submit_options *options, 
 		if (job) {
 			if (ret_futures)
 				ret_futures[i] = adopt(options, tz_job_handle(job));
-			batch[held++] = job;
+			if (watch_deadline(job))
+				batch[held++] = job;
 		} else if (ret_futures) {
 			ret_futures[i] = tz_job_handle(&tz_job_no_memory);
 		}
-		if (held == BATCH || (held && i + 1 == n)) {
+		if (held == BATCH) {
 			hand_over(executor, batch, held, options ? options->priority : TZ_PRIORITY_NORMAL);
 			held = 0;
 		}

@@ -29,6 +29,7 @@
 #include "exec/chaos/chaos.h"
 #include "exec/inline/inline.h"
 #include "exec/thread/thread.h"
+#include "sched/deadline.h"
 
 enum { MOST_KINDS = 32, MOST_WORKERS = 32767 };
 
@@ -154,7 +155,7 @@ static bool parse_full(const char *text, tz_full_policy *ret)
 /* What may stand in a spec, and what the kind must be capable of for it to make sense. */
 struct key {
 	const char *name;
-	enum { COUNT, SEED, DECIMAL, BYTES, TEXT, FULL } type;
+	enum { COUNT, SPARES, SEED, DECIMAL, BYTES, TEXT, FULL } type;
 	size_t offset;
 	uint32_t needs;
 };
@@ -165,7 +166,7 @@ static const struct key keys[] = {
 	{ "idle", DECIMAL, offsetof(tz_executor_options, idle_seconds), TZ_CAN_SHRINK },
 	{ "name", TEXT, offsetof(tz_executor_options, name), 0 },
 	{ "stack", BYTES, offsetof(tz_executor_options, stack_size), TZ_CAN_RUN_IN_PARALLEL },
-	{ "spares", COUNT, offsetof(tz_executor_options, spares), TZ_CAN_RUN_IN_PARALLEL },
+	{ "spares", SPARES, offsetof(tz_executor_options, spares), TZ_CAN_RUN_IN_PARALLEL },
 	{ "queue", BYTES, offsetof(tz_executor_options, queue_limit), TZ_CAN_LIMIT_QUEUE },
 	{ "full", FULL, offsetof(tz_executor_options, full), TZ_CAN_LIMIT_QUEUE },
 	{ "seed", SEED, offsetof(tz_executor_options, seed), TZ_CAN_INJECT },
@@ -183,6 +184,11 @@ static bool parse_value(const struct key *key, char *text, tz_executor_options *
 		if (!parse_count(text, INT_MAX, &n))
 			return false;
 		*(int *)to = (int)n;
+		return true;
+	case SPARES:
+		if (!parse_count(text, INT_MAX, &n))
+			return false;
+		*(int *)to = n ? (int)n : -1; /* in the options, 0 is the default */
 		return true;
 	case SEED:
 		return parse_count(text, UINT64_MAX, to);
@@ -254,7 +260,7 @@ static bool are_sane(const tz_executor_options *o)
 	return o->workers >= 0 && o->workers <= MOST_WORKERS && o->min_workers >= 0 &&
 	       o->min_workers <= MOST_WORKERS &&
 	       (o->workers == 0 || o->min_workers <= o->workers) && o->idle_seconds >= 0 &&
-	       o->delay >= 0 && isfinite(o->delay) && is_share(o->fail) && o->spares >= 0 &&
+	       o->delay >= 0 && isfinite(o->delay) && is_share(o->fail) &&
 	       o->full >= TZ_FULL_BLOCK && o->full <= TZ_FULL_CALLER_RUNS;
 }
 
@@ -283,6 +289,7 @@ int tz_executor_open_with(tz_executor **ret, const char *spec, const tz_executor
 
 	if (!mine)
 		return -ENOMEM;
+	tz_deadlines_connect();
 	int r = open_kind(ret, mine, &complete);
 
 	free(mine);
@@ -363,6 +370,16 @@ static bool runs_here(const tz_executor *ex)
 		if (f->job && f->job->executor == ex)
 			return true;
 	return false;
+}
+
+void tz_blocking_begin(void)
+{
+	tz_strand_block_begin(tz_strand_self());
+}
+
+void tz_blocking_end(void)
+{
+	tz_strand_block_end(tz_strand_self());
 }
 
 /* --- through the table --------------------------------------------------------------------------------------------------------- */
