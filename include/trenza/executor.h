@@ -7,7 +7,7 @@
  *
  * A spec is the kind, then options after a colon: "threads:4", "threads:4,min=1,idle=2.5,queue=1000,full=block,stack=256k",
  * "chaos:seed=7,delay=0.002,fail=0.1". A bare number is the number of workers. The options are workers, min, idle (seconds), name, stack (bytes,
- * with k, m or g), spares, queue, full (block, fail or caller), seed, delay (seconds) and fail; one that the kind cannot honour is an error.
+ * with k, m or g), spares (0: none), queue, full (block, fail or caller), seed, delay (seconds) and fail; one that the kind cannot honour is an error.
  * What each kind can do, and which outcomes its jobs can have, is the table of docs/executors.md.
  */
 #ifndef TRENZA_EXECUTOR_H
@@ -56,7 +56,7 @@ typedef struct tz_executor_options {
 	uint64_t seed; /* chaos: of all that is random; 0: 1 */
 	double delay; /* chaos: the longest delay before a job, in seconds; 0: 0.001 */
 	double fail; /* chaos: the share of jobs that fail without having run, 0 to 1 */
-	int spares; /* threads: the most extra workers that stand in for blocked ones; 0: 256 */
+	int spares; /* threads: the most extra workers that stand in for blocked ones; 0: 256, negative: none */
 } tz_executor_options;
 
 /* How one job is submitted. All-zero is the default of each. */
