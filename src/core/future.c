@@ -16,7 +16,7 @@
 #include "core/job.h"
 #include "core/outcome.h"
 #include "core/service.h"
-#include "core/spin.h"
+#include "core/sitting.h"
 #include "core/strand.h"
 #include "os/cpu.h"
 
@@ -97,21 +97,18 @@ static int park_for(struct tz_strand *self, struct tz_job *job, uint32_t generat
 	return 0;
 }
 
-/* About what a sleep and a wake-up cost: what ends within it is cheaper to spin for. */
-enum { SPIN_NS = 6000, SPIN_PAUSES = 8 };
-
 static bool spin_for(struct tz_job *job)
 {
 	bool ended = false;
 
-	if (!tz_spin_sit())
+	if (!tz_spin_allowed())
 		return false;
-	struct tz_spin spin = tz_spin_begin(SPIN_NS);
+	struct tz_sitting sitting = tz_sitting_begin();
 
 	do
 		ended = tz_job_phase(atomic_load_explicit(&job->state, memory_order_acquire)) == JOB_DONE;
-	while (!ended && tz_spin_turn(&spin, SPIN_PAUSES));
-	tz_spin_leave();
+	while (!ended && tz_sitting_turn(&sitting));
+	tz_sitting_end(&sitting);
 	return ended;
 }
 

@@ -14,7 +14,7 @@
 enum { SLOT_TODO = 0, SLOT_DONE = 1, SLOT_AWAITED = 2 };
 
 /* How long a joiner looks for something to steal back before it sleeps. */
-enum { LEAPFROG_NS = 20000, LEAPFROG_PAUSES = 32 };
+enum { LEAPFROG_US = 20, LEAPFROG_PAUSES = 32 };
 
 static uint32_t tail_of(uint64_t w)
 {
@@ -282,11 +282,11 @@ static void sleep_until_done(struct tz_fork_stack *st, struct tz__slot *slot)
 
 static void wait_for_stolen(struct tz_fork_stack *st, struct tz__slot *slot)
 {
-	struct tz_spin spin = tz_spin_begin(LEAPFROG_NS);
+	struct tz_spin spin = tz_spin_begin(LEAPFROG_US * tz_clock_ticks_per_us());
 
 	while (!is_done(slot)) {
 		if (steal_back(st, slot)) {
-			spin = tz_spin_begin(LEAPFROG_NS);
+			spin = tz_spin_begin(LEAPFROG_US * tz_clock_ticks_per_us());
 			continue;
 		}
 		if (!tz_spin_turn(&spin, LEAPFROG_PAUSES)) {

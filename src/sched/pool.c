@@ -9,7 +9,7 @@
 #include "core/frame.h"
 #include "core/parking.h"
 #include "core/probe.h"
-#include "core/spin.h"
+#include "core/sitting.h"
 #include "core/strand.h"
 #include "os/clock.h"
 #include "os/thread.h"
@@ -19,8 +19,6 @@
 enum {
 	BATCH = 32, /* jobs that a worker takes from the injector at once */
 	LOW_TURN = 61, /* each such turn begins with the lowest priority */
-	SPIN_NS = 6000, /* about what a sleep and a wake-up cost */
-	SPIN_PAUSES = 8,
 	HELP_DEPTH = 128, /* jobs that wait for each other on one stack; deeper ones park */
 	SPARES = 256
 };
@@ -90,9 +88,11 @@ static void set_searching(struct tz_pool *p, struct tz_worker *w, bool searching
 struct call {
 	struct tz_worker *wake; /* was idle */
 	struct tz_worker *start; /* needs a thread */
+	bool nobody; /* there is no worker, and no memory for one */
 };
 
 static void start_thread(struct tz_pool *p, struct tz_worker *w);
+static void no_thread(struct tz_pool *p, struct tz_worker *w, int error);
 
 static void act(struct tz_pool *p, struct call call)
 {
@@ -100,6 +100,8 @@ static void act(struct tz_pool *p, struct call call)
 		tz_strand_unpark(call.wake->strand);
 	if (call.start)
 		start_thread(p, call.start);
+	if (call.nobody)
+		no_thread(p, NULL, -ENOMEM);
 }
 
 static struct tz_worker *new_worker(struct tz_pool *p, int index)
@@ -151,6 +153,8 @@ static struct call one_more(struct tz_pool *p, int searchers)
 		p->alive++;
 		atomic_fetch_add_explicit(&p->runnable, 1, memory_order_relaxed);
 		set_searching(p, call.start, true);
+	} else {
+		call.nobody = p->alive == 0;
 	}
 	return call;
 }
@@ -418,15 +422,15 @@ static bool linger(struct tz_worker *w)
 								       memory_order_relaxed))
 		return false;
 	w->searching = true;
-	if (!tz_spin_sit())
+	if (!tz_spin_allowed())
 		return false;
 	(void)each_other(w, ask_for_forks, NULL);
-	struct tz_spin spin = tz_spin_begin(SPIN_NS);
+	struct tz_sitting sitting = tz_sitting_begin();
 
 	do
 		something = anything(w);
-	while (!something && !closing(p) && tz_spin_turn(&spin, SPIN_PAUSES));
-	tz_spin_leave();
+	while (!something && !closing(p) && tz_sitting_turn(&sitting));
+	tz_sitting_end(&sitting);
 	return something;
 }
 
@@ -676,7 +680,7 @@ static void *worker_main(void *arg)
 	return NULL;
 }
 
-/* Gives up a place that got no thread. The jobs that wait have nobody if there is no other worker: then they fail. */
+/* Gives up a place that got no thread, if there was one (w). The jobs that wait have nobody if there is no other worker: then they fail. */
 static void no_thread(struct tz_pool *p, struct tz_worker *w, int error)
 {
 	tz_job *jobs[BATCH];
