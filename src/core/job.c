@@ -36,6 +36,7 @@ static struct {
 } depot;
 
 static pthread_key_t cache_key;
+static bool has_cache_key; /* without one, a thread's cache is lost with it */
 static pthread_once_t cache_once = PTHREAD_ONCE_INIT;
 
 static void give_cache_back(void *unused)
@@ -61,13 +62,14 @@ static void give_cache_back(void *unused)
 
 static void make_cache_key(void)
 {
-	(void)pthread_key_create(&cache_key, give_cache_back); /* without a key, a thread's cache is lost with it */
+	has_cache_key = pthread_key_create(&cache_key, give_cache_back) == 0;
 }
 
 static void register_cache(void)
 {
 	(void)pthread_once(&cache_once, make_cache_key);
-	(void)pthread_setspecific(cache_key, &cache);
+	if (has_cache_key)
+		(void)pthread_setspecific(cache_key, &cache);
 	cache.registered = true;
 }
 

@@ -24,6 +24,7 @@ static struct tz_strand static_strands[STATIC_STRANDS];
 
 static _Thread_local struct tz_strand *self __attribute__((tls_model("initial-exec")));
 static pthread_key_t exit_key;
+static bool has_exit_key; /* without one, a strand a foreign thread is leaked */
 static pthread_once_t exit_once = PTHREAD_ONCE_INIT;
 static void (*at_exit)(struct tz_strand *strand);
 
@@ -104,7 +105,7 @@ static void foreign_thread_ends(void *strand)
 
 static void make_exit_key(void)
 {
-	(void)pthread_key_create(&exit_key, foreign_thread_ends); /* without a key, a strand a thread is leaked */
+	has_exit_key = pthread_key_create(&exit_key, foreign_thread_ends) == 0;
 }
 
 static struct tz_strand *adopt_foreign_thread(void)
@@ -118,7 +119,8 @@ static struct tz_strand *adopt_foreign_thread(void)
 		(void)nanosleep(&ms, NULL);
 	}
 	self = s;
-	(void)pthread_setspecific(exit_key, s);
+	if (has_exit_key)
+		(void)pthread_setspecific(exit_key, s);
 	return s;
 }
 
