@@ -9,10 +9,11 @@
 #include "core/spin.h"
 #include "os/mutex.h"
 
-/* A waiter's state: ASLEEP also while it is on its way to sleep. */
-enum { ASLEEP = 0, SPINNING = 1, DONE = 2 };
+/* A waiter's state: LOOKING while it spins briefly without a seat, SPINNING while it has one,
+ * ASLEEP also on its way to sleep. */
+enum { LOOKING = 0, SPINNING = 1, ASLEEP = 2, DONE = 3 };
 
-enum { SPIN_PAUSES = 8, SEAT_TRIES = 32 };
+enum { LOOKS = 24, SPIN_PAUSES = 8, SEAT_TRIES = 32 };
 
 enum { BUCKET_BITS = 8, BUCKETS = 1 << BUCKET_BITS };
 
@@ -128,11 +129,15 @@ static void wake_taken(const struct taken *t)
 		struct tz_strand *strand = n->strand;
 
 		next = n->next;
-		n->woken = tz_moment_now();
-		if (atomic_exchange_explicit(&n->state, DONE, memory_order_acq_rel) == SPINNING)
+		if (atomic_load_explicit(&n->state, memory_order_relaxed) != LOOKING)
+			n->woken = tz_moment_now();
+		switch (atomic_exchange_explicit(&n->state, DONE, memory_order_acq_rel)) {
+		case SPINNING:
 			tz_spin_leave(); /* its seat; see spin.h */
-		else
+			break;
+		case ASLEEP:
 			tz_strand_unpark(strand);
+		}
 	}
 }
 
@@ -143,30 +148,40 @@ static bool is_done(struct tz_parked *n)
 	return atomic_load_explicit(&n->state, memory_order_acquire) == DONE;
 }
 
-/* A waiter that has just been woken up in another thread leaves its seat any moment now. */
+/* False if the waiter was woken instead. */
+static bool change_state(struct tz_parked *n, uint32_t from, uint32_t to)
+{
+	return atomic_compare_exchange_strong_explicit(&n->state, &from, to, memory_order_acquire,
+						       memory_order_acquire);
+}
+
+/* How long to spin, in ticks, before sleeping. */
+static uint32_t ask_patience(struct bucket *b, const struct tz_parked *n, unsigned flags)
+{
+	if (!(flags & TZ_PARKING_SPIN) || !tz_spin_allowed() ||
+	    (n->strand->flags & TZ_STRAND_NO_SPIN))
+		return 0;
+	return tz_patience_ask(&b->patience);
+}
+
+/* Another waiter that has just been woken leaves its seat any moment now. */
 static bool sit_soon(struct tz_parked *n)
 {
-	for (int i = 0; i < SEAT_TRIES; i++) {
+	for (int i = 0; i < SEAT_TRIES && !is_done(n); i++) {
 		if (tz_spin_sit())
 			return true;
-		if (is_done(n))
-			return false;
 		tz_cpu_relax();
 	}
 	return false;
 }
 
-/* The ticks to spin: no longer than the wait may last. */
-static uint32_t spin_ticks(struct bucket *b, struct tz_parked *n, tz_deadline deadline)
+/* The same, but no longer than the wait may last. */
+static uint32_t limited(const struct tz_parked *n, uint32_t ticks, tz_deadline deadline)
 {
-	uint32_t ticks;
-
-	if (!tz_spin_allowed() || (n->strand->flags & TZ_STRAND_NO_SPIN) ||
-	    tz_strand_interrupted(n->strand) < 0)
+	if (tz_strand_interrupted(n->strand) < 0)
 		return 0;
-	ticks = tz_patience_ask(&b->patience);
 	deadline = tz_strand_deadline(n->strand, deadline);
-	if (ticks && deadline.ns) {
+	if (deadline.ns) {
 		int64_t ns = (int64_t)(deadline.ns - tz_now());
 		int64_t most = ns / 1000 * (int64_t)tz_clock_ticks_per_us();
 
@@ -176,17 +191,12 @@ static uint32_t spin_ticks(struct bucket *b, struct tz_parked *n, tz_deadline de
 	return ticks;
 }
 
-/* Spins for a while; true once woken. */
-static bool spin_until_done(struct tz_parked *n, uint32_t ticks)
+/* Spins with a seat; true once woken. */
+static bool spin_seated(struct tz_parked *n, uint32_t ticks)
 {
-	uint32_t expected = ASLEEP;
-
-	if (is_done(n))
-		return true;
 	if (ticks == 0 || !sit_soon(n))
-		return is_done(n);
-	if (!atomic_compare_exchange_strong_explicit(&n->state, &expected, SPINNING,
-						     memory_order_acquire, memory_order_acquire)) {
+		return !change_state(n, LOOKING, ASLEEP);
+	if (!change_state(n, LOOKING, SPINNING)) {
 		tz_spin_leave();
 		return true;
 	}
@@ -195,12 +205,21 @@ static bool spin_until_done(struct tz_parked *n, uint32_t ticks)
 	while (tz_spin_turn(&s, SPIN_PAUSES))
 		if (is_done(n))
 			return true;
-	expected = SPINNING;
-	if (!atomic_compare_exchange_strong_explicit(&n->state, &expected, ASLEEP,
-						     memory_order_acquire, memory_order_acquire))
+	if (!change_state(n, SPINNING, ASLEEP))
 		return true;
 	tz_spin_leave();
 	return false;
+}
+
+/* Most hand-overs between strands that both run are over before a seat is worth the trouble. */
+static bool look(struct tz_parked *n)
+{
+	for (int i = 0; i < LOOKS; i++) {
+		if (is_done(n))
+			return true;
+		tz_cpu_relax();
+	}
+	return is_done(n);
 }
 
 static void sleep_until_done(struct tz_parked *n)
@@ -245,16 +264,18 @@ static int sleep_queued(struct tz_parked *n, const void *key, const struct tz_pa
 	return 0;
 }
 
+/* Waits in the queue; `ticks` of it at most without sleeping, and if so the node is LOOKING. */
 static int wait_queued(struct bucket *b, struct tz_parked *n, const void *key,
-		       const struct tz_parking_steps *steps, unsigned flags, tz_deadline deadline)
+		       const struct tz_parking_steps *steps, unsigned flags, tz_deadline deadline,
+		       uint32_t ticks)
 {
-	if (!(flags & TZ_PARKING_SPIN))
-		return sleep_queued(n, key, steps, flags, deadline);
+	if (ticks && look(n))
+		return 0;
 	struct tz_moment begun = tz_moment_now();
-	bool slept = !spin_until_done(n, spin_ticks(b, n, deadline));
+	bool slept = !(ticks && spin_seated(n, limited(n, ticks, deadline)));
 	int r = slept ? sleep_queued(n, key, steps, flags, deadline) : 0;
 
-	if (r == 0)
+	if (r == 0 && (flags & TZ_PARKING_SPIN) && n->woken.ticks)
 		tz_patience_learn(&b->patience, begun, n->woken, slept);
 	return r;
 }
@@ -262,8 +283,10 @@ static int wait_queued(struct bucket *b, struct tz_parked *n, const void *key,
 int tz_parking_wait(struct tz_parked *n, const void *key, const struct tz_parking_steps *steps,
 		    unsigned flags, tz_deadline deadline)
 {
-	struct bucket *b = lock_key(key);
+	struct bucket *b = bucket_of(key);
+	uint32_t ticks = ask_patience(b, n, flags);
 
+	lock_bucket(b);
 	if (!steps->begin(n)) {
 		unlock_bucket(b);
 		return -EAGAIN;
@@ -271,14 +294,15 @@ int tz_parking_wait(struct tz_parked *n, const void *key, const struct tz_parkin
 	n->key = key;
 	n->token = 0;
 	n->by_signal = (flags & TZ_PARKING_BY_SIGNAL) != 0;
-	atomic_store_explicit(&n->state, ASLEEP, memory_order_relaxed);
+	n->woken.ticks = 0;
+	atomic_store_explicit(&n->state, ticks ? LOOKING : ASLEEP, memory_order_relaxed);
 	(flags & TZ_PARKING_FRONT ? prepend : append)(b, n);
 	unlock_bucket(b);
 	if (steps->queued)
 		steps->queued(n);
 
 	TZ_PROBE(TZ_PROBE_WAIT_BEGIN, key, 0);
-	int r = wait_queued(b, n, key, steps, flags, deadline);
+	int r = wait_queued(b, n, key, steps, flags, deadline, ticks);
 
 	TZ_PROBE(TZ_PROBE_WAIT_END, key, (uint64_t)-r);
 	return r;
@@ -368,7 +392,7 @@ void tz_parking_move(const void *from, size_t max, bool (*move)(struct tz_parked
 
 bool tz_parking_spins(const struct tz_parked *n)
 {
-	return atomic_load_explicit(&n->state, memory_order_relaxed) == SPINNING;
+	return atomic_load_explicit(&n->state, memory_order_relaxed) < ASLEEP;
 }
 
 /* Signals */

@@ -23,9 +23,9 @@
  * belong to somebody else by then, which is harmless (strand.h). The waker has long stopped
  * touching the object: an object may be freed by a waiter that it woke.
  *
- * Spinning. A waiter may first look at its own state for a while without sleeping. It holds one of
- * the process's seats (spin.h) meanwhile, which the waker gives back for it; a waker who finds
- * SPINNING makes no system call.
+ * Spinning. A waiter may first look at its own state for a while without sleeping: briefly, since
+ * most hand-overs between strands that both run are over in no time, then with one of the process's
+ * seats (spin.h), which the waker gives back for it. Neither costs the waker a system call.
  *
  * Signal handlers. tz_parking_signal is the one call that a signal handler may make, even one that
  * interrupted a thread in the middle of a bucket's section. It only tries to lock the bucket; if
