@@ -63,7 +63,7 @@ static tz_status status_of(const struct tz_frame *frame)
 
 void tz_frame_join_forks(struct tz_frame *frame, struct tz_strand *strand)
 {
-	if (__builtin_expect(tz__forks_self->head != frame->fork_mark, 0) && strand->on_job_end)
+	if (tz__forks_self->head != frame->fork_mark && strand->on_job_end)
 		strand->on_job_end(strand, frame);
 	struct tz_failure *failure = atomic_load_explicit(&frame->fork_failure, memory_order_acquire);
 
@@ -80,18 +80,20 @@ void tz_frame_join_forks(struct tz_frame *frame, struct tz_strand *strand)
 }
 
 /* Ends the run. The order matters: what the job left open on this strand is closed before anybody hears that it has ended. */
-static void end_run(struct tz_frame *frame, struct tz_strand *strand, tz_status status, bool unref)
+static void end_run(struct tz_frame *frame, struct tz_strand *strand, bool crashed, bool unref)
 {
 	struct tz_job *job = frame->job;
-	struct tz_failure *failure;
 
-	while (strand->scope != &frame->scope && strand->scope && strand->scope->tz__strand == strand)
+	while (__builtin_expect(strand->scope != &frame->scope, 0) && strand->scope && strand->scope->tz__strand == strand)
 		(void)tz_scope_leave(strand->scope); /* entered and not left */
-	tz_frame_join_forks(frame, strand);
-	failure = frame->failure;
+	if (__builtin_expect(tz__forks_self->head != frame->fork_mark, 0) ||
+	    __builtin_expect(atomic_load_explicit(&frame->fork_failure, memory_order_relaxed) != NULL, 0))
+		tz_frame_join_forks(frame, strand);
 	job->worker = frame->worker;
+	tz_status status = crashed ? TZ_CRASHED : status_of(frame);
+
 	tz_frame_leave(frame, strand);
-	tz_job_finish(job, status, failure, unref);
+	tz_job_finish(job, status, frame->failure, unref);
 }
 
 struct guard {
@@ -108,7 +110,7 @@ static void on_unwind(struct guard *guard)
 
 	free(frame->failure);
 	frame->failure = tz_failure_new(-ECANCELED, "left by pthread_exit or a thread cancellation");
-	end_run(frame, guard->strand, TZ_CRASHED, guard->unref);
+	end_run(frame, guard->strand, true, guard->unref);
 }
 
 /* Runs the function; again, if it failed and may be retried. */
@@ -144,8 +146,7 @@ static void run_claimed(struct tz_job *job, int worker, bool unref)
 	struct guard guard __attribute__((cleanup(on_unwind))) = { &frame, strand, unref, false };
 	run_task(&frame);
 	guard.returned = true;
-	tz_frame_join_forks(&frame, strand);
-	end_run(&frame, strand, status_of(&frame), unref);
+	end_run(&frame, strand, false, unref);
 }
 
 bool tz_job_run(tz_job *job, int worker)

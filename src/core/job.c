@@ -92,7 +92,7 @@ static bool add_slab(void)
 	return true;
 }
 
-static bool refill(void)
+__attribute__((noinline)) static bool refill(void)
 {
 	if (!cache.registered)
 		register_cache();
@@ -122,7 +122,7 @@ static bool refill(void)
 
 struct tz_job *tz_job_alloc(void)
 {
-	if (!cache.list && !refill())
+	if (__builtin_expect(!cache.list, 0) && !refill())
 		return NULL;
 	struct tz_job *job = cache.list;
 
@@ -132,7 +132,7 @@ struct tz_job *tz_job_alloc(void)
 }
 
 /* The list is full: it becomes the spare chain, and the spare one goes to the depot. */
-static void shed(void)
+__attribute__((noinline)) static void shed(void)
 {
 	if (!cache.registered)
 		register_cache();
@@ -147,7 +147,8 @@ static void shed(void)
 	cache.count = 0;
 }
 
-void tz_job_free(struct tz_job *job)
+/* What only some jobs have. */
+__attribute__((noinline)) static void free_rest(struct tz_job *job)
 {
 	if (job->payload != job->bytes)
 		free(job->payload);
@@ -155,9 +156,14 @@ void tz_job_free(struct tz_job *job)
 		if (job->options->timer)
 			atomic_load_explicit(&tz_deadline_service, memory_order_acquire)->disarm(job->options->timer);
 		free(job->options);
-		job->options = NULL;
 	}
-	if (cache.count == CHAIN)
+}
+
+void tz_job_free(struct tz_job *job)
+{
+	if (__builtin_expect(job->payload != job->bytes || job->options, 0))
+		free_rest(job);
+	if (__builtin_expect(cache.count == CHAIN, 0))
 		shed();
 	job->link = cache.list;
 	cache.list = job;
@@ -214,12 +220,30 @@ static void *big_payload(struct tz_job *job, const tz_task *task)
 	return aligned_alloc(align, round_up(size, align));
 }
 
+/* What only some jobs need: options, and a payload of their own. False without memory. */
+__attribute__((noinline)) static bool set_up_rest(struct tz_job *job, const tz_submit_options *options, const tz_task *task)
+{
+	if (options) {
+		bool wanted = options->deadline.ns || options->retries > 0 || options->name || options->scope;
+
+		job->priority = (int8_t)options->priority;
+		job->options = copy_options(options);
+		if (wanted && !job->options)
+			return false;
+	}
+	void *payload = big_payload(job, task);
+
+	if (payload)
+		job->payload = payload;
+	return payload != NULL;
+}
+
 struct tz_job *tz_job_new(tz_executor *executor, const tz_submit_options *options, const tz_task *task, const void *args,
 			  bool handle)
 {
 	struct tz_job *job = tz_job_alloc();
 
-	if (!job)
+	if (__builtin_expect(!job, 0))
 		return NULL;
 	job->task = task;
 	job->executor = executor;
@@ -229,33 +253,20 @@ struct tz_job *tz_job_new(tz_executor *executor, const tz_submit_options *option
 	job->payload = job->bytes;
 	job->worker = -1;
 	job->status = TZ_PENDING;
-	job->priority = options ? (int8_t)options->priority : 0;
+	job->priority = TZ_PRIORITY_NORMAL;
 	atomic_store_explicit(&job->observed, 0, memory_order_relaxed);
 	job->process = (uint8_t)atomic_load_explicit(&tz_process_number, memory_order_relaxed);
-	if (options) {
-		job->options = copy_options(options);
-		bool wanted = options->deadline.ns || options->retries > 0 || options->name || options->scope;
-
-		if (wanted && !job->options) {
-			tz_job_free(job);
-			return NULL;
-		}
-	}
-	if (__builtin_expect(task->args_size > TZ_JOB_INLINE || task->result_size > TZ_JOB_INLINE || task->align > 64 ||
-			     (job->options && job->options->retries), 0)) {
-		job->payload = big_payload(job, task);
-		if (!job->payload) {
-			job->payload = job->bytes;
-			tz_job_free(job);
-			return NULL;
-		}
+	if (__builtin_expect(options || task->args_size > TZ_JOB_INLINE || task->result_size > TZ_JOB_INLINE || task->align > 64, 0) &&
+	    !set_up_rest(job, options, task)) {
+		tz_job_free(job);
+		return NULL;
 	}
 	if (task->args_size)
 		memcpy(job->payload, args, task->args_size);
 
 	uint64_t generation = atomic_load_explicit(&job->state, memory_order_relaxed) & ~(JOB_GENERATION - 1);
 	/* Relaxed: the executor's queue publishes the job. */
-	atomic_store_explicit(&job->state, generation | (handle ? 2 : 1) * JOB_REF | (handle ? 0 : JOB_DETACHED) | JOB_QUEUED,
+	atomic_store_explicit(&job->state, generation | (handle ? 2 * JOB_REF : JOB_REF | JOB_DETACHED) | JOB_QUEUED,
 			      memory_order_relaxed);
 	return job;
 }

@@ -22,7 +22,7 @@ static struct {
 } pool;
 static struct tz_strand static_strands[STATIC_STRANDS];
 
-static _Thread_local struct tz_strand *self __attribute__((tls_model("initial-exec")));
+_Thread_local struct tz_strand *tz_strand_current __attribute__((tls_model("initial-exec")));
 static pthread_key_t exit_key;
 static bool has_exit_key; /* without one, a strand a foreign thread is leaked */
 static pthread_once_t exit_once = PTHREAD_ONCE_INIT;
@@ -78,8 +78,8 @@ void tz_strand_free(struct tz_strand *s)
 		return;
 	if (at_exit)
 		at_exit(s);
-	if (self == s)
-		self = NULL;
+	if (tz_strand_current == s)
+		tz_strand_current = NULL;
 	tz_mutex_lock(&pool.lock);
 	s->next_free = pool.list;
 	pool.list = s;
@@ -88,7 +88,7 @@ void tz_strand_free(struct tz_strand *s)
 
 void tz_strand_adopt(struct tz_strand *s)
 {
-	self = s;
+	tz_strand_current = s;
 }
 
 void tz_strand_at_exit(void (*fn)(struct tz_strand *strand))
@@ -96,10 +96,10 @@ void tz_strand_at_exit(void (*fn)(struct tz_strand *strand))
 	at_exit = fn;
 }
 
-/* A foreign thread ends: its strand goes back. Threads of the library free theirs themselves, and clear `self`. */
+/* A foreign thread ends: its strand goes back. Threads of the library free theirs themselves, and clear `tz_strand_current`. */
 static void foreign_thread_ends(void *strand)
 {
-	if (self == strand)
+	if (tz_strand_current == strand)
 		tz_strand_free(strand);
 }
 
@@ -108,7 +108,7 @@ static void make_exit_key(void)
 	has_exit_key = pthread_key_create(&exit_key, foreign_thread_ends) == 0;
 }
 
-static struct tz_strand *adopt_foreign_thread(void)
+struct tz_strand *tz_strand_adopt_foreign(void)
 {
 	struct tz_strand *s;
 
@@ -118,22 +118,10 @@ static struct tz_strand *adopt_foreign_thread(void)
 		struct timespec ms = { .tv_nsec = 1000000 };
 		(void)nanosleep(&ms, NULL);
 	}
-	self = s;
+	tz_strand_current = s;
 	if (has_exit_key)
 		(void)pthread_setspecific(exit_key, s);
 	return s;
-}
-
-struct tz_strand *tz_strand_self(void)
-{
-	struct tz_strand *s = self;
-
-	return __builtin_expect(s != NULL, 1) ? s : adopt_foreign_thread();
-}
-
-struct tz_strand *tz_strand_peek(void)
-{
-	return self;
 }
 
 int tz_strand_interrupted(struct tz_strand *s)

@@ -74,11 +74,22 @@ struct tz_strand {
 	bool borrows; /* runs a piece of another strand's job, whose cancel does not wake this one: park in slices */
 };
 
+extern _Thread_local struct tz_strand *tz_strand_current __attribute__((tls_model("initial-exec"), visibility("hidden")));
+struct tz_strand *tz_strand_adopt_foreign(void);
+
 /* The calling strand; never NULL: a foreign thread gets a strand on its first call. */
-struct tz_strand *tz_strand_self(void);
+static inline struct tz_strand *tz_strand_self(void)
+{
+	struct tz_strand *s = tz_strand_current;
+
+	return __builtin_expect(s != NULL, 1) ? s : tz_strand_adopt_foreign();
+}
 
 /* As tz_strand_self, but NULL where the thread has none yet: for destructors and signal handlers. */
-struct tz_strand *tz_strand_peek(void);
+static inline struct tz_strand *tz_strand_peek(void)
+{
+	return tz_strand_current;
+}
 
 static inline void tz_strand_unpark(struct tz_strand *s)
 {

@@ -3,13 +3,6 @@
 
 #include <stdlib.h>
 
-enum { BLOCK_JOBS = 510 };
-
-struct tz_block {
-	struct tz_block *next;
-	tz_job *jobs[BLOCK_JOBS];
-};
-
 static struct tz_block *new_block(struct tz_injector *in)
 {
 	struct tz_block *b = in->spare ? in->spare : malloc(sizeof *b);
@@ -58,7 +51,7 @@ size_t tz_injector_push(struct tz_injector *in, tz_job *const *jobs, size_t n, t
 	size_t done = 0;
 
 	while (done < n) {
-		if ((!f->last || f->tail == BLOCK_JOBS) && !extend(in, f))
+		if ((!f->last || f->tail == TZ_BLOCK_JOBS) && !extend(in, f))
 			break;
 		f->last->jobs[f->tail++] = jobs[done++];
 	}
@@ -73,7 +66,7 @@ static void advance(struct tz_injector *in, struct tz_fifo *f)
 
 	if (b == f->last && f->head == f->tail) {
 		f->head = f->tail = 0; /* empty: the block is used again from its start */
-	} else if (f->head == BLOCK_JOBS) {
+	} else if (f->head == TZ_BLOCK_JOBS) {
 		f->first = b->next;
 		f->head = 0;
 		drop_block(in, b);
@@ -89,7 +82,7 @@ size_t tz_injector_take(struct tz_injector *in, tz_job **jobs, size_t n, tz_prio
 		n = have;
 	while (taken < n) {
 		jobs[taken++] = f->first->jobs[f->head++];
-		if (f->head == BLOCK_JOBS || (f->first == f->last && f->head == f->tail))
+		if (f->head == TZ_BLOCK_JOBS || (f->first == f->last && f->head == f->tail))
 			advance(in, f);
 	}
 	count(in, priority, 0, taken);

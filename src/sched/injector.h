@@ -16,7 +16,12 @@
 
 enum { TZ_PRIORITIES = 3 };
 
-struct tz_block;
+enum { TZ_BLOCK_JOBS = 510 };
+
+struct tz_block {
+	struct tz_block *next;
+	tz_job *jobs[TZ_BLOCK_JOBS];
+};
 
 struct tz_fifo {
 	struct tz_block *first, *last;
@@ -48,6 +53,19 @@ static inline size_t tz_injector_length(struct tz_injector *in)
 static inline size_t tz_injector_length_of(struct tz_injector *in, tz_priority priority)
 {
 	return atomic_load_explicit(&in->lengths[priority - TZ_PRIORITY_LOW].n, memory_order_relaxed);
+}
+
+/* Appends one job, if that needs no memory. */
+static inline bool tz_injector_push_one(struct tz_injector *in, tz_job *job, tz_priority priority)
+{
+	struct tz_fifo *f = &in->fifos[priority - TZ_PRIORITY_LOW];
+	_Atomic size_t *length = &in->lengths[priority - TZ_PRIORITY_LOW].n;
+
+	if (!f->last || f->tail == TZ_BLOCK_JOBS)
+		return false;
+	f->last->jobs[f->tail++] = job;
+	atomic_store_explicit(length, atomic_load_explicit(length, memory_order_relaxed) + 1, memory_order_relaxed);
+	return true;
 }
 
 /* Appends jobs; returns how many, which is less than n without memory. */

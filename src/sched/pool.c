@@ -94,7 +94,7 @@ struct call {
 static void start_thread(struct tz_pool *p, struct tz_worker *w);
 static void no_thread(struct tz_pool *p, struct tz_worker *w, int error);
 
-static void act(struct tz_pool *p, struct call call)
+__attribute__((noinline)) static void act(struct tz_pool *p, struct call call)
 {
 	if (call.wake)
 		tz_strand_unpark(call.wake->strand);
@@ -137,7 +137,7 @@ static struct tz_worker *vacant(struct tz_pool *p)
 }
 
 /* There is work: one more worker for it, if one may run. Under the lock; `searchers`: how many are allowed to be on their way already. */
-static struct call one_more(struct tz_pool *p, int searchers)
+__attribute__((noinline)) static struct call one_more(struct tz_pool *p, int searchers)
 {
 	struct call call = { 0 };
 
@@ -765,11 +765,18 @@ static int wait_for_room(struct tz_pool *p, struct tz_strand *self)
 /* Pushes jobs into the injector. Returns how many; the lock is held, and released on return. */
 static size_t inject(struct tz_pool *p, tz_job *const *jobs, size_t n, tz_priority priority)
 {
-	size_t pushed = tz_injector_push(&p->injector, jobs, n, priority);
+	size_t pushed = n == 1 && tz_injector_push_one(&p->injector, jobs[0], priority) ?
+				1 :
+				tz_injector_push(&p->injector, jobs, n, priority);
 
 	atomic_store_explicit(&p->submitted, atomic_load_explicit(&p->submitted, memory_order_relaxed) + pushed,
 			      memory_order_relaxed);
-	struct call call = pushed ? one_more(p, 0) : (struct call){ 0 };
+	/* The usual case is that somebody is on the way already. */
+	if (atomic_load_explicit(&p->searching, memory_order_relaxed) > 0 || active(p) >= p->executor.workers) {
+		tz_mutex_unlock(&p->lock);
+		return pushed;
+	}
+	struct call call = one_more(p, 0);
 
 	tz_mutex_unlock(&p->lock);
 	act(p, call);
