@@ -28,14 +28,14 @@ typedef int tz_barrier_action(void *arg);
 
 /* A barrier. All-zero is one of a single party, which never waits. */
 typedef struct tz_barrier {
+	uint64_t tz__word;
 	uint32_t tz__others; /* parties - 1 */
-	uint32_t tz__arrived; /* of those others */
-	uint32_t tz__round;
-	uint32_t tz__broken;
-	uint32_t tz__breaks; /* how often it was broken or reset */
 	tz_barrier_action *tz__action;
 	void *tz__arg;
 } tz_barrier;
+
+/* The most parties that a barrier can have. */
+#define TZ_BARRIER_MAX 0xfffff
 
 /* tz_barrier_init - a barrier for `parties` strands; action(arg) is run once a round, action may be
  * NULL.
@@ -43,7 +43,7 @@ typedef struct tz_barrier {
  * Ownership: the memory is the caller's; nothing needs to be released. It may be freed when every
  * party has returned from its last wait. action and arg must stay valid until then.
  * Threads: one, before the barrier is used.
- * Errors: -EINVAL when parties is less than 1. */
+ * Errors: -EINVAL when parties is less than 1 or more than TZ_BARRIER_MAX. */
 TZ_API int tz_barrier_init(tz_barrier *barrier, int parties, tz_barrier_action *action, void *arg);
 
 /* tz_barrier_wait - arrives, and waits until all parties have.
@@ -52,7 +52,7 @@ TZ_API int tz_barrier_init(tz_barrier *barrier, int parties, tz_barrier_action *
  * that ran the action: use it to choose one of them for something.
  *
  * Ownership: none.
- * Threads: any. If more strands than parties use it, those too many belong to the next round.
+ * Threads: any. If more strands than parties use it, those too many belong to a later round.
  * Errors: -EPIPE when the barrier is broken or was reset meanwhile; -ETIMEDOUT at the scope's
  * deadline and -ECANCELED when the scope was cancelled, which breaks it for the others; for the one
  * that ran the action also what the action returned. */

@@ -155,13 +155,20 @@ static bool change_state(struct tz_parked *n, uint32_t from, uint32_t to)
 						       memory_order_acquire);
 }
 
+static bool may_spin(const struct tz_parked *n)
+{
+	return tz_spin_allowed() && !(n->strand->flags & TZ_STRAND_NO_SPIN);
+}
+
+bool tz_parking_patient(const void *key, const struct tz_parked *n)
+{
+	return may_spin(n) && tz_patience_is_left(&bucket_of(key)->patience);
+}
+
 /* How long to spin, in ticks, before sleeping. */
 static uint32_t ask_patience(struct bucket *b, const struct tz_parked *n, unsigned flags)
 {
-	if (!(flags & TZ_PARKING_SPIN) || !tz_spin_allowed() ||
-	    (n->strand->flags & TZ_STRAND_NO_SPIN))
-		return 0;
-	return tz_patience_ask(&b->patience);
+	return (flags & TZ_PARKING_SPIN) && may_spin(n) ? tz_patience_ask(&b->patience) : 0;
 }
 
 /* Another waiter that has just been woken leaves its seat any moment now. */

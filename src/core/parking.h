@@ -86,6 +86,10 @@ struct tz_parking_steps {
 int tz_parking_wait(struct tz_parked *node, const void *key, const struct tz_parking_steps *steps,
 		    unsigned flags, tz_deadline deadline);
 
+/* Whether it is worth for the strand of `node` to look at the object itself for a moment before it
+ * waits here. */
+bool tz_parking_patient(const void *key, const struct tz_parked *node);
+
 /* What to do with a waiter that a waker looks at. */
 enum tz_parking_choice {
 	TZ_PARKING_TAKE, /* wake it */

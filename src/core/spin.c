@@ -76,6 +76,11 @@ uint32_t tz_patience_ask(struct tz_patience *p)
 	return ticks ? ticks : ticks_of(FIRST);
 }
 
+bool tz_patience_is_left(struct tz_patience *p)
+{
+	return atomic_load_explicit(&p->ticks, memory_order_relaxed) != HOPELESS;
+}
+
 /* What to spin after a wait of `wait` ticks: twice that, but do not forget longer ones at once. */
 static uint32_t adapted(uint32_t old, int64_t wait)
 {

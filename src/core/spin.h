@@ -76,8 +76,7 @@ static inline struct tz_moment tz_moment_now(void)
 	return m;
 }
 
-/* What one place has learnt. All-zero has learnt nothing. A hint: several may write it at a time.
- * */
+/* What one place has learnt. All-zero: nothing yet. A hint: several may write it at a time. */
 struct tz_patience {
 	_Atomic uint32_t ticks; /* that it was worth to spin */
 	_Atomic uint32_t refused; /* how often spinning was left alone */
@@ -85,6 +84,9 @@ struct tz_patience {
 
 /* The ticks to spin for the next wait here; 0: do not. */
 uint32_t tz_patience_ask(struct tz_patience *p);
+
+/* Whether spinning is worth while at all. */
+bool tz_patience_is_left(struct tz_patience *p);
 
 /* A wait has ended that began at `begun` and that was ended at `woken`, asleep or not. */
 void tz_patience_learn(struct tz_patience *p, struct tz_moment begun, struct tz_moment woken,

@@ -1,12 +1,23 @@
-/* The barrier: rounds of arrivals.
+/* The barrier: rounds of arrivals, in one word.
  *
- * Design notes. All fields that change are written under the bucket lock of the barrier's address
- * only; what is read without it (is it broken, how many are there, might I be the last) is an
- * answer that may be old, or a hint. A waiter remembers its round. The last to arrive begins the
- * next round at once, so that whoever comes while the action runs belongs to that one, and wakes
- * those of its own round afterwards. Breaking counts up `breaks`, by which the last one sees that
- * the round was broken while the action ran. Waiters look at their own nodes only, so the barrier
- * may be freed once all parties have returned.
+ * Design notes
+ *
+ * The word. How many have arrived in this round, BROKEN, WAITERS: some of them queue in the parking
+ * lot, the outcomes of the last ten rounds (a bit each, 1: complete), and the number of the round.
+ * Who arrives adds one; the last one begins the next round in the same swap, with which the others
+ * are free: those who look at the word see another round, and if WAITERS was set those in the queue
+ * are woken. Breaking begins another round, too, with the outcome 0.
+ *
+ * Outcome. A waiter in the queue is told by its waker. One that looks finds its round's outcome in
+ * the word: of ten rounds, of which it holds up all but those that break. Who comes back even later
+ * is told that its round broke.
+ *
+ * Action. While it runs the round is full: all parties and nobody else. Strands beyond the parties
+ * wait until it is over, without counting, and then arrive.
+ *
+ * Order. Arriving is acquire and release, looking acquire: what was done before the barrier is seen
+ * after it. WAITERS is set under the bucket lock, by a waiter that sees its round still going on,
+ * before it queues; so whoever ends the round finds it in the queue.
  */
 #include <errno.h>
 #include <limits.h>
@@ -16,261 +27,237 @@
 #include "core/parking.h"
 #include "core/strand.h"
 
-enum { WHOLE = 0, BROKEN = 1 }; /* tokens */
+enum { ARRIVED = 0xfffff, BROKEN = 1 << 20, WAITERS = 1 << 21 };
+enum { OUTCOMES = 10, OUTCOMES_SHIFT = 22, ROUND_SHIFT = 32 };
 
-static uint32_t get(const uint32_t *field)
+enum { TOLD_BROKEN = 0, TOLD_COMPLETE = 1 }; /* tokens */
+enum { LOOKS = 64 };
+
+static uint64_t load(const tz_barrier *b)
 {
-	return __atomic_load_n(field, __ATOMIC_RELAXED);
+	return __atomic_load_n(&b->tz__word, __ATOMIC_ACQUIRE);
 }
 
-static void set(uint32_t *field, uint32_t value)
+static bool swap(tz_barrier *b, uint64_t *expected, uint64_t desired)
 {
-	__atomic_store_n(field, value, __ATOMIC_RELAXED);
+	return __atomic_compare_exchange_n(&b->tz__word, expected, desired, true, __ATOMIC_ACQ_REL,
+					   __ATOMIC_ACQUIRE);
+}
+
+static uint32_t round_of(uint64_t w)
+{
+	return (uint32_t)(w >> ROUND_SHIFT);
+}
+
+static uint32_t arrived(uint64_t w)
+{
+	return (uint32_t)w & ARRIVED;
+}
+
+/* The word with which the round of w ends. */
+static uint64_t next_round(uint64_t w, bool complete, bool broken)
+{
+	uint64_t outcomes = (w >> OUTCOMES_SHIFT << 1 | complete) & ((1 << OUTCOMES) - 1);
+
+	return (uint64_t)(round_of(w) + 1) << ROUND_SHIFT | outcomes << OUTCOMES_SHIFT |
+	       (broken ? BROKEN : 0);
+}
+
+/* Whether the round, which is over, was completed. */
+static bool was_completed(uint64_t w, uint32_t round)
+{
+	uint32_t ago = round_of(w) - round - 1;
+
+	return ago < OUTCOMES && (w >> (OUTCOMES_SHIFT + ago) & 1);
 }
 
 int tz_barrier_init(tz_barrier *b, int parties, tz_barrier_action *action, void *arg)
 {
 	tz_barrier fresh = { .tz__action = action, .tz__arg = arg };
 
-	if (parties < 1)
+	if (parties < 1 || parties > TZ_BARRIER_MAX)
 		return -EINVAL;
 	fresh.tz__others = (uint32_t)parties - 1;
 	*b = fresh;
 	return 0;
 }
 
-/* Under the bucket lock. */
-static void begin_round(tz_barrier *b)
-{
-	set(&b->tz__arrived, 0);
-	set(&b->tz__round, b->tz__round + 1);
-}
+/* Ending a round */
 
-/* Breaking */
-
-struct breaking {
-	tz_barrier *barrier;
-	bool whole_again;
-	const uint32_t
-		*breaks; /* only if it has not been broken since there were so many, or NULL */
+struct ended {
+	uint32_t round;
+	uint32_t token;
 };
 
-static bool too_late(const struct breaking *k)
+static enum tz_parking_choice tell(struct tz_parked *n, void *arg)
 {
-	return k->breaks && *k->breaks != k->barrier->tz__breaks;
-}
+	const struct ended *e = arg;
 
-static enum tz_parking_choice tell_broken(struct tz_parked *n, void *arg)
-{
-	if (too_late(arg))
-		return TZ_PARKING_STOP;
-	n->token = BROKEN;
+	if ((int32_t)(e->round - n->kind) < 0)
+		return TZ_PARKING_PASS; /* a later round's */
+	n->token = e->token;
 	return TZ_PARKING_TAKE;
 }
 
-/* Under the bucket lock. */
-static void mark_broken(tz_barrier *b, bool whole_again)
+static void wake_round(tz_barrier *b, uint32_t round, uint32_t token)
 {
-	set(&b->tz__broken, !whole_again);
-	set(&b->tz__breaks, b->tz__breaks + 1);
-	begin_round(b);
+	struct ended e = { round, token };
+
+	(void)tz_parking_wake(b, SIZE_MAX, tell, NULL, &e);
 }
 
-static void settle_broken(void *arg, size_t taken, bool more)
+/* Ends the round that is going on, if it is the given one or `any`; false if it is over already. */
+static bool end_round(tz_barrier *b, uint32_t round, bool any, bool complete, bool broken)
 {
-	struct breaking *k = arg;
+	uint64_t w = load(b);
 
-	(void)taken;
-	(void)more;
-	if (!too_late(k))
-		mark_broken(k->barrier, k->whole_again);
-}
-
-static void break_up(tz_barrier *b, bool whole_again, const uint32_t *breaks)
-{
-	struct breaking k = { b, whole_again, breaks };
-
-	(void)tz_parking_wake(b, SIZE_MAX, tell_broken, settle_broken, &k);
+	do {
+		if (!any && round_of(w) != round)
+			return false;
+	} while (!swap(b, &w, next_round(w, complete, broken)));
+	if (w & WAITERS)
+		wake_round(b, round_of(w), complete ? TOLD_COMPLETE : TOLD_BROKEN);
+	return true;
 }
 
 void tz_barrier_abort(tz_barrier *b)
 {
-	break_up(b, false, NULL);
+	(void)end_round(b, 0, true, false, true);
 }
 
 void tz_barrier_reset(tz_barrier *b)
 {
-	break_up(b, true, NULL);
+	(void)end_round(b, 0, true, false, false);
 }
 
-/* Arriving last */
+/* The action */
 
-struct completion {
+struct acting {
 	tz_barrier *barrier;
-	uint32_t round, breaks; /* before */
-	bool is_last;
-	bool succeeded; /* the action */
-	bool was_broken; /* while it ran */
+	uint32_t round;
+	bool succeeded;
 };
 
-/* Under the bucket lock: whether the caller completes the round. */
-static bool completes(struct completion *c)
-{
-	tz_barrier *b = c->barrier;
-
-	if (!c->is_last)
-		c->is_last = !b->tz__broken && b->tz__arrived == b->tz__others;
-	return c->is_last;
-}
-
-static enum tz_parking_choice take_if_last(struct tz_parked *n, void *arg)
-{
-	struct completion *c = arg;
-
-	(void)n;
-	return !completes(c) || c->barrier->tz__action ? TZ_PARKING_STOP : TZ_PARKING_TAKE;
-}
-
-static void settle_if_last(void *arg, size_t taken, bool more)
-{
-	struct completion *c = arg;
-
-	(void)taken;
-	(void)more;
-	if (!completes(c))
-		return;
-	c->round = c->barrier->tz__round;
-	c->breaks = c->barrier->tz__breaks;
-	begin_round(c->barrier);
-}
-
-/* After the action: those who wait for it, unless the barrier was broken meanwhile and they are
- * gone. */
-static enum tz_parking_choice take_of_round(struct tz_parked *n, void *arg)
-{
-	struct completion *c = arg;
-
-	return n->kind == c->round ? TZ_PARKING_TAKE : TZ_PARKING_PASS;
-}
-
-static void settle_after_action(void *arg, size_t taken, bool more)
-{
-	struct completion *c = arg;
-
-	(void)taken;
-	(void)more;
-	c->was_broken = c->barrier->tz__breaks != c->breaks;
-}
-
 /* Also when the action does not return: its thread ends, or it throws. */
-static void after_action(struct completion **c)
+static void after_action(struct acting *a)
 {
-	if (!(*c)->succeeded)
-		break_up((*c)->barrier, false, &(*c)->breaks);
+	if (!a->succeeded)
+		(void)end_round(a->barrier, a->round, false, false, true);
 }
 
-static int run_action(struct completion *c)
+static int run_action(tz_barrier *b, uint32_t round)
 {
-	struct completion *guard __attribute__((cleanup(after_action))) = c;
-	int r = c->barrier->tz__action(c->barrier->tz__arg);
+	struct acting a __attribute__((cleanup(after_action))) = { b, round, false };
+	int r = b->tz__action(b->tz__arg);
 
-	guard->succeeded = r == 0;
+	a.succeeded = r == 0;
 	return r <= 0 ? r : -EPIPE;
 }
 
-/* 0: the caller was not the last after all; 1: it was, and ret is its answer. */
-static bool arrive_last(tz_barrier *b, int *ret)
+/* The caller was the last one to arrive. */
+static int complete_round(tz_barrier *b, uint32_t round)
 {
-	struct completion c = { .barrier = b };
+	int r = run_action(b, round);
 
-	(void)tz_parking_wake(b, SIZE_MAX, take_if_last, settle_if_last, &c);
-	if (!c.is_last)
-		return false;
-	*ret = (int)b->tz__others;
-	if (!b->tz__action)
-		return true;
-	int r = run_action(&c);
-
-	if (r == 0) {
-		(void)tz_parking_wake(b, SIZE_MAX, take_of_round, settle_after_action, &c);
-		r = c.was_broken ? -EPIPE : *ret;
-	}
-	*ret = r;
-	return true;
+	if (r < 0)
+		return r;
+	return end_round(b, round, false, true, false) ? (int)b->tz__others : -EPIPE;
 }
 
-/* Arriving and waiting */
+/* Waiting */
 
 struct arrival {
-	struct tz_parked node; /* first: the steps get its address */
+	struct tz_parked node; /* first: the steps get its address; its kind is the round */
 	tz_barrier *barrier;
-	uint32_t index;
-	uint32_t last_round; /* that broke when the node withdrew */
-	bool refused; /* the barrier is broken */
+	bool counted; /* in the round, or only waiting for its end */
+	bool broke_it;
 };
 
 static bool wait_begin(struct tz_parked *n)
 {
 	struct arrival *a = (struct arrival *)n;
-	tz_barrier *b = a->barrier;
+	uint64_t w = load(a->barrier);
 
-	a->refused = b->tz__broken;
-	if (a->refused || b->tz__arrived == b->tz__others)
-		return false;
-	n->kind = b->tz__round;
-	a->index = b->tz__arrived;
-	set(&b->tz__arrived, b->tz__arrived + 1);
+	do {
+		if (round_of(w) != n->kind)
+			return false;
+	} while (!swap(a->barrier, &w, w | WAITERS));
 	return true;
 }
 
-/* Gives up, and breaks the barrier with it. */
+/* A party that gives up breaks the barrier, unless the round has ended just now. */
 static void withdrawn(struct tz_parked *n, bool more)
 {
 	struct arrival *a = (struct arrival *)n;
+	uint64_t w = load(a->barrier);
 
-	(void)more;
-	a->last_round = a->barrier->tz__round;
-	mark_broken(a->barrier, false);
-}
-
-/* The others of that round, or of one before it whose action still runs. */
-static enum tz_parking_choice tell_others(struct tz_parked *n, void *arg)
-{
-	const struct arrival *a = arg;
-
-	if ((int32_t)(a->last_round - n->kind) < 0)
-		return TZ_PARKING_PASS; /* the barrier was reset in the meantime */
-	n->token = BROKEN;
-	return TZ_PARKING_TAKE;
+	(void)more; /* WAITERS may stay: it costs one look into an empty queue */
+	while (a->counted && !a->broke_it && round_of(w) == n->kind)
+		a->broke_it = swap(a->barrier, &w, next_round(w, false, true));
 }
 
 static const struct tz_parking_steps steps = { .begin = wait_begin, .withdrawn = withdrawn };
 
-static int arrive_early(struct arrival *a, tz_deadline deadline)
+/* Mostly the others are about to arrive, too. True if the round ended. */
+static bool look(tz_barrier *b, uint32_t round)
 {
-	int r = tz_parking_wait(&a->node, a->barrier, &steps, TZ_PARKING_SPIN, deadline);
-
-	if (r == -EAGAIN)
-		return a->refused ? -EPIPE : -EAGAIN;
-	if (r < 0) {
-		(void)tz_parking_wake(a->barrier, SIZE_MAX, tell_others, NULL, a);
-		return r;
+	for (int i = 0; i < LOOKS; i++) {
+		if (round_of(load(b)) != round)
+			return true;
+		tz_cpu_relax();
 	}
-	return a->node.token == BROKEN ? -EPIPE : (int)a->index;
+	return false;
+}
+
+/* Waits for the end of the round: 0 if it was completed, -EPIPE if not, or why the wait ended
+ * before. */
+static int wait_for_end(tz_barrier *b, uint32_t round, bool counted, tz_deadline deadline)
+{
+	struct arrival a = { .barrier = b, .counted = counted };
+
+	a.node.strand = tz_strand_self();
+	a.node.kind = round;
+	if (!tz_parking_patient(b, &a.node) || !look(b, round)) {
+		int r = tz_parking_wait(&a.node, b, &steps, TZ_PARKING_SPIN, deadline);
+
+		if (a.broke_it)
+			wake_round(b, round, TOLD_BROKEN);
+		if (a.broke_it || (r < 0 && r != -EAGAIN && !counted))
+			return r;
+		if (r == 0)
+			return a.node.token == TOLD_COMPLETE ? 0 : -EPIPE;
+	}
+	return was_completed(load(b), round) ? 0 : -EPIPE;
 }
 
 int tz_barrier_wait_until(tz_barrier *b, tz_deadline deadline)
 {
-	int r;
+	uint64_t w = load(b);
 
 	for (;;) {
-		if (get(&b->tz__arrived) == b->tz__others && arrive_last(b, &r))
-			return r;
-		struct arrival a = { .barrier = b, .node.strand = tz_strand_self() };
+		uint32_t place = arrived(w), round = round_of(w);
 
-		r = arrive_early(&a, deadline);
-		if (r != -EAGAIN)
-			return r;
+		if (w & BROKEN)
+			return -EPIPE;
+		if (place > b->tz__others) { /* full */
+			int r = wait_for_end(b, round, false, deadline);
+
+			if (r < 0 && r != -EPIPE)
+				return r;
+			w = load(b);
+		} else if (place == b->tz__others && !b->tz__action) {
+			if (!swap(b, &w, next_round(w, true, false)))
+				continue;
+			if (w & WAITERS)
+				wake_round(b, round, TOLD_COMPLETE);
+			return (int)place;
+		} else if (swap(b, &w, w + 1)) {
+			if (place == b->tz__others)
+				return complete_round(b, round);
+			int r = wait_for_end(b, round, true, deadline);
+
+			return r < 0 ? r : (int)place;
+		}
 	}
 }
 
@@ -281,7 +268,7 @@ int tz_barrier_wait(tz_barrier *b)
 
 bool tz_barrier_is_broken(const tz_barrier *b)
 {
-	return get(&b->tz__broken) != 0;
+	return (load(b) & BROKEN) != 0;
 }
 
 int tz_barrier_parties(const tz_barrier *b)
@@ -291,5 +278,5 @@ int tz_barrier_parties(const tz_barrier *b)
 
 int tz_barrier_waiting(const tz_barrier *b)
 {
-	return (int)get(&b->tz__arrived);
+	return (int)arrived(load(b));
 }

@@ -30,6 +30,7 @@ static void misuse(void **state)
 	(void)state;
 	assert_int_equal(tz_barrier_init(&b, 0, NULL, NULL), -EINVAL);
 	assert_int_equal(tz_barrier_init(&b, -3, NULL, NULL), -EINVAL);
+	assert_int_equal(tz_barrier_init(&b, TZ_BARRIER_MAX + 1, NULL, NULL), -EINVAL);
 	assert_int_equal(tz_barrier_parties(&b), 1);
 }
 
@@ -281,6 +282,48 @@ static void breaking_while_the_action_runs(void **state)
 	}
 }
 
+/* More strands than parties: an action never meets another one, and each arrival belongs to one round. */
+
+struct crowd {
+	tz_barrier barrier;
+	_Atomic int acting;
+	_Atomic int actions;
+	_Atomic int left; /* arrivals that are still to come */
+};
+
+static int act_alone(void *arg)
+{
+	struct crowd *c = arg;
+
+	must(atomic_fetch_add(&c->acting, 1) == 0);
+	(void)tz_sleep(0.0001);
+	atomic_fetch_add(&c->actions, 1);
+	must(atomic_fetch_sub(&c->acting, 1) == 1);
+	return 0;
+}
+
+static void *come_again(void *arg)
+{
+	struct crowd *c = arg;
+
+	while (atomic_fetch_sub(&c->left, 1) > 0)
+		must(tz_barrier_wait_until(&c->barrier, soon()) >= 0);
+	return NULL;
+}
+
+static void more_strands_than_parties(void **state)
+{
+	struct crowd c = { .left = 200 };
+	struct crew crew = { 0 };
+
+	(void)state;
+	assert_int_equal(tz_barrier_init(&c.barrier, 1, act_alone, &c), 0);
+	for (int i = 0; i < 5; i++)
+		crew_add(&crew, come_again, &c);
+	crew_join(&crew);
+	assert_int_equal(atomic_load(&c.actions), 200);
+}
+
 /* Rounds, breaks and resets at random: every wait ends, and a whole round is whole. */
 
 struct storm {
@@ -342,6 +385,7 @@ int main(void)
 		cmocka_unit_test(the_last_one_completes_the_round),
 		cmocka_unit_test(failing_action_breaks_it),
 		cmocka_unit_test(breaking_while_the_action_runs),
+		cmocka_unit_test(more_strands_than_parties),
 		cmocka_unit_test(storm),
 	};
 
