@@ -12,8 +12,10 @@
 #include <unistd.h>
 
 #include <trenza/queue.h>
+#include <trenza/scope.h>
 
 #include "check.h"
+#include "core/strand.h"
 
 struct item {
 	int64_t value;
@@ -450,6 +452,105 @@ static void join_waits_until_all_is_done(void **state)
 	}
 }
 
+static void waits_obey_the_scope(void **state)
+{
+	(void)state;
+	for (size_t k = 0; k < KINDS; k++) {
+		ints q = open_ints(kinds[k]);
+		int got, get = 0, join = 0, put = 0;
+		ptrdiff_t get_n = 0;
+
+		TZ_TIMEOUT(0.003) {
+			get = ints_get(q, &got);
+			get_n = ints_get_n(q, &got, 1); /* the time stays up */
+			assert_int_equal(ints_put(q, 5), 0); /* does not wait */
+			assert_int_equal(ints_get(q, &got), 0); /* what is there is given out */
+			assert_int_equal(got, 5);
+			join = tz_queue_join(q.queue);
+			while (kinds[k].capacity && put == 0)
+				put = ints_put(q, 1);
+		}
+		assert_int_equal(get, -ETIMEDOUT);
+		assert_int_equal(get_n, -ETIMEDOUT);
+		assert_int_equal(join, -ETIMEDOUT);
+		assert_int_equal(put, kinds[k].capacity ? -ETIMEDOUT : 0);
+		ints_close(&q);
+	}
+}
+
+struct cancelled {
+	tz_queue *queue;
+	tz_scope scope;
+	_Atomic int ready, answer;
+};
+
+static void *get_in_scope(void *arg)
+{
+	struct cancelled *c = arg;
+	int got;
+
+	tz_scope_enter(&c->scope, soon());
+	atomic_store(&c->ready, 1);
+	atomic_store(&c->answer, tz_queue_get(c->queue, &got));
+	(void)tz_scope_leave(&c->scope);
+	return NULL;
+}
+
+static void cancel_ends_a_wait(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 20; i++) {
+		struct cancelled c = { .ready = 0 };
+		pthread_t thread;
+
+		assert_int_equal(tz_queue_open(&c.queue, sizeof(int), NULL), 0);
+		assert_int_equal(pthread_create(&thread, NULL, get_in_scope, &c), 0);
+		while (!atomic_load(&c.ready))
+			(void)usleep(20);
+		if (i % 2)
+			let_it_wait();
+		tz_scope_cancel(&c.scope);
+		assert_int_equal(pthread_join(thread, NULL), 0);
+		assert_int_equal(c.answer, -ECANCELED);
+		tz_queue_close(c.queue);
+	}
+}
+
+/* A queue knows nothing of threads: what it waits by is the strand's table of operations. */
+static const struct tz_strand_ops *real_ops;
+static int parks;
+
+static int counting_park(struct tz_strand *self, tz_deadline deadline)
+{
+	parks++;
+	return real_ops->park(self, deadline);
+}
+
+static void waits_go_through_the_strand(void **state)
+{
+	struct tz_strand *self = tz_strand_self();
+	struct tz_strand_ops counting = *self->ops;
+
+	(void)state;
+	real_ops = self->ops;
+	counting.park = counting_park;
+	self->ops = &counting;
+	for (size_t k = 0; k < KINDS; k++) {
+		ints q = open_ints(kinds[k]);
+		int got;
+
+		parks = 0;
+		assert_int_equal(ints_get_until(q, &got, tz_after(0.001)), -ETIMEDOUT);
+		assert_true(parks >= 1);
+		assert_int_equal(ints_put(q, 1), 0);
+		parks = 0;
+		assert_int_equal(tz_queue_join_until(q.queue, tz_after(0.001)), -ETIMEDOUT);
+		assert_true(parks >= 1);
+		ints_close(&q);
+	}
+	self->ops = real_ops;
+}
+
 /* --- the end ------------------------------------------------------------------------------------------------ */
 
 static void drain_lets_out_what_is_in(void **state)
@@ -782,6 +883,9 @@ int main(void)
 		cmocka_unit_test(a_put_wakes_who_waits_for_it),
 		cmocka_unit_test(a_get_wakes_who_waits_for_room),
 		cmocka_unit_test(join_waits_until_all_is_done),
+		cmocka_unit_test(waits_obey_the_scope),
+		cmocka_unit_test(cancel_ends_a_wait),
+		cmocka_unit_test(waits_go_through_the_strand),
 		cmocka_unit_test(drain_lets_out_what_is_in),
 		cmocka_unit_test(drop_drops_and_counts_as_done),
 		cmocka_unit_test(shutdown_wakes_everybody),
