@@ -36,6 +36,7 @@ typedef struct tz_scope {
 	uint32_t tz__lock;
 	tz_handle *tz__owned;
 	size_t tz__count, tz__room;
+	uint32_t tz__refused; /* atomic: 1 once a submit into it got no memory */
 } tz_scope;
 
 /* tz_scope_enter - makes an all-zero scope the strand's current one, with a deadline of its own (tz_never() for none).
@@ -52,7 +53,8 @@ TZ_API void tz_scope_enter(tz_scope *scope, tz_deadline deadline);
  *
  * Ownership: releases the futures that the scope owns. The scope is all-zero afterwards.
  * Threads: the strand that entered it.
- * Errors: -EREMOTEIO if an owned job ended other than well and not by our cancel (the first in order of submitting is in tz_last());
+ * Errors: -EREMOTEIO if an owned job ended other than well and not by our cancel (the first in order of submitting is in tz_last(); a
+ * submit into the scope that got no memory comes last);
  * -ETIMEDOUT if the deadline came, -ECANCELED if it was cancelled, before all that it owns had ended. */
 TZ_API int tz_scope_leave(tz_scope *scope);
 
@@ -82,7 +84,7 @@ TZ_API int tz_interrupted(void);
 TZ_API void tz__scope_cleanup(tz_scope *scope);
 static inline tz_scope tz__scope_zero(void)
 {
-	tz_scope s = { 0, 0, { 0 }, 0, 0, 0, 0, 0 };
+	tz_scope s = { 0, 0, { 0 }, 0, 0, 0, 0, 0, 0 };
 	return s;
 }
 static inline int tz__scope_enter_once(tz_scope *scope, int *once, tz_deadline deadline)

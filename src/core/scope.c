@@ -72,6 +72,11 @@ int tz_scope_adopt_raw(tz_scope *scope, tz_handle future)
 	return r;
 }
 
+void tz_scope_refuse(tz_scope *scope)
+{
+	__atomic_store_n(&scope->tz__refused, 1, __ATOMIC_RELEASE);
+}
+
 /* Cancels what the scope owns, one by one: the list may grow meanwhile, and each handle is copied out under the lock. */
 static void cancel_owned(tz_scope *scope)
 {
@@ -128,6 +133,11 @@ static int release_owned(tz_scope *scope, int cause)
 			tz_strand_self()->last_task = NULL;
 		}
 		(void)tz_detach_raw(scope->tz__owned[i]);
+	}
+	if (r != -EREMOTEIO && __atomic_load_n(&scope->tz__refused, __ATOMIC_ACQUIRE)) {
+		r = -EREMOTEIO;
+		(void)tz_outcome_raw(tz_job_handle(&tz_job_no_memory), &tz_strand_self()->last);
+		tz_strand_self()->last_task = NULL;
 	}
 	return r;
 }

@@ -9,6 +9,9 @@ struct tz_strand;
 /* 0, -ECANCELED or -ETIMEDOUT, by the scope and its ancestors. */
 int tz_scope_interrupted(const struct tz_scope *scope);
 
+/* Tells a scope of a submit that got no memory and that it does not own: it ends with -EREMOTEIO. */
+void tz_scope_refuse(struct tz_scope *scope);
+
 static inline tz_deadline tz_scope_deadline(const struct tz_scope *scope)
 {
 	return scope->tz__deadline;
@@ -26,6 +29,7 @@ static inline void tz_scope_set_up(struct tz_scope *scope, struct tz_strand *str
 	scope->tz__lock = 0;
 	scope->tz__owned = NULL;
 	scope->tz__count = scope->tz__room = 0;
+	scope->tz__refused = 0;
 }
 
 #endif

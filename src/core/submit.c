@@ -6,6 +6,7 @@
 
 #include "core/job.h"
 #include "core/probe.h"
+#include "core/scope.h"
 #include "core/strand.h"
 
 enum { BATCH = 64 }; /* jobs that are handed over at once */
@@ -42,11 +43,35 @@ static void hand_over(tz_executor *ex, struct tz_job *const *jobs, size_t n, tz_
 		refuse(jobs[i], error);
 }
 
-static tz_handle adopt(const tz_submit_options *options, tz_handle h)
+/* Makes the options' scope, if there is one, the owner of a future. Without memory for that, the scope is told. */
+static bool adopted(const tz_submit_options *options, tz_handle h)
 {
-	if (options && options->scope && tz_scope_adopt_raw(options->scope, h) < 0)
-		(void)tz_cancel_raw(h); /* without memory to own it, it must not outlive the scope unseen: it is the caller's */
+	if (!options || !options->scope || tz_scope_adopt_raw(options->scope, h) == 0)
+		return true;
+	tz_scope_refuse(options->scope);
+	return false;
+}
+
+/* The future of a submit for which there was no memory. */
+static tz_handle no_memory(const tz_submit_options *options)
+{
+	tz_handle h = tz_job_handle(&tz_job_no_memory);
+
+	(void)adopted(options, h);
 	return h;
+}
+
+/* The future of a new job, for its caller. A job that its scope cannot own must not be submitted: then job becomes NULL. */
+static tz_handle future_of(const tz_submit_options *options, struct tz_job **job)
+{
+	tz_handle h = tz_job_handle(*job);
+
+	if (__builtin_expect(!options, 1) || adopted(options, h))
+		return h;
+	refuse(*job, -ENOMEM);
+	(void)tz_detach_raw(h);
+	*job = NULL;
+	return tz_job_handle(&tz_job_no_memory);
 }
 
 static bool valid(const tz_submit_options *options, const tz_task *task)
@@ -73,15 +98,16 @@ static bool watch_deadline(struct tz_job *job)
 }
 
 /* A future for a submit that cannot be made: it has failed already. */
-static tz_handle failed_future(int code, const char *message)
+static tz_handle failed_future(const tz_submit_options *options, int code, const char *message)
 {
 	struct tz_job *job = tz_job_new(NULL, NULL, &not_a_task, NULL, true);
 
 	if (!job)
-		return tz_job_handle(&tz_job_no_memory);
-	tz_handle h = tz_job_handle(job);
+		return no_memory(options);
+	tz_handle h = future_of(options, &job);
 
-	(void)tz_job_end(job, TZ_FAILED, code, message);
+	if (job)
+		(void)tz_job_end(job, TZ_FAILED, code, message);
 	return h;
 }
 
@@ -90,19 +116,21 @@ tz_handle tz_submit_raw(tz_executor *executor, const tz_submit_options *options,
 	if (!executor)
 		executor = tz_executor_default();
 	if (__builtin_expect(!valid(options, task), 0))
-		return failed_future(-EINVAL, "not a valid task, or options out of range");
+		return failed_future(options, -EINVAL, "not a valid task, or options out of range");
 	if (__builtin_expect(!executor, 0))
-		return failed_future(-EAGAIN, "there is no default executor");
+		return failed_future(options, -EAGAIN, "there is no default executor");
 	struct tz_job *job = tz_job_new(executor, options, task, args, true);
 
 	if (__builtin_expect(!job, 0))
-		return tz_job_handle(&tz_job_no_memory);
-	tz_handle h = tz_job_handle(job);
+		return no_memory(options);
+	tz_handle h = future_of(options, &job);
 
+	if (__builtin_expect(!job, 0))
+		return h;
 	TZ_PROBE(TZ_PROBE_JOB_SUBMIT, job, 0);
 	if (watch_deadline(job))
 		hand_over(executor, &job, 1, (tz_priority)job->priority);
-	return __builtin_expect(options != NULL, 0) ? adopt(options, h) : h;
+	return h;
 }
 
 int tz_submit_bulk_raw(tz_executor *executor, const tz_submit_options *options, const tz_task *task, size_t n, const void *args,
@@ -121,14 +149,10 @@ int tz_submit_bulk_raw(tz_executor *executor, const tz_submit_options *options, 
 		struct tz_job *job = tz_job_new(executor, options, task, (const char *)args + i * task->args_size,
 						ret_futures != NULL);
 
-		if (job) {
-			if (ret_futures)
-				ret_futures[i] = adopt(options, tz_job_handle(job));
-			if (watch_deadline(job))
-				batch[held++] = job;
-		} else if (ret_futures) {
-			ret_futures[i] = tz_job_handle(&tz_job_no_memory);
-		}
+		if (ret_futures)
+			ret_futures[i] = job ? future_of(options, &job) : no_memory(options);
+		if (job && watch_deadline(job))
+			batch[held++] = job;
 		if (held == BATCH) {
 			hand_over(executor, batch, held, options ? options->priority : TZ_PRIORITY_NORMAL);
 			held = 0;
