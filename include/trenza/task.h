@@ -204,7 +204,12 @@ template <typename Body> static inline void tz__guarded(Body body)
 #define TZ__GUARD_END
 #endif
 
-/* TZ_TASK - describe the function `fn`, whose prototype is R fn(types...). At file scope, followed by a semicolon. */
+/* TZ_TASK - describe the function `fn`, whose prototype is R fn(types...). At file scope, followed by a semicolon.
+ *
+ * Form: TZ_TASK(double, area, double, double);
+ * Ownership: none; what it makes is static and constant.
+ * Threads: the function is called on any strand, and on several at once.
+ * Errors: a prototype that is not that of the function does not compile. */
 #define TZ_TASK(R, fn, ...) \
 	TZ__TASK(R, fn, TZ__IS_VOID(R), TZ__ARITY(__VA_ARGS__), __VA_ARGS__)
 #define TZ__TASK(R, fn, V, N, ...) TZ__TASK_(R, fn, V, N, __VA_ARGS__)
@@ -237,7 +242,7 @@ template <typename Body> static inline void tz__guarded(Body body)
 		#fn, \
 		fn##__run, \
 		fn##__range, \
-		(uint32_t)sizeof(fn##_args), \
+		(N) ? (uint32_t)sizeof(fn##_args) : 0, \
 		TZ__SIZE_##V(R), \
 		(uint32_t)(__alignof__(fn##_args) > TZ__ALIGN_##V(R) ? __alignof__(fn##_args) : \
 								       TZ__ALIGN_##V(R)), \
@@ -285,31 +290,49 @@ template <typename Body> static inline void tz__guarded(Body body)
 /* --- the words that users write ------------------------------------------------------------------------------ */
 
 /* tz_bind - the arguments of a call, kept for later: area_args a = tz_bind(area, 3.0, 4.0). Its fields a1, a2, ... can be
- * changed before it is submitted, by tz_submit_bound or tz_submit_bulk, any number of times. */
+ * changed before it is submitted, by tz_submit_bound or tz_submit_bulk, any number of times.
+ *
+ * Form: area_args tz_bind(area, double w, double h)
+ * Ownership: by value.
+ * Threads: any.
+ * Errors: none; wrong arguments do not compile. */
 #define tz_bind(...) TZ__CAT(TZ__BIND_, TZ__MANY(__VA_ARGS__))(__VA_ARGS__)
 #define TZ__BIND_ONE(fn) fn##__bind()
 #define TZ__BIND_MANY(fn, ...) fn##__bind(__VA_ARGS__)
 
-/* tz_submit - submit a call to an executor: area_future f = tz_submit(ex, area, 3.0, 4.0). ex NULL is the default
+/* tz_submit, tz_submit_with - submit a call to an executor: area_future f = tz_submit(ex, area, 3.0, 4.0). ex NULL is the default
  * executor. Arguments are checked as in a call and copied. Always gives a future: if submitting failed, it has already failed.
- * tz_submit_with takes a `const tz_submit_options *` after the executor. Underneath: tz_submit_raw. */
+ * tz_submit_with takes a `const tz_submit_options *` after the executor. Underneath: tz_submit_raw.
+ *
+ * Form: area_future tz_submit(tz_executor *ex, area, double w, double h)
+ * Form: area_future tz_submit_with(tz_executor *ex, const tz_submit_options *options, area, double w, double h) */
 #define tz_submit(ex, ...) tz_submit_with(ex, NULL, __VA_ARGS__)
 #define tz_submit_with(ex, options, ...) \
 	TZ__CAT(TZ__SUBMIT_, TZ__MANY(__VA_ARGS__))(ex, options, __VA_ARGS__)
 #define TZ__SUBMIT_ONE(ex, options, fn) fn##__submit(ex, options)
 #define TZ__SUBMIT_MANY(ex, options, fn, ...) fn##__submit(ex, options, __VA_ARGS__)
 
-/* tz_submit_bound - submit a call whose arguments were kept by tz_bind, given by address. */
+/* tz_submit_bound - submit a call whose arguments were kept by tz_bind, given by address.
+ *
+ * Form: area_future tz_submit_bound(tz_executor *ex, const tz_submit_options *options, area, const area_args *args)
+ * Ownership: as tz_submit; *args is copied.
+ * Threads: as tz_submit.
+ * Errors: as tz_submit. */
 #define tz_submit_bound(ex, options, fn, args) fn##__submit_bound(ex, options, args)
 
 /* tz_submit_bulk - submit n calls at once: args is an array of n area_args, futures an array that takes n
- * area_futures, or NULL to detach them all. Cheaper than n calls of tz_submit. Underneath: tz_submit_bulk_raw. */
+ * area_futures, or NULL to detach them all. Cheaper than n calls of tz_submit. Underneath: tz_submit_bulk_raw.
+ *
+ * Form: int tz_submit_bulk(tz_executor *ex, const tz_submit_options *options, area, size_t n, const area_args *args, area_future *futures) */
 #define tz_submit_bulk(ex, options, fn, n, args, futures) fn##__submit_bulk(ex, options, n, args, futures)
 
-/* tz_map - call the task for each element of arrays and wait for all: tz_map(ex, area, n, out, w, h) sets
+/* tz_map, tz_map_with - call the task for each element of arrays and wait for all: tz_map(ex, area, n, out, w, h) sets
  * out[i] = area(w[i], h[i]) for 0 <= i < n. Results are in order; returns 0, or -EREMOTEIO if an element failed: the first
  * by index is in tz_last(). A void task has no `out`. tz_map_with takes a `const tz_map_options *` after the executor.
- * Underneath: tz_map_raw. */
+ * Underneath: tz_map_raw.
+ *
+ * Form: int tz_map(tz_executor *ex, area, size_t n, double *out, const double *w, const double *h)
+ * Form: int tz_map_with(tz_executor *ex, const tz_map_options *options, area, size_t n, double *out, const double *w, const double *h) */
 #define tz_map(ex, fn, ...) tz_map_with(ex, NULL, fn, __VA_ARGS__)
 #define tz_map_with(ex, options, fn, ...) fn##__map(ex, options, __VA_ARGS__)
 

@@ -111,25 +111,42 @@ static tz_handle failed_future(const tz_submit_options *options, int code, const
 	return h;
 }
 
-tz_handle tz_submit_raw(tz_executor *executor, const tz_submit_options *options, const tz_task *task, const void *args)
+/* A submit with options, without an executor, or of no task. */
+__attribute__((noinline)) static tz_handle submit_special(tz_executor *executor, const tz_submit_options *options,
+							  const tz_task *task, const void *args)
 {
 	if (!executor)
 		executor = tz_executor_default();
-	if (__builtin_expect(!valid(options, task), 0))
+	if (!valid(options, task))
 		return failed_future(options, -EINVAL, "not a valid task, or options out of range");
-	if (__builtin_expect(!executor, 0))
+	if (!executor)
 		return failed_future(options, -EAGAIN, "there is no default executor");
 	struct tz_job *job = tz_job_new(executor, options, task, args, true);
 
-	if (__builtin_expect(!job, 0))
+	if (!job)
 		return no_memory(options);
 	tz_handle h = future_of(options, &job);
 
-	if (__builtin_expect(!job, 0))
+	if (!job)
 		return h;
 	TZ_PROBE(TZ_PROBE_JOB_SUBMIT, job, 0);
 	if (watch_deadline(job))
 		hand_over(executor, &job, 1, (tz_priority)job->priority);
+	return h;
+}
+
+tz_handle tz_submit_raw(tz_executor *executor, const tz_submit_options *options, const tz_task *task, const void *args)
+{
+	if (__builtin_expect(options || !executor || !valid(NULL, task), 0))
+		return submit_special(executor, options, task, args);
+	struct tz_job *job = tz_job_new(executor, NULL, task, args, true);
+
+	if (__builtin_expect(!job, 0))
+		return no_memory(NULL);
+	tz_handle h = tz_job_handle(job);
+
+	TZ_PROBE(TZ_PROBE_JOB_SUBMIT, job, 0);
+	hand_over(executor, &job, 1, TZ_PRIORITY_NORMAL);
 	return h;
 }
 
