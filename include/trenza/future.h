@@ -27,6 +27,7 @@
 
 #include <trenza/descriptor.h>
 #include <trenza/outcome.h>
+#include <trenza/task_arity.h>
 #include <trenza/time.h>
 
 #if defined(__GNUC__)
@@ -60,12 +61,16 @@ TZ_API int tz_outcome_raw(tz_handle future, tz_outcome *ret);
 
 /* tz_done_raw - whether the job has ended. Never blocks. 1, 0, or -ESTALE.
  *
- * Threads: any. */
+ * Ownership: the future is kept.
+ * Threads: any.
+ * Errors: -ESTALE. */
 TZ_API int tz_done_raw(tz_handle future);
 
 /* tz_running_raw - whether the job has begun and not ended. 1, 0, or -ESTALE.
  *
- * Threads: any. */
+ * Ownership: the future is kept.
+ * Threads: any.
+ * Errors: -ESTALE. */
 TZ_API int tz_running_raw(tz_handle future);
 
 /* tz_cancel_raw - ends a job that has not begun; asks one that runs to end.
@@ -106,12 +111,16 @@ TZ_API int tz_wait_all_raw(const tz_handle *futures, size_t stride, size_t n, tz
 
 /* tz_wait_any_raw - waits until one of n jobs has ended; returns its index, the lowest if there are several.
  *
+ * Ownership: the futures are kept.
+ * Threads: any; blocks a thread, suspends a coroutine.
  * Errors: as tz_wait_all_raw; -EINVAL for n = 0, or more than INT_MAX; -ENOMEM. */
 TZ_API int tz_wait_any_raw(const tz_handle *futures, size_t stride, size_t n, tz_deadline deadline);
 
 /* tz_wait_first_failure_raw - waits until one of n jobs has ended other than well, and returns its index; or until all have
  * ended well, and returns n.
  *
+ * Ownership: the futures are kept.
+ * Threads: any; blocks a thread, suspends a coroutine.
  * Errors: as tz_wait_any_raw. */
 TZ_API int tz_wait_first_failure_raw(const tz_handle *futures, size_t stride, size_t n, tz_deadline deadline);
 
@@ -135,11 +144,16 @@ TZ_API int tz_as_completed_raw(tz_completed **ret, const tz_handle *futures, siz
 
 /* tz_completed_next - waits for the next job that ends and returns its index; -ENOENT after the last one.
  *
+ * Ownership: none; the future with that index may be released from now on.
  * Threads: one strand at a time; blocks a thread, suspends a coroutine.
  * Errors: -ETIMEDOUT, -ECANCELED (the iterator can be used again), -ENOENT. */
 TZ_API int tz_completed_next(tz_completed *completed, tz_deadline deadline);
 
-/* tz_completed_close - closes an iterator, at its end or before. NULL is legal. */
+/* tz_completed_close - closes an iterator, at its end or before. NULL is legal.
+ *
+ * Ownership: releases the iterator, not the futures.
+ * Threads: one strand at a time.
+ * Errors: none. */
 TZ_API void tz_completed_close(tz_completed *completed);
 
 /* tz_on_unobserved - sets the hook that hears of failures that nobody looked at, and returns the one before.
@@ -158,7 +172,9 @@ TZ_END_DECLS
 /* --- the words that users write: they take typed futures (area_future) and tz_future alike ------------------ */
 
 /* tz_result(f, &value) - wait, move the value out, release. A pointer of the wrong type does not compile. For a void task, or to
- * drop the value: tz_result(f, NULL). */
+ * drop the value: tz_result(f, NULL).
+ *
+ * Form: int tz_result(area_future f, double *ret_value) */
 #ifdef __cplusplus
 extern "C++" {
 /* Where a result goes: to a pointer of exactly its type, or nowhere. */
@@ -214,5 +230,32 @@ template <typename F> static inline int tz__result(F f, tz__result_to<decltype(F
 	tz_wait_first_failure_raw(&(futures)->handle, sizeof *(futures), n, deadline)
 #define tz_gather_all(futures, n) tz_gather_raw(&(futures)->handle, sizeof *(futures), n)
 #define tz_as_completed(ret, futures, n) tz_as_completed_raw(ret, &(futures)->handle, sizeof *(futures), n)
+
+/* tz_gather - wait for up to 8 futures, of any tasks, and release them: tz_gather(f, g, h). Results are dropped; returns what
+ * tz_gather_raw does, which is underneath.
+ *
+ * Form: int tz_gather(area_future f, area_future g, ...) */
+#ifdef __cplusplus
+extern "C++" {
+template <typename... F> static inline int tz__gather(F... f)
+{
+	const tz_handle handles[] = { f.handle... };
+	return tz_gather_raw(handles, sizeof *handles, sizeof...(F));
+}
+}
+#define tz_gather(...) tz__gather(__VA_ARGS__)
+#else
+#define tz_gather(...) \
+	tz_gather_raw((const tz_handle[]){ TZ__CAT(TZ__HANDLES_, TZ__COUNT(__VA_ARGS__))(__VA_ARGS__) }, sizeof(tz_handle), \
+		      TZ__COUNT(__VA_ARGS__))
+#define TZ__HANDLES_1(a) (a).handle
+#define TZ__HANDLES_2(a, ...) (a).handle, TZ__HANDLES_1(__VA_ARGS__)
+#define TZ__HANDLES_3(a, ...) (a).handle, TZ__HANDLES_2(__VA_ARGS__)
+#define TZ__HANDLES_4(a, ...) (a).handle, TZ__HANDLES_3(__VA_ARGS__)
+#define TZ__HANDLES_5(a, ...) (a).handle, TZ__HANDLES_4(__VA_ARGS__)
+#define TZ__HANDLES_6(a, ...) (a).handle, TZ__HANDLES_5(__VA_ARGS__)
+#define TZ__HANDLES_7(a, ...) (a).handle, TZ__HANDLES_6(__VA_ARGS__)
+#define TZ__HANDLES_8(a, ...) (a).handle, TZ__HANDLES_7(__VA_ARGS__)
+#endif
 
 #endif

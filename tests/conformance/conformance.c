@@ -10,7 +10,7 @@ static const char *const specs[] = {
 	"threads:1",
 	"threads:2",
 	"threads:4,min=1,idle=0.02",
-	"threads:3,queue=4,full=caller",
+	"threads:3,queue=200,full=caller",
 };
 
 enum { SPECS = sizeof specs / sizeof *specs };
