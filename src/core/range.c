@@ -143,10 +143,11 @@ static void link_run(struct tz_range_run *run)
 
 static void unlink_run(struct tz_range_run *run)
 {
-	if (!run->at)
+	if (run->strand == run->range->strand)
 		return;
-	tz_mutex_lock(&run->range->lock);
-	*run->at = run->next;
+	tz_mutex_lock(&run->range->lock); /* guards `at`, too: a neighbour moves it */
+	if (run->at)
+		*run->at = run->next;
 	if (run->next)
 		run->next->at = run->at;
 	tz_mutex_unlock(&run->range->lock);
