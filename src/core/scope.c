@@ -118,15 +118,18 @@ static int wait_for_owned(tz_scope *scope)
 /* Releases what the scope owns; all of it has ended. The first failure that was not our doing is the scope's. */
 static int release_owned(tz_scope *scope, int cause)
 {
-	int r = cause;
+	/* The jobs may have been ended by the scope's deadline or cancel before we came to wait for them. */
+	int why = cause < 0 ? cause : tz_scope_interrupted(scope), r = cause;
 
 	for (size_t i = 0; i < scope->tz__count; i++) {
 		tz_outcome o;
 
 		if (tz_outcome_raw(scope->tz__owned[i], &o) < 0)
 			continue; /* released by tz_result before */
-		bool ours = cause < 0 && (o.status == TZ_CANCELLED || o.status == TZ_TIMED_OUT);
+		bool ours = why < 0 && (o.status == TZ_CANCELLED || o.status == TZ_TIMED_OUT);
 
+		if (ours && r == 0)
+			r = why;
 		if (o.status != TZ_OK && !ours && r != -EREMOTEIO) {
 			r = -EREMOTEIO;
 			tz_strand_self()->last = o;
