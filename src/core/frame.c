@@ -69,9 +69,11 @@ void tz_frame_join_forks(struct tz_frame *frame, struct tz_strand *strand)
 
 	if (__builtin_expect(failure != NULL, 0)) {
 		atomic_store_explicit(&frame->fork_failure, NULL, memory_order_relaxed);
-		if (frame->failed) {
+		/* Of a map's elements, the first one counts. */
+		if (frame->failed && (!frame->failure || frame->failure->element <= failure->element)) {
 			free(failure);
 		} else {
+			free(frame->failure);
 			frame->failed = true;
 			frame->code = failure->code;
 			frame->failure = failure;
@@ -122,6 +124,8 @@ static void run_task(struct tz_frame *frame)
 
 	for (;;) {
 		job->task->run(result, job->payload);
+		if (__builtin_expect(left > 0, 0))
+			tz_frame_join_forks(frame, tz_strand_self()); /* one of them may have failed */
 		if (__builtin_expect(!frame->failed, 1) || left-- <= 0 || tz_scope_interrupted(&frame->scope) < 0)
 			return;
 		free(frame->failure);

@@ -122,6 +122,7 @@ struct tz_range_run {
 	struct tz_strand *strand;
 	struct tz_cursor cursor;
 	struct tz_range_run *next, **at; /* in range->runs, if it is not the caller's */
+	size_t end; /* of the chunk */
 	bool returned;
 };
 
@@ -163,16 +164,30 @@ void tz_range_interrupt(struct tz_range *r, int why)
 	tz_mutex_unlock(&r->lock);
 }
 
-/* The element's code left by pthread_exit: the range goes on without it. */
+static void run_chunk(struct tz_range *r, size_t lo, size_t hi, int worker);
+
+/* The element's code left by pthread_exit: the range goes on without it. If all elements are to be called, the rest of the chunk is, here and now:
+ * nobody else would. That comes last, since one of them may leave in the same way. The caller itself, when it leaves, needs no more results. */
 static void on_unwind(struct tz_range_run *run)
 {
 	if (__builtin_expect(run->returned, 1))
 		return;
-	free(run->frame.failure);
+	struct tz_range *r = run->range;
+	size_t element = (size_t)(uintptr_t)run->cursor.at, end = run->end;
+	int worker = run->frame.worker;
+
 	unlink_run(run);
+	tz_frame_join_forks(&run->frame, run->strand); /* thieves use the frame */
+	free(run->frame.failure);
+	run->frame.failure = tz_failure_new(-ECANCELED, "left by pthread_exit or a thread cancellation");
+	run->frame.failed = true;
+	run->frame.code = -ECANCELED;
+	if (r->outcomes)
+		note_outcome(r, element, &run->frame);
 	tz_frame_leave(&run->frame, run->strand);
-	note_failure(run->range, (size_t)(uintptr_t)run->cursor.at, -ECANCELED,
-		     tz_failure_new(-ECANCELED, "left by pthread_exit or a thread cancellation"), run->frame.worker);
+	note_failure(r, element, -ECANCELED, run->frame.failure, worker);
+	if (r->policy == TZ_MAP_ALL && run->strand != r->strand && element + 1 < end)
+		run_chunk(r, element + 1, end, worker);
 }
 
 static void begin_run(struct tz_range_run *run, int worker)
@@ -208,10 +223,10 @@ static void run_body(struct tz_range_run *run, size_t lo, size_t hi)
 	run->range->body(run->range, lo, hi, &run->cursor);
 }
 
-/* Runs [lo, hi) in one frame. */
-static void run_piece(struct tz_range *r, size_t lo, size_t hi, int worker)
+/* Runs [lo, hi), of a chunk that goes to `end`, in one frame. */
+static void run_piece(struct tz_range *r, size_t lo, size_t hi, size_t end, int worker)
 {
-	struct tz_range_run run __attribute__((cleanup(on_unwind))) = { .range = r };
+	struct tz_range_run run __attribute__((cleanup(on_unwind))) = { .range = r, .end = end };
 
 	begin_run(&run, worker);
 	run_body(&run, lo, hi);
@@ -221,11 +236,11 @@ static void run_piece(struct tz_range *r, size_t lo, size_t hi, int worker)
 static void run_chunk(struct tz_range *r, size_t lo, size_t hi, int worker)
 {
 	if (!r->outcomes) {
-		run_piece(r, lo, hi, worker);
+		run_piece(r, lo, hi, hi, worker);
 		return;
 	}
 	for (size_t i = lo; i < hi; i++)
-		run_piece(r, i, i + 1, worker);
+		run_piece(r, i, i + 1, hi, worker);
 }
 
 /* Takes at most n elements; 0 if there are none left. */
@@ -324,26 +339,43 @@ static void run_piece_job(void *result, const void *args)
 
 static const tz_task piece_task = { .name = "map", .run = run_piece_job, .args_size = sizeof(struct tz_range *) };
 
-/* Jobs that step the range; waited for without ear for the scope, since they use our frame. They see the scope by themselves. */
-static int run_as_jobs(struct tz_range *r)
+struct pieces {
+	tz_handle *handles;
+	int submitted, awaited;
+	int refused; /* why one did not run */
+};
+
+/* Without ear for the scope, since they use our frame. They see the scope by themselves. Also when a piece that we helped with leaves by
+ * pthread_exit, and we with it. */
+static void wait_for_pieces(struct pieces *p)
 {
 	struct tz_strand *self = tz_strand_self();
-	int n = r->workers, refused = 0;
-	tz_handle *pieces = malloc((size_t)n * sizeof *pieces);
-
-	if (!pieces)
-		return -ENOMEM;
-	for (int i = 0; i < n; i++)
-		pieces[i] = tz_submit_raw(r->executor, NULL, &piece_task, &r);
 	struct tz_scope *scope = self->scope;
 
 	self->scope = NULL;
-	for (int i = 0; i < n; i++)
-		if (tz_result_raw(pieces[i], NULL, 0) == -EREMOTEIO && self->last.status != TZ_OK)
-			refused = self->last.code;
+	while (p->awaited < p->submitted)
+		if (tz_result_raw(p->handles[p->awaited++], NULL, 0) == -EREMOTEIO && self->last.status != TZ_OK)
+			p->refused = self->last.code;
 	self->scope = scope;
-	free(pieces);
-	return tz_range_left(r) && r->failed_at == SIZE_MAX ? refused : 0;
+	free(p->handles);
+	p->handles = NULL;
+}
+
+/* Jobs that step the range. */
+static int run_as_jobs(struct tz_range *r)
+{
+	struct pieces p __attribute__((cleanup(wait_for_pieces))) = {
+		.handles = malloc((size_t)r->workers * sizeof *p.handles),
+	};
+
+	if (!p.handles)
+		return -ENOMEM;
+	while (p.submitted < r->workers) {
+		p.handles[p.submitted] = tz_submit_raw(r->executor, NULL, &piece_task, &r);
+		p.submitted++;
+	}
+	wait_for_pieces(&p);
+	return tz_range_left(r) && r->failed_at == SIZE_MAX ? p.refused : 0;
 }
 
 /* --- the public calls ------------------------------------------------------------------------------------------------------ */
@@ -358,8 +390,15 @@ static void report(struct tz_range *r, struct tz_strand *self)
 	tz_remember(self, &o);
 }
 
+/* Also when an element leaves by pthread_exit, and the caller with it. */
+static void drop_failure(struct tz_range **r)
+{
+	free((*r)->failure);
+}
+
 static int run_range(struct tz_range *r)
 {
+	struct tz_range *guarded __attribute__((cleanup(drop_failure), unused)) = r;
 	struct tz_strand *self = tz_strand_self();
 	int error = 0;
 
@@ -389,7 +428,6 @@ static int run_range(struct tz_range *r)
 	}
 	if (r->failed_at != SIZE_MAX) {
 		report(r, self);
-		free(r->failure);
 		return -EREMOTEIO;
 	}
 	if (r->interrupted)

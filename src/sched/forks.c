@@ -165,6 +165,8 @@ static void give_failure(struct tz_frame *to, struct tz_frame *from)
 		return;
 	if (!f)
 		f = tz_failure_new(from->code, "in a forked call; no memory for its message");
+	if (f && from->cursor)
+		f->element = (size_t)(uintptr_t)from->cursor->at;
 	if (f && !atomic_compare_exchange_strong_explicit(
 			 &to->fork_failure, &none, f, memory_order_release, memory_order_relaxed))
 		free(f); /* another one was first */
@@ -175,6 +177,7 @@ struct stolen {
 	struct tz_fork_stack *victim, *thief;
 	struct tz__slot *slot;
 	struct tz_frame *owner;
+	struct tz_cursor cursor; /* of the owner's map, as it was */
 	bool borrowed, returned;
 };
 
@@ -214,6 +217,11 @@ void tz_fork_run_stolen(struct tz_fork_stack *victim, struct tz_fork_stack *thie
 	tz_frame_enter(&s.frame, strand, s.owner ? s.owner->job : NULL,
 		       s.owner ? tz_scope_deadline(&s.owner->scope) : tz_never(), thief->index);
 	s.frame.scope.tz__parent = s.owner ? &s.owner->scope : NULL;
+	if (s.owner && s.owner->cursor) {
+		/* In a map, the fork belongs to the element that runs now: it waits for its forks before it ends. */
+		s.cursor.at = __atomic_load_n(&s.owner->cursor->at, __ATOMIC_RELAXED);
+		s.frame.cursor = &s.cursor;
+	}
 	strand->borrows = true;
 	slot->run(&slot->data);
 	s.returned = true;

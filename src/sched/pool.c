@@ -879,11 +879,15 @@ void tz_pool_help(tz_executor *executor, tz_job *job, bool timed)
 	w->help_depth--;
 }
 
-/* Takes the range off the list, and waits for the workers inside it. */
-static void close_range(struct tz_pool *p, struct tz_open_range *open)
+/* Takes the range off the list, and waits for the workers inside it. Also when an element leaves by pthread_exit, and the caller with it. */
+static void close_range(struct tz_open_range *open)
 {
+	struct tz_pool *p = open->pool;
 	struct tz_strand *self = open->caller;
 	bool told = false;
+
+	if (!p)
+		return; /* never opened */
 
 	tz_mutex_lock(&p->lock);
 	struct tz_open_range **at = &p->ranges;
@@ -912,7 +916,7 @@ int tz_pool_range(tz_executor *executor, tz_range *range)
 	struct tz_pool *p = pool_of(executor);
 	struct tz_strand *self = tz_strand_self();
 	struct tz_worker *w = own_worker(p, self);
-	struct tz_open_range open = { .range = range, .caller = self };
+	struct tz_open_range open __attribute__((cleanup(close_range))) = { .range = range, .caller = self };
 	int more = tz_range_worth(range);
 
 	tz_mutex_lock(&p->lock);
@@ -920,6 +924,7 @@ int tz_pool_range(tz_executor *executor, tz_range *range)
 		tz_mutex_unlock(&p->lock);
 		return -ESHUTDOWN;
 	}
+	open.pool = p;
 	open.next = p->ranges;
 	p->ranges = &open;
 	atomic_fetch_add_explicit(&p->open_ranges, 1, memory_order_relaxed);
@@ -932,7 +937,6 @@ int tz_pool_range(tz_executor *executor, tz_range *range)
 	}
 	while (tz_range_step(range, w ? w->index : -1))
 		;
-	close_range(p, &open);
 	return 0;
 }
 

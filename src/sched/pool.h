@@ -72,6 +72,7 @@ struct tz_worker {
 
 /* A map that workers may join. Lies in its caller's frame. */
 struct tz_open_range {
+	struct tz_pool *pool;
 	struct tz_range *range;
 	struct tz_open_range *next;
 	int active; /* workers inside, the caller not included; under the pool's lock */
