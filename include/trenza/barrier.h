@@ -34,7 +34,11 @@ typedef struct tz_barrier {
 	void *tz__arg;
 } tz_barrier;
 
-/* The most parties that a barrier can have. */
+/* TZ_BARRIER_MAX - the largest number of parties.
+ *
+ * Ownership: none.
+ * Threads: any.
+ * Errors: none. */
 #define TZ_BARRIER_MAX 0xfffff
 
 /* tz_barrier_init - a barrier for `parties` strands; action(arg) is run once a round, action may be

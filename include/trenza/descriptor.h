@@ -93,7 +93,12 @@ typedef union tz_future {
 
 TZ_END_DECLS
 
-/* TZ_FUTURE - any typed future as an untyped one, for arrays that mix tasks. */
+/* TZ_FUTURE - any typed future as an untyped one, for arrays that mix tasks.
+ *
+ * Form: tz_future TZ_FUTURE(area_future f)
+ * Ownership: the answer is the same future, not another one.
+ * Threads: any.
+ * Errors: none. */
 #ifdef __cplusplus
 extern "C++" {
 template <typename T, typename U> struct tz__is_same {

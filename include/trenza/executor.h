@@ -98,6 +98,7 @@ TZ_API int tz_executor_open(tz_executor **ret, const char *spec) TZ_NODISCARD;
 /* tz_executor_open_with - opens an executor by a spec string and options; what the spec says wins.
  *
  * Ownership: as tz_executor_open; the options are copied.
+ * Threads: any.
  * Errors: as tz_executor_open. */
 TZ_API int tz_executor_open_with(tz_executor **ret, const char *spec, const tz_executor_options *options) TZ_NODISCARD;
 
@@ -157,26 +158,38 @@ typedef struct tz_executor_stats {
 
 /* tz_executor_stats_of - reads the statistics; each number is exact, together they are no snapshot.
  *
+ * Ownership: writes *ret.
  * Threads: any.
  * Errors: none. */
 TZ_API void tz_executor_stats_of(tz_executor *executor, tz_executor_stats *ret);
 
-/* tz_executor_kind - "threads", "inline", ...; tz_executor_name - its name; tz_executor_workers - the most workers that run jobs at once.
+/* tz_executor_kind, tz_executor_name - the kind of an executor ("threads", "inline", ...), and its name.
  *
  * Ownership: the strings are the executor's.
  * Threads: any.
  * Errors: none. */
 TZ_API const char *tz_executor_kind(const tz_executor *executor);
 TZ_API const char *tz_executor_name(const tz_executor *executor);
+
+/* tz_executor_workers - the most workers of an executor that run jobs at once.
+ *
+ * Ownership: none.
+ * Threads: any.
+ * Errors: none. */
 TZ_API int tz_executor_workers(const tz_executor *executor);
 
-/* tz_executor_current - the executor whose job runs here, or NULL. tz_worker_index - the index of its worker from 0, or -1. */
+/* tz_executor_current, tz_worker_index - the executor whose job runs here, and the index of its worker from 0.
+ *
+ * Ownership: the executor is borrowed; it is not to be closed by who did not open it.
+ * Threads: any.
+ * Errors: NULL and -1 outside of a job. */
 TZ_API tz_executor *tz_executor_current(void);
 TZ_API int tz_worker_index(void);
 
 /* tz_blocking_begin, tz_blocking_end - tell the executor that this thread is about to block in a call that is not the library's (read, a foreign
  * lock), so that another worker can stand in. They nest. Outside of a worker they do nothing.
  *
+ * Ownership: none.
  * Threads: any.
  * Errors: none. */
 TZ_API void tz_blocking_begin(void);

@@ -80,17 +80,23 @@ struct tz_executor {
 
 /* tz_executor_init - sets up the head of a new executor.
  *
+ * Ownership: the memory is the executor's; the options are copied.
  * Threads: any.
  * Errors: none. */
 TZ_API void tz_executor_init(tz_executor *executor, const tz_executor_ops *ops, const tz_executor_options *options, int workers);
 
 /* tz_executor_register - makes a kind known to tz_executor_open. The table must outlive the process.
  *
+ * Ownership: the table stays the caller's.
  * Threads: any.
  * Errors: -EEXIST, -ENOSPC (after 32 kinds), -EINVAL. */
 TZ_API int tz_executor_register(const tz_executor_ops *ops);
 
-/* tz_executor_kinds - the n-th known kind, or NULL after the last one. */
+/* tz_executor_kinds - the n-th known kind, or NULL after the last one.
+ *
+ * Ownership: the table is its owner's.
+ * Threads: any.
+ * Errors: none. */
 TZ_API const tz_executor_ops *tz_executor_kinds(size_t n);
 
 /* tz_job_run - runs a job on the calling strand, as worker number `worker` (-1: none), unless it has ended or somebody else runs it.
@@ -109,26 +115,54 @@ TZ_API bool tz_job_end(tz_job *job, tz_status status, int code, const char *mess
 
 /* tz_job_begin_here - runs a job that the calling strand waits for, without consuming the executor's reference: true if it was run.
  *
- * For `help`: the executor finds the job ended when it comes to it in its queue. */
+ * For `help`: the executor finds the job ended when it comes to it in its queue.
+ *
+ * Ownership: keeps the executor's reference.
+ * Threads: any.
+ * Errors: none; false if it has ended or runs elsewhere. */
 TZ_API bool tz_job_begin_here(tz_job *job, int worker);
 
-/* tz_job_is_pending - whether a job has not begun. A hint: it may have the next moment. */
+/* tz_job_is_pending - whether a job has not begun. A hint: it may have the next moment.
+ *
+ * Ownership: the executor holds its reference meanwhile.
+ * Threads: any.
+ * Errors: none. */
 TZ_API bool tz_job_is_pending(const tz_job *job);
 
-/* tz_job_request_cancel - asks a job to end: ends it if it has not begun. Keeps the executor's reference. */
+/* tz_job_request_cancel - asks a job to end: ends it if it has not begun. Keeps the executor's reference.
+ *
+ * Ownership: keeps the executor's reference.
+ * Threads: any.
+ * Errors: none. */
 TZ_API void tz_job_request_cancel(tz_job *job);
 
-/* tz_job_task, tz_job_executor - what a job is of. */
+/* tz_job_task, tz_job_executor - what a job is of.
+ *
+ * Ownership: borrowed, as long as the executor holds its reference.
+ * Threads: any.
+ * Errors: none. */
 TZ_API const tz_task *tz_job_task(const tz_job *job);
 TZ_API tz_executor *tz_job_executor(const tz_job *job);
 
-/* tz_range_step - takes a chunk of a range and runs it on the calling strand; false if there was none left to take. */
+/* tz_range_step - takes a chunk of a range and runs it on the calling strand; false if there was none left to take.
+ *
+ * Ownership: the range is its caller's, and stays until `range` of the table has returned.
+ * Threads: any.
+ * Errors: none; failures of elements are kept in the range. */
 TZ_API bool tz_range_step(tz_range *range, int worker);
 
-/* tz_range_workers - the most strands that may step a range at once, the caller included. */
+/* tz_range_workers - the most strands that may step a range at once, the caller included.
+ *
+ * Ownership: none.
+ * Threads: any.
+ * Errors: none. */
 TZ_API int tz_range_workers(const tz_range *range);
 
-/* tz_range_worth - how many more strands are worth waking for what is left of a range, by what its elements took so far. */
+/* tz_range_worth - how many more strands are worth waking for what is left of a range, by what its elements took so far.
+ *
+ * Ownership: none.
+ * Threads: any.
+ * Errors: none. */
 TZ_API int tz_range_worth(const tz_range *range);
 
 TZ_END_DECLS

@@ -159,12 +159,22 @@ template <typename T> static inline T tz__zero()
 		return tz__f; \
 	}
 
-/* tz_fork - fork a call: fib_fork f = tz_fork(fib, n - 1). */
+/* tz_fork - fork a call: fib_fork f = tz_fork(fib, n - 1).
+ *
+ * Form: fib_fork tz_fork(fib, int n)
+ * Ownership: the arguments are copied. The fork is to be joined once, by the function that made it.
+ * Threads: any; outside of a job of an executor that steals it calls the function at once.
+ * Errors: none of its own; a failure in the call is the job's. */
 #define tz_fork(...) TZ__CAT(TZ__FORK_, TZ__MANY(__VA_ARGS__))(__VA_ARGS__)
 #define TZ__FORK_ONE(fn) fn##__fork()
 #define TZ__FORK_MANY(fn, ...) fn##__fork(__VA_ARGS__)
 
-/* tz_join - the result of a forked call: long a = tz_join(f). `f` is a variable, evaluated twice. */
+/* tz_join - the result of a forked call: long a = tz_join(f). `f` is a variable, evaluated twice.
+ *
+ * Form: long tz_join(fib_fork f)
+ * Ownership: ends the fork; what the result points to becomes the caller's.
+ * Threads: the strand that forked; blocks a thread, suspends a coroutine, if the call was stolen and is not done.
+ * Errors: none of its own; a failure in the call is the job's. */
 #define tz_join(f) ((f).tz__join((f).tz__slot, (f).tz__value))
 
 #endif

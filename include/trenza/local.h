@@ -23,7 +23,12 @@ typedef struct tz_local {
 	uint64_t tz__key; /* 0: not used yet */
 } tz_local;
 
-/* TZ_LOCAL_INIT - the initializer of a static tz_local: see tz_local_init. */
+/* TZ_LOCAL_INIT - the initializer of a static tz_local: see tz_local_init.
+ *
+ * Form: tz_local key = TZ_LOCAL_INIT(void *(*make)(void *arg), void (*destroy)(void *value), void *arg);
+ * Ownership: as tz_local_init.
+ * Threads: any.
+ * Errors: none. */
 #define TZ_LOCAL_INIT(make, destroy, arg) \
 	{ \
 		make, destroy, arg, 0 \

@@ -178,10 +178,20 @@ TZ__WITH_FN void tz__rlock_leave(tz_rlock **lock)
 
 TZ_END_DECLS
 
-/* tz_with_lock(&lock) { ... } - a block that holds the lock. How a block may be left: with.h. */
+/* tz_with_lock(&lock) { ... } - a block that holds the lock. How a block may be left: with.h.
+ *
+ * Form: tz_with_lock(tz_lock *lock) { ... }
+ * Ownership: the lock is held in the block and released whichever way it is left.
+ * Threads: any.
+ * Errors: none. */
 #define tz_with_lock(lock) TZ__WITH(tz_lock, tz__lock_leave, tz__lock_enter(lock))
 
-/* tz_with_rlock(&lock) { ... } - a block that holds the recursive lock. */
+/* tz_with_rlock(&lock) { ... } - a block that holds the recursive lock.
+ *
+ * Form: tz_with_rlock(tz_rlock *lock) { ... }
+ * Ownership: the lock is held in the block and released whichever way it is left.
+ * Threads: any.
+ * Errors: none. */
 #define tz_with_rlock(lock) TZ__WITH(tz_rlock, tz__rlock_leave, tz__rlock_enter(lock))
 
 #endif

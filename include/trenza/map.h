@@ -46,6 +46,7 @@ TZ_API int tz_map_raw(tz_executor *executor, const tz_map_options *options, cons
  *
  * A body that calls tz_fail makes its range the failed one.
  *
+ * Ownership: arg is handed on as it is.
  * Threads: as tz_map_raw; the body runs on several strands at once.
  * Errors: as tz_map_raw. */
 TZ_API int tz_for_range(tz_executor *executor, const tz_map_options *options, size_t begin, size_t end,
@@ -73,7 +74,14 @@ TZ_API int tz_reduce(tz_executor *executor, const tz_map_options *options, const
 
 TZ_END_DECLS
 
-/* TZ_REDUCER(T, add) - describe `T add(T, T)` as a way to reduce arrays of T: tz_reduce_array(ex, add, &zero, n, array, &sum). */
+/* TZ_REDUCER(T, add) - describe `T add(T, T)` as a way to reduce arrays of T: tz_reduce_array(ex, add, &zero, n, array, &sum).
+ *
+ * At file scope, followed by a semicolon.
+ *
+ * Form: TZ_REDUCER(T, add);
+ * Ownership: none.
+ * Threads: the function is called on several strands at once.
+ * Errors: a function that does not take two T and answer a T does not compile. */
 #define TZ_REDUCER(T, fn) \
 	static void fn##__fold(void *tz__acc, size_t tz__lo, size_t tz__hi, void *tz__arg) \
 	{ \
@@ -96,7 +104,12 @@ TZ_END_DECLS
 	} \
 	struct fn##__reducer /* takes the semicolon */
 
-/* tz_reduce_array - reduce an array with a function described by TZ_REDUCER. */
+/* tz_reduce_array - reduce an array with a function described by TZ_REDUCER. Underneath: tz_reduce.
+ *
+ * Form: int tz_reduce_array(tz_executor *ex, add, const T *identity, size_t n, const T *array, T *ret)
+ * Ownership: *ret takes the result; it is not touched on failure.
+ * Threads: as tz_map_raw.
+ * Errors: as tz_reduce. */
 #define tz_reduce_array(ex, fn, identity, n, array, ret) fn##__reduce(ex, identity, n, array, ret)
 
 #endif

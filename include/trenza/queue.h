@@ -56,7 +56,12 @@ typedef struct tz_queue_key {
 
 /* TZ_QUEUE_KEY - the member of a struct by which a priority queue orders: an integer, a float or a double.
  *
- *     .order = TZ_PRIORITY, .key = TZ_QUEUE_KEY(struct job, urgency) */
+ *     .order = TZ_PRIORITY, .key = TZ_QUEUE_KEY(struct job, urgency)
+ *
+ * Form: tz_queue_key TZ_QUEUE_KEY(T, member)
+ * Ownership: none.
+ * Threads: any.
+ * Errors: a member that is no number does not compile. */
 #ifdef __cplusplus
 #define TZ_QUEUE_KEY(T, member) \
 	(tz_queue_key{ (uint32_t)offsetof(T, member), (uint16_t)sizeof(T::member), \
@@ -105,7 +110,11 @@ TZ_API void tz_queue_close(tz_queue *queue);
  * scope; -ENOMEM, unbounded queues only. On any error the element is not in the queue. */
 TZ_API int tz_queue_put(tz_queue *queue, const void *item);
 
-/* tz_queue_put_until - as tz_queue_put, and -ETIMEDOUT at the deadline. */
+/* tz_queue_put_until - as tz_queue_put, and -ETIMEDOUT at the deadline.
+ *
+ * Ownership: as tz_queue_put.
+ * Threads: any.
+ * Errors: as tz_queue_put; -ETIMEDOUT also at the deadline. */
 TZ_API int tz_queue_put_until(tz_queue *queue, const void *item, tz_deadline deadline);
 
 /* tz_queue_try_put - as tz_queue_put, but -EAGAIN instead of a wait. Never waits, whatever the scope.
@@ -125,11 +134,19 @@ TZ_API int tz_queue_try_put(tz_queue *queue, const void *item);
  * Errors: those of tz_queue_put, if none went in. */
 TZ_API ptrdiff_t tz_queue_put_n(tz_queue *queue, const void *items, size_t n);
 
-/* tz_queue_put_n_until - as tz_queue_put_n, up to the deadline. */
+/* tz_queue_put_n_until - as tz_queue_put_n, up to the deadline.
+ *
+ * Ownership: as tz_queue_put_n.
+ * Threads: any.
+ * Errors: as tz_queue_put_n; -ETIMEDOUT also at the deadline. */
 TZ_API ptrdiff_t tz_queue_put_n_until(tz_queue *queue, const void *items, size_t n,
 				      tz_deadline deadline);
 
-/* tz_queue_try_put_n - as tz_queue_put_n without waiting: how many of them fitted, or -EAGAIN if none did. */
+/* tz_queue_try_put_n - as tz_queue_put_n without waiting: how many of them fitted, or -EAGAIN if none did.
+ *
+ * Ownership: the elements are copied.
+ * Threads: any; async-signal-safe where tz_queue_signal_safe says so.
+ * Errors: -EAGAIN, -ESHUTDOWN, -ENOMEM, if none went in. */
 TZ_API ptrdiff_t tz_queue_try_put_n(tz_queue *queue, const void *items, size_t n);
 
 /* tz_queue_get - take one element out, waiting while the queue is empty.
@@ -140,10 +157,18 @@ TZ_API ptrdiff_t tz_queue_try_put_n(tz_queue *queue, const void *items, size_t n
  * -ECANCELED by the scope. An element that is there is given out even if the scope has ended. */
 TZ_API int tz_queue_get(tz_queue *queue, void *ret_item);
 
-/* tz_queue_get_until - as tz_queue_get, and -ETIMEDOUT at the deadline. */
+/* tz_queue_get_until - as tz_queue_get, and -ETIMEDOUT at the deadline.
+ *
+ * Ownership: as tz_queue_get.
+ * Threads: any.
+ * Errors: as tz_queue_get; -ETIMEDOUT also at the deadline. */
 TZ_API int tz_queue_get_until(tz_queue *queue, void *ret_item, tz_deadline deadline);
 
-/* tz_queue_try_get - as tz_queue_get, but -EAGAIN instead of a wait. */
+/* tz_queue_try_get - as tz_queue_get, but -EAGAIN instead of a wait.
+ *
+ * Ownership: as tz_queue_get.
+ * Threads: any; never waits.
+ * Errors: -EAGAIN, -ESHUTDOWN. */
 TZ_API int tz_queue_try_get(tz_queue *queue, void *ret_item);
 
 /* tz_queue_get_n - wait until the queue is not empty, and take out what is there, up to max; returns how many.
@@ -153,11 +178,19 @@ TZ_API int tz_queue_try_get(tz_queue *queue, void *ret_item);
  * Errors: those of tz_queue_get. */
 TZ_API ptrdiff_t tz_queue_get_n(tz_queue *queue, void *ret_items, size_t max);
 
-/* tz_queue_get_n_until - as tz_queue_get_n, up to the deadline. */
+/* tz_queue_get_n_until - as tz_queue_get_n, up to the deadline.
+ *
+ * Ownership: as tz_queue_get_n.
+ * Threads: any.
+ * Errors: as tz_queue_get_n; -ETIMEDOUT also at the deadline. */
 TZ_API ptrdiff_t tz_queue_get_n_until(tz_queue *queue, void *ret_items, size_t max,
 				      tz_deadline deadline);
 
-/* tz_queue_try_get_n - as tz_queue_get_n, but -EAGAIN instead of a wait. */
+/* tz_queue_try_get_n - as tz_queue_get_n, but -EAGAIN instead of a wait.
+ *
+ * Ownership: as tz_queue_get_n.
+ * Threads: any; never waits.
+ * Errors: -EAGAIN, -ESHUTDOWN. */
 TZ_API ptrdiff_t tz_queue_try_get_n(tz_queue *queue, void *ret_items, size_t max);
 
 /* tz_queue_size - how many elements are in the queue; old news by the time you read it.
@@ -167,16 +200,32 @@ TZ_API ptrdiff_t tz_queue_try_get_n(tz_queue *queue, void *ret_items, size_t max
  * Errors: none. */
 TZ_API size_t tz_queue_size(const tz_queue *queue);
 
-/* tz_queue_empty - whether it holds nothing; see tz_queue_size. */
+/* tz_queue_empty - whether it holds nothing; see tz_queue_size.
+ *
+ * Ownership: none.
+ * Threads: any.
+ * Errors: none. */
 TZ_API bool tz_queue_empty(const tz_queue *queue);
 
-/* tz_queue_full - whether it holds as much as it may; never true of an unbounded queue. See tz_queue_size. */
+/* tz_queue_full - whether it holds as much as it may; never true of an unbounded queue. See tz_queue_size.
+ *
+ * Ownership: none.
+ * Threads: any.
+ * Errors: none. */
 TZ_API bool tz_queue_full(const tz_queue *queue);
 
-/* tz_queue_capacity - how many elements it may hold; 0: no bound. */
+/* tz_queue_capacity - how many elements it may hold; 0: no bound.
+ *
+ * Ownership: none.
+ * Threads: any.
+ * Errors: none. */
 TZ_API size_t tz_queue_capacity(const tz_queue *queue);
 
-/* tz_queue_signal_safe - whether a signal handler may put into this queue; see the head of this file. */
+/* tz_queue_signal_safe - whether a signal handler may put into this queue; see the head of queue.h.
+ *
+ * Ownership: none.
+ * Threads: any.
+ * Errors: none. */
 TZ_API bool tz_queue_signal_safe(const tz_queue *queue);
 
 /* tz_queue_task_done - tell that the work on one element is finished, which was taken out before.
@@ -193,10 +242,18 @@ TZ_API int tz_queue_task_done(tz_queue *queue);
  * Errors: -ETIMEDOUT, -ECANCELED by the scope. */
 TZ_API int tz_queue_join(tz_queue *queue);
 
-/* tz_queue_join_until - as tz_queue_join, and -ETIMEDOUT at the deadline. */
+/* tz_queue_join_until - as tz_queue_join, and -ETIMEDOUT at the deadline.
+ *
+ * Ownership: as tz_queue_join.
+ * Threads: any.
+ * Errors: as tz_queue_join; -ETIMEDOUT also at the deadline. */
 TZ_API int tz_queue_join_until(tz_queue *queue, tz_deadline deadline);
 
-/* tz_queue_unfinished - for how many elements tz_queue_task_done was not called yet; see tz_queue_size. */
+/* tz_queue_unfinished - for how many elements tz_queue_task_done was not called yet; see tz_queue_size.
+ *
+ * Ownership: none.
+ * Threads: any.
+ * Errors: none. */
 TZ_API size_t tz_queue_unfinished(const tz_queue *queue);
 
 /* tz_queue_shutdown - let nothing more in, and end the waits of everybody who puts.
@@ -210,7 +267,11 @@ TZ_API size_t tz_queue_unfinished(const tz_queue *queue);
  * Errors: -EINVAL for an unknown `end`. Shutting down twice is legal. */
 TZ_API int tz_queue_shutdown(tz_queue *queue, tz_queue_end end);
 
-/* tz_queue_is_shutdown - whether tz_queue_shutdown was called. */
+/* tz_queue_is_shutdown - whether tz_queue_shutdown was called.
+ *
+ * Ownership: none.
+ * Threads: any; async-signal-safe where tz_queue_signal_safe says so.
+ * Errors: none. */
 TZ_API bool tz_queue_is_shutdown(const tz_queue *queue);
 
 TZ_END_DECLS
@@ -226,7 +287,23 @@ TZ_END_DECLS
 #define TZ__QUEUE_FN __attribute__((unused)) static inline
 
 /* TZ_QUEUE - declare `name`, a queue of elements of type T, and its typed functions. At file scope, followed by a
- * semicolon. name##_put takes the element itself. The functions without an element in them take q.queue. */
+ * semicolon. name##_put takes the element itself. The functions without an element in them take q.queue.
+ *
+ *     int orders_open(orders *ret_queue, const tz_queue_options *options);
+ *     void orders_close(orders *queue);
+ *     int orders_put(orders queue, T item);
+ *     int orders_put_until(orders queue, T item, tz_deadline deadline);
+ *     int orders_try_put(orders queue, T item);
+ *     ptrdiff_t orders_put_n(orders queue, const T *items, size_t n);
+ *     int orders_get(orders queue, T *ret_item);
+ *     int orders_get_until(orders queue, T *ret_item, tz_deadline deadline);
+ *     int orders_try_get(orders queue, T *ret_item);
+ *     ptrdiff_t orders_get_n(orders queue, T *ret_items, size_t max);
+ *
+ * Form: TZ_QUEUE(T, orders);
+ * Ownership: that of the functions underneath, tz_queue_open and so on.
+ * Threads: theirs.
+ * Errors: theirs; an element of another type does not compile. */
 #define TZ_QUEUE(T, name) \
 	TZ__QUEUE_CHECK(T, name); \
 	typedef struct name { \

@@ -132,7 +132,13 @@ TZ__WITH_FN void tz__write_leave(tz_rwlock **lock)
 TZ_END_DECLS
 
 /* tz_with_read(&lock) { ... }, tz_with_write(&lock) { ... } - blocks that hold the lock. How a
- * block may be left: with.h. */
+ * block may be left: with.h.
+ *
+ * Form: tz_with_read(tz_rwlock *lock) { ... }
+ * Form: tz_with_write(tz_rwlock *lock) { ... }
+ * Ownership: the lock is held in the block and released whichever way it is left.
+ * Threads: any; not while the strand holds the lock already.
+ * Errors: none. */
 #define tz_with_read(lock) TZ__WITH(tz_rwlock, tz__read_leave, tz__read_enter(lock))
 #define tz_with_write(lock) TZ__WITH(tz_rwlock, tz__write_leave, tz__write_enter(lock))
 

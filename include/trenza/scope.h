@@ -67,6 +67,7 @@ TZ_API void tz_scope_cancel(tz_scope *scope);
 
 /* tz_scope_adopt_raw - makes the scope the owner of a future: it will release it, unless tz_result does so before.
  *
+ * Ownership: the future becomes the scope's, on success.
  * Threads: any, while the scope is entered.
  * Errors: -ENOMEM (the future is still the caller's). */
 TZ_API int tz_scope_adopt_raw(tz_scope *scope, tz_handle future);
@@ -97,8 +98,15 @@ static inline int tz__scope_enter_once(tz_scope *scope, int *once, tz_deadline d
 
 TZ_END_DECLS
 
-/* TZ_SCOPE(s) { ... } - a block with a scope `s`, left however the block is left: its end, return, break, goto. `break` and
- * `continue` leave the block. TZ_SCOPE_UNTIL takes a deadline, TZ_TIMEOUT seconds. */
+/* TZ_SCOPE(s) { ... }, TZ_SCOPE_UNTIL(s, deadline) { ... }, TZ_TIMEOUT(seconds) { ... } - a block with a scope `s`, left however the block is
+ * left: its end, return, break, goto. `break` and `continue` leave the block. The scope of TZ_TIMEOUT has no name.
+ *
+ * Form: TZ_SCOPE(s) { ... }
+ * Form: TZ_SCOPE_UNTIL(s, tz_deadline deadline) { ... }
+ * Form: TZ_TIMEOUT(double seconds) { ... }
+ * Ownership: the futures that `s` owns are waited for and released when the block is left.
+ * Threads: any; the scope belongs to the calling strand.
+ * Errors: as tz_scope_leave, in tz_last(). */
 #define TZ_SCOPE(s) TZ_SCOPE_UNTIL(s, tz_never())
 #define TZ_SCOPE_UNTIL(s, deadline) \
 	for (int tz__once_##s = 0; tz__once_##s == 0; tz__once_##s = 1) \
@@ -106,7 +114,12 @@ TZ_END_DECLS
 		     tz__scope_enter_once(&s, &tz__once_##s, deadline);)
 #define TZ_TIMEOUT(seconds) TZ_SCOPE_UNTIL(tz__timeout, tz_after(seconds))
 
-/* tz_scope_submit - submit a call that the scope owns; the future may be used, or ignored. */
+/* tz_scope_submit - submit a call that the scope owns; the future may be used, or ignored.
+ *
+ * Form: area_future tz_scope_submit(tz_scope *scope, tz_executor *ex, area, double w, double h)
+ * Ownership: the future is the scope's; tz_result may release it before the scope does.
+ * Threads: any, while the scope is entered.
+ * Errors: as tz_submit; TZ_FAILED with -ENOMEM also if the scope had no memory to keep it. */
 #define tz_scope_submit(scope_, ex, ...) tz_submit_with(ex, TZ__IN_SCOPE(scope_), __VA_ARGS__)
 #ifdef __cplusplus
 struct tz__scope_options {

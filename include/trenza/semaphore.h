@@ -26,7 +26,11 @@
 
 TZ_BEGIN_DECLS
 
-/* The largest number of permits. */
+/* TZ_SEMAPHORE_MAX - the largest number of permits.
+ *
+ * Ownership: none.
+ * Threads: any.
+ * Errors: none. */
 #define TZ_SEMAPHORE_MAX 0x3fffffff
 
 /* A semaphore, 8 bytes. All-zero has no permits and no bound. */
@@ -116,7 +120,12 @@ TZ_END_DECLS
 
 /* tz_with_semaphore(&semaphore, &r) { ... } - a block that holds a permit. r is what
  * tz_semaphore_acquire answered; the block is skipped unless that was 0. NULL instead of &r if it
- * does not matter. How a block may be left: with.h. */
+ * does not matter. How a block may be left: with.h.
+ *
+ * Form: tz_with_semaphore(tz_semaphore *semaphore, int *ret_error) { ... }
+ * Ownership: the permit is held in the block and given back whichever way it is left.
+ * Threads: any.
+ * Errors: as tz_semaphore_acquire, in *ret_error. */
 #define tz_with_semaphore(semaphore, ret_error) \
 	TZ__WITH(tz_semaphore, tz__semaphore_leave, tz__semaphore_enter(semaphore, ret_error))
 

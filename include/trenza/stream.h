@@ -34,11 +34,12 @@ typedef struct tz_stream_options {
 	tz_submit_options submit; /* of each job */
 } tz_stream_options;
 
-/* tz_stream_open_raw - opens a stream; what tz_stream_open stands on.
+/* tz_stream_open, tz_stream_open_raw - opens a stream over what a generator yields.
  *
  * next(arg, args) writes the arguments of the next call and returns true, or returns false at the end; it is not called again then. It runs
  * only inside tz_stream_next, on its caller.
  *
+ * Form: int tz_stream_open(area_stream *ret, tz_executor *ex, area, const tz_stream_options *options, bool (*next)(void *arg, area_args *args), void *arg)
  * Ownership: the stream is the caller's, to be closed. The generator is not copied.
  * Threads: one strand at a time uses a stream.
  * Errors: -ENOMEM, -EINVAL. */
@@ -49,15 +50,22 @@ TZ_API int tz_stream_open_raw(tz_stream **ret, tz_executor *executor, const tz_t
 TZ_API int tz__stream_open(tz_stream **ret, tz_executor *executor, const tz_task *task, const tz_stream_options *options,
 			   bool (*pull)(void (*next)(void), void *arg, void *args), void (*next)(void), void *arg);
 
-/* tz_stream_next_raw - gives out the next result: 1, or 0 at the end.
+/* tz_stream_next, tz_stream_next_indexed, tz_stream_next_raw - gives out the next result: 1, or 0 at the end.
  *
  * `out` takes the result, or is NULL; `ret_index`, if not NULL, takes its place in the input from 0, also on -EREMOTEIO.
  *
+ * Form: int tz_stream_next(area_stream stream, double *out)
+ * Form: int tz_stream_next_indexed(area_stream stream, double *out, size_t *ret_index)
+ * Ownership: what the result points to becomes the caller's.
  * Threads: one strand at a time; blocks a thread, suspends a coroutine.
  * Errors: -EREMOTEIO if that job did not end well (its outcome is in tz_last(); go on with the next); -ETIMEDOUT, -ECANCELED (nothing is lost). */
 TZ_API int tz_stream_next_raw(tz_stream *stream, void *out, size_t *ret_index);
 
-/* tz_stream_close_raw - cancels what is under way, waits for what runs, and frees the stream. NULL is legal. */
+/* tz_stream_close_raw - cancels what is under way, waits for what runs, and frees the stream. NULL is legal.
+ *
+ * Ownership: releases the stream; results that were not given out are dropped.
+ * Threads: one strand at a time; blocks a thread, suspends a coroutine.
+ * Errors: none. */
 TZ_API void tz_stream_close_raw(tz_stream *stream);
 
 TZ_END_DECLS

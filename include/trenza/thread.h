@@ -117,7 +117,11 @@ TZ_API tz_thread *tz_thread_ref(tz_thread *thread);
  * -ECANCELED by the scope. How the thread ended is told by tz_thread_outcome. */
 TZ_API int tz_thread_join(tz_thread *thread);
 
-/* tz_thread_join_until - as tz_thread_join, and -ETIMEDOUT at the deadline. */
+/* tz_thread_join_until - as tz_thread_join, and -ETIMEDOUT at the deadline.
+ *
+ * Ownership: none.
+ * Threads: any.
+ * Errors: as tz_thread_join; -ETIMEDOUT also at the deadline. */
 TZ_API int tz_thread_join_until(tz_thread *thread, tz_deadline deadline);
 
 /* tz_thread_result_raw - as tz_thread_join, and copies the result; what tz_thread_result stands on.
@@ -142,13 +146,25 @@ TZ_API void tz_thread_outcome(tz_thread *thread, tz_outcome *ret_outcome);
  * Errors: -EINVAL if it was not started, or not by this library; -EALREADY if it has ended. */
 TZ_API int tz_thread_cancel(tz_thread *thread);
 
-/* tz_thread_alive - whether it was started and has not ended. */
+/* tz_thread_alive - whether it was started and has not ended.
+ *
+ * Ownership: none.
+ * Threads: any.
+ * Errors: none. */
 TZ_API bool tz_thread_alive(const tz_thread *thread);
 
-/* tz_thread_daemon - whether the end of the process does not wait for it. */
+/* tz_thread_daemon - whether the end of the process does not wait for it.
+ *
+ * Ownership: none.
+ * Threads: any.
+ * Errors: none. */
 TZ_API bool tz_thread_daemon(const tz_thread *thread);
 
-/* tz_thread_ident - a number that no other thread of this process has or will have; never 0, 1 is the main thread. */
+/* tz_thread_ident - a number that no other thread of this process has or will have; never 0, 1 is the main thread.
+ *
+ * Ownership: none.
+ * Threads: any.
+ * Errors: none. */
 TZ_API uint64_t tz_thread_ident(const tz_thread *thread);
 
 /* tz_thread_native_id - the kernel's number of the thread, as gettid(2) gives it; 0 if it was not started.
@@ -194,7 +210,11 @@ TZ_API tz_thread *tz_thread_main(void);
  * Errors: none. */
 TZ_API size_t tz_thread_list(tz_thread **ret_threads, size_t max);
 
-/* tz_thread_count - how many threads tz_thread_list would find. */
+/* tz_thread_count - how many threads tz_thread_list would find.
+ *
+ * Ownership: none.
+ * Threads: any.
+ * Errors: none. */
 TZ_API size_t tz_thread_count(void);
 
 /* tz_thread_stack_size - set the stack size of threads started later by this library whose options name none, and
@@ -227,9 +247,12 @@ TZ_API tz_uncaught_hook tz_on_uncaught(tz_uncaught_hook hook);
 
 TZ_END_DECLS
 
-/* tz_thread_open - start a thread that calls a task: tz_thread_open(&t, area, 3.0, 4.0). Arguments are checked as in a call.
+/* tz_thread_open, tz_thread_open_with - start a thread that calls a task: tz_thread_open(&t, area, 3.0, 4.0). Arguments are checked as in a call.
  * tz_thread_open_with takes a `const tz_thread_options *` after the first argument (in parentheses, if it has a comma in
- * it). 0 or a negative errno code; see tz_thread_open_raw. */
+ * it). 0 or a negative errno code; see tz_thread_open_raw.
+ *
+ * Form: int tz_thread_open(tz_thread **ret_thread, area, double w, double h)
+ * Form: int tz_thread_open_with(tz_thread **ret_thread, const tz_thread_options *options, area, double w, double h) */
 #define tz_thread_open(ret_thread, ...) tz_thread_open_with(ret_thread, NULL, __VA_ARGS__)
 #define tz_thread_open_with(ret_thread, options, ...) \
 	TZ__CAT(TZ__THREAD_, TZ__MANY(__VA_ARGS__))(ret_thread, options, __VA_ARGS__)
@@ -240,7 +263,9 @@ TZ_END_DECLS
 			   TZ__BOUND(fn##_args, fn##__bind(__VA_ARGS__)))
 
 /* tz_thread_result - wait for a thread that runs the task fn, and copy its result: tz_thread_result(t, area, &a). A wrong result
- * type does not compile. See tz_thread_result_raw. */
+ * type does not compile. See tz_thread_result_raw.
+ *
+ * Form: int tz_thread_result(tz_thread *thread, area, double *ret_result) */
 #ifdef __cplusplus
 extern "C++" {
 template <typename T> static inline const void *tz__bound(const T &args)

@@ -16,7 +16,11 @@ typedef struct tz_deadline {
 	uint64_t ns;
 } tz_deadline;
 
-/* tz_never - the deadline that never comes: all-zero. */
+/* tz_never - the deadline that never comes: all-zero.
+ *
+ * Ownership: none.
+ * Threads: any; async-signal-safe.
+ * Errors: none. */
 static inline tz_deadline tz_never(void)
 {
 	tz_deadline d = { 0 };
@@ -42,7 +46,11 @@ TZ_API uint64_t tz_now(void);
  * Errors: none. */
 TZ_API tz_deadline tz_after(double seconds);
 
-/* tz_deadline_min - the earlier of two deadlines. */
+/* tz_deadline_min - the earlier of two deadlines.
+ *
+ * Ownership: none.
+ * Threads: any; async-signal-safe.
+ * Errors: none. */
 static inline tz_deadline tz_deadline_min(tz_deadline a, tz_deadline b)
 {
 	return a.ns - 1 < b.ns - 1 ? a : b; /* 0, for ever, becomes the largest */
@@ -72,7 +80,11 @@ TZ_API bool tz_expired(tz_deadline deadline);
  * handler that runs meanwhile does not shorten the sleep. */
 TZ_API int tz_sleep(double seconds);
 
-/* tz_sleep_until - as tz_sleep, up to a deadline; for ever means until the scope ends the wait. */
+/* tz_sleep_until - as tz_sleep, up to a deadline; for ever means until the scope ends the wait.
+ *
+ * Ownership: none.
+ * Threads: any.
+ * Errors: as tz_sleep. */
 TZ_API int tz_sleep_until(tz_deadline deadline);
 
 TZ_END_DECLS

@@ -89,7 +89,11 @@ TZ_API int tz_timer_reschedule(tz_timer *timer, double seconds);
  * Errors: -EDEADLK from its own function; -ETIMEDOUT, -ECANCELED by the scope. */
 TZ_API int tz_timer_join(tz_timer *timer);
 
-/* tz_timer_join_until - as tz_timer_join, and -ETIMEDOUT at the deadline. */
+/* tz_timer_join_until - as tz_timer_join, and -ETIMEDOUT at the deadline.
+ *
+ * Ownership: none.
+ * Threads: any.
+ * Errors: as tz_timer_join; -ETIMEDOUT also at the deadline. */
 TZ_API int tz_timer_join_until(tz_timer *timer, tz_deadline deadline);
 
 /* tz_timer_pending - whether it is set, or running.
@@ -99,7 +103,11 @@ TZ_API int tz_timer_join_until(tz_timer *timer, tz_deadline deadline);
  * Errors: none. */
 TZ_API bool tz_timer_pending(tz_timer *timer);
 
-/* tz_timer_calls - how often its function was called. */
+/* tz_timer_calls - how often its function was called.
+ *
+ * Ownership: none.
+ * Threads: any.
+ * Errors: none. */
 TZ_API uint64_t tz_timer_calls(tz_timer *timer);
 
 TZ_END_DECLS
@@ -116,11 +124,18 @@ static inline int tz__timer_open(tz_timer **ret_timer, double delay, double peri
 }
 
 /* tz_timer_open - call a task once, `seconds` from now: tz_timer_open(&t, 0.5, remind, 4). Arguments are checked as in a call. 0 or a
- * negative errno code; see tz_timer_open_raw. */
+ * negative errno code; see tz_timer_open_raw.
+ *
+ * Form: int tz_timer_open(tz_timer **ret_timer, double seconds, remind, int table) */
 #define tz_timer_open(ret_timer, seconds, ...) \
 	TZ__CAT(TZ__TIMER_, TZ__MANY(__VA_ARGS__))(ret_timer, seconds, 0, __VA_ARGS__)
 
-/* tz_timer_every - call a task every `seconds`, first that long from now. */
+/* tz_timer_every - call a task every `seconds`, first that long from now.
+ *
+ * Form: int tz_timer_every(tz_timer **ret_timer, double seconds, remind, int table)
+ * Ownership: as tz_timer_open.
+ * Threads: any.
+ * Errors: as tz_timer_open; a period of 0 is none. */
 #define tz_timer_every(ret_timer, seconds, ...) \
 	TZ__CAT(TZ__TIMER_, TZ__MANY(__VA_ARGS__))(ret_timer, seconds, seconds, __VA_ARGS__)
 #define TZ__TIMER_ONE(ret_timer, delay, period, fn) \

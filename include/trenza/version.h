@@ -18,7 +18,13 @@ TZ_BEGIN_DECLS
 #define TZ_VERSION_MINOR 1
 #define TZ_VERSION_PATCH 0
 
-/* One number that grows with every release. */
+/* TZ_VERSION, TZ_VERSION_NUMBER, TZ_VERSION_MAJOR, TZ_VERSION_MINOR, TZ_VERSION_PATCH - the version of the headers that a program is compiled
+ * with, as one number that grows with every release, and in three parts.
+ *
+ * Form: int TZ_VERSION_NUMBER(int major, int minor, int patch)
+ * Ownership: none.
+ * Threads: any.
+ * Errors: none; all are constant, also for #if. */
 #define TZ_VERSION_NUMBER(major, minor, patch) ((major) * 1000000 + (minor) * 1000 + (patch))
 #define TZ_VERSION TZ_VERSION_NUMBER(TZ_VERSION_MAJOR, TZ_VERSION_MINOR, TZ_VERSION_PATCH)
 
