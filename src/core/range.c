@@ -414,7 +414,8 @@ static int run_range(struct tz_range *r)
 		return -EOWNERDEAD;
 	if (!(r->executor->ops->capabilities & TZ_CAN_SHARE_MEMORY))
 		return -ENOTSUP;
-	if (r->executor->ops->range) {
+	/* Where workers have an initializer, the caller is no worker: all of it must run on theirs. */
+	if (r->executor->ops->range && !r->executor->options.initializer) {
 		int worker = tz_executor_current() == r->executor ? tz_worker_index() : -1;
 
 		if (r->fixed_chunk == 0 && !r->outcomes)

@@ -187,6 +187,7 @@ struct tz_fork_stack *tz_pool_fork_stack(void *worker, int index)
 
 static void wake_room(struct tz_pool *p)
 {
+	atomic_thread_fence(memory_order_seq_cst); /* pairs with the one in wait_for_room: the length is seen there, or the waiter here */
 	if (atomic_load_explicit(&p->room_waiters, memory_order_relaxed) > 0)
 		(void)tz_parking_wake(&p->room, SIZE_MAX, NULL, NULL, NULL);
 }
@@ -538,8 +539,11 @@ static void dispose(struct tz_worker *w, tz_job *job)
 		(void)tz_job_end(job, TZ_FAILED, p->broken_code, "the executor is broken: a worker's initializer failed");
 	else if (__builtin_expect(closing(p) > 1 + TZ_DRAIN, 0))
 		(void)tz_job_end(job, TZ_CANCELLED, -ECANCELED, "the executor was shut down");
-	else
+	else {
+		w->in_job = true;
 		(void)tz_job_run(job, w->index);
+		w->in_job = false;
+	}
 	bump(&w->completed, 1);
 }
 
@@ -622,6 +626,11 @@ static void end_tenure(struct tenure *t)
 	tz__forks_self = &tz_no_forks;
 	if (t->initialized && p->executor.options.finalizer)
 		p->executor.options.finalizer(p->executor.options.arg);
+	if (w->in_job) { /* it did not come back from it */
+		w->in_job = false;
+		bump(&w->completed, 1);
+	}
+	w->help_depth = 0;
 	tz_mutex_lock(&p->lock);
 	if (w->blocked) {
 		w->blocked = false;
@@ -756,7 +765,8 @@ static int wait_for_room(struct tz_pool *p, struct tz_strand *self)
 	static const struct tz_parking_steps steps = { .begin = begin_room_wait };
 	struct room_wait wait = { .node.strand = self, .pool = p };
 
-	atomic_fetch_add_explicit(&p->room_waiters, 1, memory_order_seq_cst);
+	atomic_fetch_add_explicit(&p->room_waiters, 1, memory_order_relaxed);
+	atomic_thread_fence(memory_order_seq_cst);
 	int r = tz_parking_wait(&wait.node, &p->room, &steps, 0, tz_never());
 	atomic_fetch_sub_explicit(&p->room_waiters, 1, memory_order_relaxed);
 	return r == -EAGAIN ? 0 : r;
@@ -879,15 +889,19 @@ void tz_pool_help(tz_executor *executor, tz_job *job, bool timed)
 	w->help_depth--;
 }
 
-/* Takes the range off the list, and waits for the workers inside it. Also when an element leaves by pthread_exit, and the caller with it. */
-static void close_range(struct tz_open_range *open)
+/* A call of tz_pool_range. */
+struct range_call {
+	struct tz_pool *pool;
+	struct tz_open_range open;
+};
+
+/* Takes the range off the list, and waits for the workers inside it; also when a piece that the caller runs leaves by pthread_exit. */
+static void close_range(struct range_call *call)
 {
-	struct tz_pool *p = open->pool;
+	struct tz_pool *p = call->pool;
+	struct tz_open_range *open = &call->open;
 	struct tz_strand *self = open->caller;
 	bool told = false;
-
-	if (!p)
-		return; /* never opened */
 
 	tz_mutex_lock(&p->lock);
 	struct tz_open_range **at = &p->ranges;
@@ -898,13 +912,15 @@ static void close_range(struct tz_open_range *open)
 	atomic_fetch_sub_explicit(&p->open_ranges, 1, memory_order_relaxed);
 	while (open->active > 0) {
 		tz_mutex_unlock(&p->lock);
-		int r = told ? 0 : tz_strand_park(self, tz_never());
-
-		if (told)
+		if (told) {
 			tz_strand_park_deaf(self);
-		if (r < 0) {
-			tz_range_interrupt(open->range, r);
-			told = true;
+		} else {
+			int r = tz_strand_park(self, tz_never());
+
+			if (r < 0) {
+				tz_range_interrupt(open->range, r);
+				told = true;
+			}
 		}
 		tz_mutex_lock(&p->lock);
 	}
@@ -916,7 +932,6 @@ int tz_pool_range(tz_executor *executor, tz_range *range)
 	struct tz_pool *p = pool_of(executor);
 	struct tz_strand *self = tz_strand_self();
 	struct tz_worker *w = own_worker(p, self);
-	struct tz_open_range open __attribute__((cleanup(close_range))) = { .range = range, .caller = self };
 	int more = tz_range_worth(range);
 
 	tz_mutex_lock(&p->lock);
@@ -924,16 +939,18 @@ int tz_pool_range(tz_executor *executor, tz_range *range)
 		tz_mutex_unlock(&p->lock);
 		return -ESHUTDOWN;
 	}
-	open.pool = p;
-	open.next = p->ranges;
-	p->ranges = &open;
+	struct range_call call __attribute__((cleanup(close_range))) = {
+		.pool = p, .open = { .range = range, .caller = self, .next = p->ranges },
+	};
+
+	p->ranges = &call.open;
 	atomic_fetch_add_explicit(&p->open_ranges, 1, memory_order_relaxed);
 	tz_mutex_unlock(&p->lock);
 	for (int i = 0; i < more; i++) {
 		tz_mutex_lock(&p->lock);
-		struct call call = one_more(p, i);
+		struct call next = one_more(p, i);
 		tz_mutex_unlock(&p->lock);
-		act(p, call);
+		act(p, next);
 	}
 	while (tz_range_step(range, w ? w->index : -1))
 		;

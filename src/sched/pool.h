@@ -57,6 +57,7 @@ struct tz_worker {
 	uint64_t random;
 	unsigned block_depth;
 	unsigned help_depth;
+	bool in_job;
 	pthread_t thread;
 	bool joinable; /* it has had a thread that was not joined yet */
 	/* Under the pool's lock. */
