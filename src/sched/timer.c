@@ -119,11 +119,12 @@ static void take_out(struct tz_timer_entry *e)
 static void call_root(void)
 {
 	struct tz_timer_entry *e = service.root;
+	void (*fn)(struct tz_timer_entry *entry) = e->fn; /* others may set it again meanwhile */
 
 	take_out(e);
 	service.running = e;
 	tz_mutex_unlock(&service.lock);
-	e->fn(e);
+	fn(e);
 	tz_mutex_lock(&service.lock);
 	service.running = NULL;
 	if (service.watchers) {
