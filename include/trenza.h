@@ -5,21 +5,30 @@
 #ifndef TRENZA_H
 #define TRENZA_H
 
+#include <trenza/barrier.h>
 #include <trenza/base.h>
+#include <trenza/condition.h>
 #include <trenza/cpu.h>
 #include <trenza/descriptor.h>
+#include <trenza/event.h>
 #include <trenza/executor.h>
 #include <trenza/fork.h>
 #include <trenza/future.h>
+#include <trenza/local.h>
+#include <trenza/lock.h>
 #include <trenza/map.h>
+#include <trenza/once.h>
 #include <trenza/outcome.h>
 #include <trenza/queue.h>
+#include <trenza/rwlock.h>
 #include <trenza/scope.h>
+#include <trenza/semaphore.h>
 #include <trenza/stream.h>
 #include <trenza/task.h>
 #include <trenza/thread.h>
 #include <trenza/time.h>
 #include <trenza/timer.h>
 #include <trenza/version.h>
+#include <trenza/with.h>
 
 #endif
