@@ -451,10 +451,23 @@ void tz_parking_signal(const uint32_t *key)
 	serve_notes(b);
 }
 
+bool tz_parking_is_awaited(const void *key)
+{
+	return find(bucket_of(key)->head, key) != NULL;
+}
+
 /* fork */
+
+static _Atomic bool was_forked;
+
+bool tz_parking_was_forked(void)
+{
+	return atomic_load_explicit(&was_forked, memory_order_relaxed);
+}
 
 void tz_parking_after_fork(void)
 {
 	memset(buckets, 0, sizeof buckets); /* one thread, and it is here: nobody holds a lock */
+	atomic_store_explicit(&was_forked, true, memory_order_relaxed);
 	tz_spin_after_fork();
 }

@@ -121,7 +121,16 @@ bool tz_parking_spins(const struct tz_parked *node);
 #define TZ_PARKING_GENERATION 0xfffffffcu
 void tz_parking_signal(const uint32_t *key);
 
-/* In a fork child: forgets all waiters, which are strands that do not exist here. */
+/* In `begin` and `settle`, where the bucket of `key` is locked: whether anybody waits for it. */
+bool tz_parking_is_awaited(const void *key);
+
+/* In a fork child: forgets all waiters, which are strands that do not exist here. The objects still
+ * say that somebody waits, or is on its way: the former is found out by the next waker, for the
+ * latter see below. */
 void tz_parking_after_fork(void);
+
+/* Whether this process is a fork child, so that what an object's word says of strands other than
+ * waiters may be about strands of the parent. */
+bool tz_parking_was_forked(void);
 
 #endif

@@ -20,6 +20,9 @@
  * lost. A strand that gives up (time-out) has gone to sleep first, and so has cleared it; if it was
  * chosen meanwhile it has not given up (parking.h).
  *
+ * fork. A child may inherit a RIVAL whose strand stayed in the parent. So in a fork child whoever
+ * goes to sleep clears the bit, whosever it is.
+ *
  * Fairness. Awake strands overtake sleeping ones, which keeps the processors busy. A waiter that
  * has been in the queue for longer than FAIR_NS is handed the lock: HELD stays set and is its own
  * when it wakes. A rival that loses the race goes back to the front of the queue and keeps its time
@@ -106,13 +109,12 @@ static bool spin(struct comer *c)
 static bool wait_begin(struct tz_parked *n)
 {
 	struct comer *c = n->object;
-	uint32_t w = load(c->lock);
+	uint32_t w = load(c->lock), gone = c->is_rival || tz_parking_was_forked() ? RIVAL : 0;
 
 	do {
 		if (!(w & HELD))
 			return false;
-	} while (!swap(c->lock, &w, (w | WAITERS) & ~(c->is_rival ? (uint32_t)RIVAL : 0),
-		       __ATOMIC_RELAXED));
+	} while (!swap(c->lock, &w, (w | WAITERS) & ~gone, __ATOMIC_RELAXED));
 	c->is_rival = false;
 	return true;
 }

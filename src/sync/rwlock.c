@@ -139,9 +139,20 @@ static bool take_for_reading(tz_rwlock *lock)
 	return false;
 }
 
+/* In a fork child the word may speak of waiters and of a rival that stayed in the parent. */
+static void forget_the_dead(tz_rwlock *lock)
+{
+	uint32_t gone = RIVAL | (tz_parking_is_awaited(lock) ? 0 : WAITERS);
+
+	if (tz_parking_was_forked())
+		(void)__atomic_fetch_and(&lock->tz__word, ~gone, __ATOMIC_RELAXED);
+}
+
 static bool read_begin(struct tz_parked *n)
 {
 	tz_rwlock *lock = n->object;
+
+	forget_the_dead(lock);
 	uint32_t w = load(lock);
 
 	do {
@@ -248,6 +259,8 @@ static bool spin(struct comer *c)
 static bool write_begin(struct tz_parked *n)
 {
 	struct comer *c = n->object;
+
+	forget_the_dead(c->lock);
 	uint32_t w = load(c->lock);
 
 	do {

@@ -8,6 +8,7 @@
 
 #include <trenza/event.h>
 #include <trenza/lock.h>
+#include <trenza/rwlock.h>
 
 #include "check.h"
 #include "core/parking.h"
@@ -426,6 +427,57 @@ static void a_fork_child_has_no_waiters(void **state)
 	crew_join(&crew);
 }
 
+/* A word may also say that a strand is awake and on its way, which in the child nobody is. */
+
+struct haunted {
+	tz_lock lock;
+	tz_rwlock rwlock;
+};
+
+static void *pass_through(void *arg)
+{
+	struct haunted *h = arg;
+
+	for (int i = 0; i < 200; i++) {
+		must(tz_lock_acquire_until(&h->lock, soon()) == 0);
+		(void)tz_sleep(i % 50 == 0 ? 0.001 : 0);
+		must(tz_lock_release(&h->lock) == 0);
+		must(tz_rwlock_acquire_read_until(&h->rwlock, soon()) == 0);
+		must(tz_rwlock_release_read(&h->rwlock) == 0);
+		must(tz_rwlock_acquire_write_until(&h->rwlock, soon()) == 0);
+		(void)tz_sleep(i % 50 == 0 ? 0.001 : 0);
+		must(tz_rwlock_release_write(&h->rwlock) == 0);
+	}
+	return NULL;
+}
+
+static void a_fork_child_has_no_rivals(void **state)
+{
+	enum { RIVAL = 2, SOME_WAIT = 4 };
+	struct haunted h = { { RIVAL | SOME_WAIT }, { RIVAL | SOME_WAIT } };
+	int status;
+
+	(void)state;
+	pid_t child = fork();
+
+	assert_true(child >= 0);
+	if (child == 0) {
+		struct crew crew = { 0 };
+
+		alarm(CREW_PATIENCE);
+		if (tz_rwlock_acquire_read_until(&h.rwlock, tz_after(5)) != 0)
+			_exit(1);
+		(void)tz_rwlock_release_read(&h.rwlock);
+		h.rwlock.tz__word = RIVAL | SOME_WAIT;
+		for (int i = 0; i < 4; i++)
+			crew_add(&crew, pass_through, &h);
+		crew_join(&crew);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -441,6 +493,7 @@ int main(void)
 		cmocka_unit_test(seats_are_given_back),
 		cmocka_unit_test(patience_follows_experience),
 		cmocka_unit_test(a_fork_child_has_no_waiters),
+		cmocka_unit_test(a_fork_child_has_no_rivals),
 	};
 
 	return cmocka_run_group_tests_name("parking", tests, NULL, NULL);
