@@ -75,6 +75,7 @@ struct tz_executor {
 	char name[TZ_NAME_MAX];
 	int workers;
 	uint32_t process; /* which process of a chain of forks it belongs to */
+	uint32_t closing; /* atomic: a shutdown was asked for */
 	tz_executor_options options;
 };
 

@@ -412,6 +412,8 @@ static int run_range(struct tz_range *r)
 		r->workers = r->executor->workers;
 	if (r->executor->process != atomic_load_explicit(&tz_process_number, memory_order_relaxed))
 		return -EOWNERDEAD;
+	if (__atomic_load_n(&r->executor->closing, __ATOMIC_RELAXED))
+		return -ESHUTDOWN; /* also where the caller could do all of it alone */
 	if (!(r->executor->ops->capabilities & TZ_CAN_SHARE_MEMORY))
 		return -ENOTSUP;
 	/* Where workers have an initializer, the caller is no worker: all of it must run on theirs. */

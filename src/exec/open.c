@@ -307,6 +307,7 @@ void tz_executor_init(tz_executor *executor, const tz_executor_ops *ops,
 	executor->ops = ops;
 	executor->workers = workers;
 	executor->process = atomic_load_explicit(&tz_process_number, memory_order_relaxed);
+	executor->closing = 0;
 	executor->options = *options;
 	tz_copy_text(executor->name, sizeof executor->name,
 		     options->name ? options->name : ops->kind);
@@ -384,6 +385,11 @@ void tz_blocking_end(void)
 
 /* --- through the table --------------------------------------------------------------------------------------------------------- */
 
+static void note_closing(tz_executor *ex)
+{
+	__atomic_store_n(&ex->closing, 1, __ATOMIC_RELAXED);
+}
+
 int tz_executor_shutdown(tz_executor *executor, tz_shutdown how, tz_deadline deadline)
 {
 	if (!executor || (unsigned)how > TZ_STOP_NOW)
@@ -394,13 +400,16 @@ int tz_executor_shutdown(tz_executor *executor, tz_shutdown how, tz_deadline dea
 		return 0;
 	if (runs_here(executor))
 		return -EDEADLK;
+	note_closing(executor);
 	return executor->ops->shutdown(executor, how, deadline);
 }
 
 void tz_executor_request_shutdown(tz_executor *executor, tz_shutdown how)
 {
-	if (executor && (unsigned)how <= TZ_STOP_NOW && !is_default(executor) && !is_lost(executor))
-		executor->ops->request_shutdown(executor, how);
+	if (!executor || (unsigned)how > TZ_STOP_NOW || is_default(executor) || is_lost(executor))
+		return;
+	note_closing(executor);
+	executor->ops->request_shutdown(executor, how);
 }
 
 /* Drains and frees; deaf to the scope, since what is closed must be gone afterwards. */
@@ -409,6 +418,7 @@ static int drain_and_destroy(tz_executor *ex)
 	struct tz_strand *self = tz_strand_self();
 	struct tz_scope *scope = self->scope;
 
+	note_closing(ex);
 	self->scope = NULL;
 	int r = ex->ops->shutdown(ex, TZ_DRAIN, tz_never());
 
@@ -432,6 +442,7 @@ static void close_elsewhere(tz_executor *ex)
 	pthread_attr_t attr;
 	sigset_t all, old;
 
+	note_closing(ex);
 	ex->ops->request_shutdown(ex, TZ_DRAIN);
 	(void)sigfillset(&all);
 	(void)pthread_sigmask(SIG_SETMASK, &all, &old);
