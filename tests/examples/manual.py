@@ -1,0 +1,120 @@
+#!/usr/bin/python3
+"""Tests of the manual pages. manual.py SOURCE_ROOT BUILD_DIRECTORY_OF_MAN"""
+
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+
+ROOT = pathlib.Path(sys.argv[1])
+BUILT = pathlib.Path(sys.argv[2])
+sys.path.insert(0, str(ROOT / "tests" / "tools"))
+sys.dont_write_bytecode = True
+
+from tap import Skip, case, finish  # noqa: E402
+
+DEADLINE = 60
+SECTIONS = ["NAME", "SYNOPSIS", "DESCRIPTION", "RETURN VALUE", "ERRORS", "OWNERSHIP", "THREADS", "EXAMPLE", "SEE ALSO"]
+# What the headers are written with, and no program is.
+NOT_FOR_USERS = {"TZ_API", "TZ_BEGIN_DECLS", "TZ_END_DECLS", "TZ_NODISCARD", "TZ_PRINTF"}
+PAGES = BUILT / "man3"
+
+
+def run(*command, **more):
+    return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=DEADLINE, **more)
+
+
+def equal(have, want):
+    assert have == want, f"{have!r} is not {want!r}"
+
+
+@case
+def comments():
+    """each public name has a comment with all its lines, and an example"""
+    done = run(sys.executable, ROOT / "man" / "generate", "faults")
+    equal((done.stdout, done.returncode), ("", 0))
+
+
+@case
+def functions():
+    """each function that the library exports has a page"""
+    names = re.findall(r"^\t(tz_[a-z]\w+);$", (ROOT / "src" / "trenza.map").read_text(), re.M)
+    assert len(names) > 100
+    equal([n for n in names if not (PAGES / f"{n}.3").is_file()], [])
+
+
+@case
+def macros():
+    """each public macro has a page"""
+    headers = "".join(f"#include <trenza/{h.name}>\n" for h in (ROOT / "include" / "trenza").glob("*.h"))
+    done = subprocess.run(["cc", "-std=c11", "-I", ROOT / "include", "-xc", "-dM", "-E", "-"], input=headers,
+                          capture_output=True, text=True, timeout=DEADLINE, check=True)
+    names = set(re.findall(r"^#define ((?:tz|TZ)_(?!_)\w+)", done.stdout, re.M)) - NOT_FOR_USERS
+    assert len(names) > 50
+    equal([n for n in sorted(names) if not (PAGES / f"{n}.3").is_file()], [])
+
+
+@case
+def sections():
+    """each page has all its sections, and something in each"""
+    for page in PAGES.glob("*.3"):
+        text = page.read_text()
+        if text.startswith(".so "):
+            continue
+        parts = re.split(r"^\.SH (.*)\n", text, flags=re.M)[1:]
+        equal((page.name, parts[::2]), (page.name, SECTIONS))
+        assert all(len(part.strip()) > 2 for part in parts[1::2]), page
+        assert "Not told." not in text, page
+
+
+@case
+def links():
+    """each page that names another leads to it"""
+    for page in list(PAGES.glob("*.3")) + [BUILT / "trenza.7"]:
+        text = page.read_text()
+        for target in re.findall(r"^\.so (.*)$", text, re.M):
+            assert not (BUILT / target).read_text().startswith(".so "), page
+        for name in re.findall(r"\\fB(\w+)\\fP\(3\)", text):
+            assert (PAGES / f"{name}.3").is_file(), (page, name)
+
+
+@case
+def groff():
+    """groff has nothing to complain of"""
+    if not shutil.which("groff"):
+        raise Skip("no groff here")
+    pages = sorted(PAGES.glob("*.3")) + sorted(BUILT.glob("trenza.[0-9]"))
+    for page in pages:
+        done = run("groff", "-man", "-ww", "-z", "-Tutf8", page, cwd=BUILT)
+        equal((page.name, done.stderr, done.returncode), (page.name, "", 0))
+
+
+@case
+def command():
+    """trenza(1) tells of each option of the command"""
+    page = BUILT / "trenza.1"
+    if not page.exists():
+        raise Skip("built without the command")
+    text = page.read_text().replace("\\-", "-")
+    for option in ["--on EXECUTOR", "--compare", "--json", "--timeout SECONDS", "--max-redirects N", "--serve", "--delay"]:
+        assert re.search(rf"^\\fB.*{option}.*\\fP$", text, re.M), option
+
+
+def add_program(source):
+    def program():
+        text = source.read_text()
+        prints = re.search(r"^/\* prints:\n(.*?)^\*/", text, re.S | re.M)
+        done = run(BUILT / f"man-{source.stem}")
+        equal((done.returncode, done.stdout), (0, prints[1] if prints else ""))
+
+    program.__doc__ = f"man/examples/{source.name} prints what it says that it prints"
+    case(program)
+
+
+for source in sorted((ROOT / "man" / "examples").glob("*.c")):
+    add_program(source)
+
+
+if __name__ == "__main__":
+    finish()
