@@ -265,8 +265,8 @@ static int run_with_site(struct demo *demo, struct fetching *fetching)
 	setenv("no_proxy", "127.0.0.1", 1);
 	if (site_urls(&site, &fetching->urls) < 0)
 		status = command_wrong("out of memory");
-	else if (stop_watch() < 0)
-		status = command_wrong("cannot watch for signals: %s", strerror(errno));
+	else if ((r = stop_watch()) < 0)
+		status = command_wrong("cannot watch for signals: %s", strerror(-r));
 	else
 		status = demo->serve ? serve(fetching) : show(demo, fetching);
 	site_close(&site);
@@ -281,8 +281,9 @@ static int run_with_list(struct demo *demo, struct fetching *fetching)
 		return command_wrong("cannot read '%s': %s", demo->input, strerror(-r));
 	if (fetching->urls.count == 0)
 		return command_wrong("there is no URL in '%s'", demo->input);
-	if (stop_watch() < 0)
-		return command_wrong("cannot watch for signals: %s", strerror(errno));
+	r = stop_watch();
+	if (r < 0)
+		return command_wrong("cannot watch for signals: %s", strerror(-r));
 	return show(demo, fetching);
 }
 

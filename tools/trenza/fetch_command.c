@@ -227,8 +227,9 @@ static int fetch(struct line *line)
 	fetching->print = !line->compare;
 	fetching->summary = fetching->summary && !line->compare;
 	/* Only now: a Ctrl-C while the list was read has nothing to report. */
-	if (stop_watch() < 0)
-		return command_wrong("cannot watch for signals: %s", strerror(errno));
+	status = stop_watch();
+	if (status < 0)
+		return command_wrong("cannot watch for signals: %s", strerror(-status));
 	status = fetch_run(fetching);
 	if (line->compare && fetching->report_count > 0)
 		output_comparison(stdout, fetching->form, fetching->reports,

@@ -3,8 +3,8 @@
 #define TRENZA_TOOL_STOP_H
 
 /*
- * From now on SIGINT, SIGTERM and SIGHUP ask the program to stop instead of ending it; the second
- * of the same kind ends it. Errors: -errno.
+ * From now on SIGINT, SIGTERM and SIGHUP ask the program to stop instead of ending it; a second one
+ * ends it. To be called once, before other threads start. Errors: -errno.
  */
 int stop_watch(void);
 
@@ -15,7 +15,7 @@ int stop_asked(void);
    stop_watch(). */
 int stop_descriptor(void);
 
-/* Asks to stop: `why` is what stop_asked() is to answer from now on. Async-signal-safe. */
+/* Asks to stop: `why` is what stop_asked() is to answer from now on. */
 void stop_now(int why);
 
 /* Ends the program as the signal would have, so that a shell that waits for it sees what
