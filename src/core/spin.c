@@ -56,7 +56,7 @@ void tz_spin_after_fork(void)
 
 /* In microseconds. */
 enum { FIRST = 20, LEAST = 2, MOST = 100 };
-enum { HOPELESS = 1, TRIAL = 256 };
+enum { HOPELESS = 1, TRIAL = 1024 };
 
 static uint32_t ticks_of(uint32_t us)
 {
