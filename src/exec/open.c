@@ -87,9 +87,9 @@ static bool parse_count(const char *text, uint64_t most, uint64_t *ret)
 	if (!*text)
 		return false;
 	for (; *text; text++) {
-		if (*text < '0' || *text > '9' || n > (UINT64_MAX - 9) / 10)
+		if (*text < '0' || *text > '9' || __builtin_mul_overflow(n, 10u, &n) ||
+		    __builtin_add_overflow(n, (uint64_t)(*text - '0'), &n))
 			return false;
-		n = n * 10 + (uint64_t)(*text - '0');
 	}
 	if (n > most)
 		return false;
