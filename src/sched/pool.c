@@ -40,6 +40,13 @@ static int closing(struct tz_pool *p)
 	return atomic_load_explicit(&p->closing, memory_order_acquire);
 }
 
+/* Ends a job that no worker will have. */
+static void drop(struct tz_pool *p, tz_job *job, tz_status status, int code, const char *message)
+{
+	(void)tz_job_end(job, status, code, message);
+	atomic_fetch_add_explicit(&p->dropped, 1, memory_order_relaxed);
+}
+
 /* --- counts and the idle list, under the lock ----------------------------------------------------------------------------- */
 
 /* Workers that run jobs or look for some. */
@@ -93,15 +100,24 @@ struct call {
 
 static void start_thread(struct tz_pool *p, struct tz_worker *w);
 static void no_thread(struct tz_pool *p, struct tz_worker *w, int error);
+static void notify_change(struct tz_pool *p);
 
+/* The pool may end, and be gone, as soon as the call is taken off the count. */
 __attribute__((noinline)) static void act(struct tz_pool *p, struct call call)
 {
+	if (!call.wake && !call.start && !call.nobody)
+		return;
 	if (call.wake)
 		tz_strand_unpark(call.wake->strand);
 	if (call.start)
 		start_thread(p, call.start);
 	if (call.nobody)
 		no_thread(p, NULL, -ENOMEM);
+	tz_mutex_lock(&p->lock);
+	bool end = --p->calls == 0 && closing(p);
+	tz_mutex_unlock(&p->lock);
+	if (end)
+		notify_change(p);
 }
 
 static struct tz_worker *new_worker(struct tz_pool *p, int index)
@@ -156,6 +172,7 @@ __attribute__((noinline)) static struct call one_more(struct tz_pool *p, int sea
 	} else {
 		call.nobody = p->alive == 0;
 	}
+	p->calls += call.wake || call.start || call.nobody;
 	return call;
 }
 
@@ -173,9 +190,18 @@ static void offer(struct tz_pool *p)
 	act(p, call);
 }
 
+/* In a fork child that a job made: there is no pool behind this worker, and its lock may be held for ever. */
+static bool is_lost(const struct tz_pool *p)
+{
+	return p->executor.process != atomic_load_explicit(&tz_process_number, memory_order_relaxed);
+}
+
 void tz_pool_wake_for_forks(void *worker)
 {
-	offer(((struct tz_worker *)worker)->pool);
+	struct tz_pool *p = ((struct tz_worker *)worker)->pool;
+
+	if (!is_lost(p))
+		offer(p);
 }
 
 struct tz_fork_stack *tz_pool_fork_stack(void *worker, int index)
@@ -280,13 +306,31 @@ static bool steal_jobs(struct tz_worker *w, struct tz_worker *other, void *arg)
 			size_t pushed = tz_injector_push(&w->pool->injector, &more, 1, TZ_PRIORITY_NORMAL);
 			tz_mutex_unlock(&w->pool->lock);
 			if (!pushed)
-				(void)tz_job_end(more, TZ_FAILED, -ENOMEM, "no memory for the queue");
+				drop(w->pool, more, TZ_FAILED, -ENOMEM, "no memory for the queue");
 			break;
 		}
 		bump(&w->stolen, 1);
 	}
 	bump(&w->stolen, 1);
 	return true;
+}
+
+/* Some turns begin elsewhere: jobs that submit their own successors may keep our run queue from ever being empty, and the others wait. */
+static tz_job *find_fairly(struct tz_worker *w)
+{
+	tz_job *job = NULL;
+
+	switch (w->turn % LOW_TURN) {
+	case 0:
+		return take_batch(w, TZ_PRIORITY_LOW);
+	case LOW_TURN / 3:
+		return take_batch(w, TZ_PRIORITY_NORMAL);
+	case 2 * LOW_TURN / 3:
+		(void)each_other(w, steal_jobs, &job);
+		return job;
+	default:
+		return NULL;
+	}
 }
 
 static tz_job *find_job(struct tz_worker *w)
@@ -296,7 +340,7 @@ static tz_job *find_job(struct tz_worker *w)
 	w->turn++;
 	if ((job = take_batch(w, TZ_PRIORITY_HIGH)))
 		return job;
-	if (w->turn % LOW_TURN == 0 && (job = take_batch(w, TZ_PRIORITY_LOW)))
+	if ((job = find_fairly(w)))
 		return job;
 	if ((job = tz_runqueue_take(&w->queue)))
 		return job;
@@ -530,6 +574,12 @@ static enum verdict rest(struct tz_worker *w)
 
 /* --- the worker's thread ------------------------------------------------------------------------------------------------------------------- */
 
+/* Also when the job leaves by pthread_exit. */
+static void count_completed(struct tz_worker **w)
+{
+	bump(&(*w)->completed, 1);
+}
+
 /* Runs a job; or ends it, if the pool has no use for it any more. */
 static void dispose(struct tz_worker *w, tz_job *job)
 {
@@ -570,7 +620,7 @@ static void on_block(struct tz_strand *strand, bool begin)
 	struct tz_pool *p = w->pool;
 	struct call call = { 0 };
 
-	if (begin ? w->block_depth++ > 0 : --w->block_depth > 0)
+	if ((begin ? w->block_depth++ > 0 : --w->block_depth > 0) || is_lost(p))
 		return;
 	if (begin)
 		tz_fork_publish_all(&w->forks);
@@ -578,8 +628,9 @@ static void on_block(struct tz_strand *strand, bool begin)
 	w->blocked = begin;
 	p->blocked += begin ? 1 : -1;
 	atomic_fetch_add_explicit(&p->runnable, begin ? -1 : 1, memory_order_relaxed);
+	/* All queues count, not only ours: what lies in that of another blocked worker has nobody else. */
 	if (begin && (tz_injector_length(&p->injector) > 0 || tz_runqueue_length(&w->queue) > 0 ||
-		      tz_fork_has_public(&w->forks) || p->ranges))
+		      tz_fork_has_public(&w->forks) || p->ranges || each_other(w, has_work, NULL)))
 		call = one_more(p, 0);
 	tz_mutex_unlock(&p->lock);
 	act(p, call);
@@ -597,7 +648,7 @@ static void give_queue_back(struct tz_pool *p, struct tz_worker *w)
 
 	while ((job = tz_runqueue_take(&w->queue)))
 		if (tz_injector_push(&p->injector, &job, 1, TZ_PRIORITY_NORMAL) == 0)
-			(void)tz_job_end(job, TZ_FAILED, -ENOMEM, "no memory for the queue");
+			drop(p, job, TZ_FAILED, -ENOMEM, "no memory for the queue");
 }
 
 static void notify_change(struct tz_pool *p)
@@ -660,8 +711,11 @@ static void set_name(struct tz_worker *w)
 
 static void break_pool(struct tz_pool *p, int code)
 {
-	p->broken_code = code;
+	tz_mutex_lock(&p->lock);
+	if (!atomic_load_explicit(&p->broken, memory_order_relaxed))
+		p->broken_code = code; /* the first one's */
 	atomic_store_explicit(&p->broken, true, memory_order_release);
+	tz_mutex_unlock(&p->lock);
 }
 
 static void *worker_main(void *arg)
@@ -709,7 +763,9 @@ static void no_thread(struct tz_pool *p, struct tz_worker *w, int error)
 			n = tz_injector_take(&p->injector, jobs, BATCH, (tz_priority)i);
 		tz_mutex_unlock(&p->lock);
 		for (size_t i = 0; i < n; i++)
-			(void)tz_job_end(jobs[i], TZ_FAILED, error, "no thread could be started for it");
+			drop(p, jobs[i], TZ_FAILED, error, "no thread could be started for it");
+		if (n)
+			wake_room(p);
 	} while (n);
 	notify_change(p);
 }
@@ -722,13 +778,13 @@ static void start_thread(struct tz_pool *p, struct tz_worker *w)
 		(void)pthread_join(w->thread, NULL); /* it has given up the place: it is about to end */
 		w->joinable = false;
 	}
-	w->strand = tz_strand_new_thread();
+	__atomic_store_n(&w->strand, tz_strand_new_thread(), __ATOMIC_RELEASE); /* a shutdown request reads it without a lock */
 	w->forks.strand = w->strand;
+	w->joinable = true; /* before it runs: it may end, and somebody else take the place, before we are back */
 	if (w->strand)
 		r = tz_os_thread_start(&w->thread, p->executor.options.stack_size, worker_main, w);
-	if (r == 0)
-		w->joinable = true;
-	else {
+	if (r < 0) {
+		w->joinable = false;
 		tz_strand_free(w->strand);
 		no_thread(p, w, r);
 	}
@@ -881,8 +937,9 @@ void tz_pool_help(tz_executor *executor, tz_job *job, bool timed)
 		return;
 	w->help_depth++;
 	if (tz_runqueue_unpush(&w->queue, job)) {
+		struct tz_worker *counted __attribute__((cleanup(count_completed), unused)) = w;
+
 		(void)tz_job_run(job, w->index);
-		bump(&w->completed, 1);
 	} else {
 		(void)tz_job_begin_here(job, w->index); /* what lies in the queue becomes a tombstone, and is counted there */
 	}
@@ -970,13 +1027,13 @@ static void cancel_pending(struct tz_pool *p)
 			n = tz_injector_take(&p->injector, jobs, BATCH, (tz_priority)i);
 		tz_mutex_unlock(&p->lock);
 		for (size_t i = 0; i < n; i++)
-			(void)tz_job_end(jobs[i], TZ_CANCELLED, -ECANCELED, "the executor was shut down");
+			drop(p, jobs[i], TZ_CANCELLED, -ECANCELED, "the executor was shut down");
 	} while (n);
 	for (int i = 0; i < atomic_load_explicit(&p->known, memory_order_acquire); i++) {
 		tz_job *job;
 
 		while ((job = tz_runqueue_take(&p->workers[i]->queue)))
-			(void)tz_job_end(job, TZ_CANCELLED, -ECANCELED, "the executor was shut down");
+			drop(p, job, TZ_CANCELLED, -ECANCELED, "the executor was shut down");
 	}
 }
 
@@ -992,7 +1049,7 @@ void tz_pool_request_shutdown(tz_executor *executor, tz_shutdown how)
 	if (how == TZ_STOP_NOW)
 		__atomic_store_n(&p->scope.tz__cancelled, 1, __ATOMIC_RELEASE);
 	for (int i = 0; i < atomic_load_explicit(&p->known, memory_order_acquire); i++) {
-		struct tz_strand *strand = p->workers[i]->strand;
+		struct tz_strand *strand = __atomic_load_n(&p->workers[i]->strand, __ATOMIC_ACQUIRE);
 
 		if (strand)
 			tz_strand_unpark(strand);
@@ -1007,7 +1064,7 @@ struct end_wait {
 static bool has_ended(struct tz_pool *p)
 {
 	tz_mutex_lock(&p->lock);
-	bool ended = p->alive == 0 && p->leaving == 0 && tz_injector_length(&p->injector) == 0;
+	bool ended = p->alive == 0 && p->leaving == 0 && p->calls == 0 && tz_injector_length(&p->injector) == 0;
 	tz_mutex_unlock(&p->lock);
 	return ended;
 }
@@ -1043,7 +1100,10 @@ void tz_pool_stats(tz_executor *executor, tz_executor_stats *ret)
 {
 	struct tz_pool *p = pool_of(executor);
 
-	*ret = (tz_executor_stats){ .submitted = atomic_load_explicit(&p->submitted, memory_order_relaxed) };
+	*ret = (tz_executor_stats){
+		.submitted = atomic_load_explicit(&p->submitted, memory_order_relaxed),
+		.completed = atomic_load_explicit(&p->dropped, memory_order_relaxed),
+	};
 	for (int i = 0; i < atomic_load_explicit(&p->known, memory_order_acquire); i++) {
 		struct tz_worker *w = p->workers[i];
 

@@ -23,7 +23,8 @@
  * it comes back there may be one too many for a while: the next worker that looks for work parks itself instead (`surplus`). Idle workers above
  * min_workers end after idle_seconds, spares after SPARE_IDLE seconds.
  *
- * Ending. Workers end when the pool is closing and they find nothing. A worker that has decided to end, under the lock, is not counted any more (`retired`),
+ * Ending. The pool has ended when there are no workers, no jobs, and nobody who woke or started one is still at it (a submitter may be, when the
+ * job it brought has long closed the pool). Workers end when the pool is closing and they find nothing. A worker that has decided to end, under the lock, is not counted any more (`retired`),
  * so that work that comes then starts another; it runs its finalizer and then gives up its place. Its thread is joined by who takes the place, or
  * by the destroyer.
  *
@@ -73,7 +74,6 @@ struct tz_worker {
 
 /* A map that workers may join. Lies in its caller's frame. */
 struct tz_open_range {
-	struct tz_pool *pool;
 	struct tz_range *range;
 	struct tz_open_range *next;
 	int active; /* workers inside, the caller not included; under the pool's lock */
@@ -105,9 +105,11 @@ struct tz_pool {
 	_Alignas(64) struct tz_mutex lock;
 	int alive, blocked; /* threads that run or sleep; of these, blocked inside a job */
 	int leaving; /* threads that are on their way out */
+	int calls; /* wake-ups and starts that were decided on and are not done: whoever does them still uses the pool */
 	struct tz_worker *idle_first; /* last in, first out */
 	struct tz_open_range *ranges;
 	_Atomic uint64_t submitted; /* from outside */
+	_Atomic uint64_t dropped; /* jobs that were ended without a worker */
 	struct tz_injector injector;
 };
 
