@@ -86,7 +86,8 @@ TZ_TASK(void, set_stop, void);
 
 static void endless_successors_starve_nobody(void **state)
 {
-	static const tz_priority priorities[] = { TZ_PRIORITY_HIGH, TZ_PRIORITY_NORMAL, TZ_PRIORITY_LOW };
+	static const tz_priority priorities[] = { TZ_PRIORITY_HIGH, TZ_PRIORITY_NORMAL,
+						  TZ_PRIORITY_LOW };
 	tz_executor *ex;
 
 	(void)state;
@@ -95,7 +96,8 @@ static void endless_successors_starve_nobody(void **state)
 		atomic_store(&stop, false);
 		(void)tz_detach(tz_submit(ex, successor));
 		(void)tz_detach(tz_submit(ex, successor));
-		set_stop_future f = tz_submit_with(ex, &(tz_submit_options){ .priority = priorities[i] }, set_stop);
+		set_stop_future f = tz_submit_with(
+			ex, &(tz_submit_options){ .priority = priorities[i] }, set_stop);
 
 		assert_int_equal(tz_wait(f, soon()), 0);
 		assert_int_equal(tz_result(f, NULL), 0);
@@ -216,14 +218,17 @@ static void a_map_goes_on_without_who_left(void **state)
 	(void)state;
 	assert_int_equal(tz_executor_open(&ex, "threads:3"), 0);
 	for (int round = 0; round < 20; round++) {
-		tz_map_options o = { .chunk = 10, .policy = TZ_MAP_ALL, .outcomes = round % 2 ? outcomes : NULL };
+		tz_map_options o = { .chunk = 10,
+				     .policy = TZ_MAP_ALL,
+				     .outcomes = round % 2 ? outcomes : NULL };
 
 		memset((void *)called, 0, sizeof called);
 		for (int i = 0; i < ELEMENTS; i++)
 			in[i] = i, leaves[i] = i % 50 == 25;
 		int r = tz_map_with(ex, &o, leave_at_some, ELEMENTS, in, leaves);
 
-		assert_true(r == 0 || r == -EREMOTEIO); /* 0 if the caller came to all of those itself */
+		assert_true(r == 0 ||
+			    r == -EREMOTEIO); /* 0 if the caller came to all of those itself */
 		for (int i = 0; i < ELEMENTS; i++) {
 			assert_int_equal(atomic_load(&called[i]), 1);
 			if (o.outcomes && !leaves[i])
@@ -254,7 +259,8 @@ static void element_with_a_fork(int i)
 	fail_elsewhere_fork f = tz_fork(fail_elsewhere, i, tz_worker_index()), g;
 
 	while (atomic_load(&in_a_fork) == 0 && !tz_expired(end)) {
-		g = tz_fork(fail_elsewhere, i, tz_worker_index()); /* a fork publishes what a thief asked for */
+		g = tz_fork(fail_elsewhere, i,
+			    tz_worker_index()); /* a fork publishes what a thief asked for */
 		tz_join(g);
 		if (atomic_load(&in_a_fork) == 1)
 			atomic_fetch_sub(&in_a_fork, 1); /* that was ours */
@@ -272,7 +278,8 @@ static void map_with_forks(void)
 
 	for (int i = 0; i < 10; i++)
 		in[i] = i;
-	int r = tz_map_with(tz_executor_current(), &(tz_map_options){ .workers = 1 }, element_with_a_fork, 10, in);
+	int r = tz_map_with(tz_executor_current(), &(tz_map_options){ .workers = 1 },
+			    element_with_a_fork, 10, in);
 
 	if (r == -EREMOTEIO) {
 		must(strcmp(tz_last()->message, "element 3: element 3 was stolen") == 0);
