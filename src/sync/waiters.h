@@ -18,6 +18,8 @@
  * setting `woken` and touches it no more; or by the waiter itself. Strands are type-stable, so the unpark that
  * follows may come late. unparks come after the lock is free.
  *
+ * The protocol and the rule are explored in model/waiters.pml.
+ *
  * The object may be freed by the last one to use it as soon as all calls on it have returned, not earlier.
  */
 #ifndef TZ_SYNC_WAITERS_H
