@@ -265,8 +265,7 @@ static void pthread_exit_ends_the_caller(struct subject *s)
 static void scope_waits_for_what_it_owns(struct subject *s)
 {
 	atomic_store(&calls, 0);
-	TZ_SCOPE(scope)
-	{
+	TZ_SCOPE(scope) {
 		for (int i = 0; i < 50; i++)
 			(void)tz_scope_submit(&scope, s->ex, count_call);
 	}
@@ -278,8 +277,7 @@ static void scope_releases_what_it_owns(struct subject *s)
 	count_call_future owned = { 0 }, used = { 0 };
 	int r = -1;
 
-	TZ_SCOPE(scope)
-	{
+	TZ_SCOPE(scope) {
 		owned = tz_scope_submit(&scope, s->ex, count_call);
 		used = tz_scope_submit(&scope, s->ex, count_call);
 		r = tz_result(used, NULL); /* the scope's job is then done for it */
@@ -291,8 +289,7 @@ static void scope_releases_what_it_owns(struct subject *s)
 
 static int leave_by_return(struct subject *s)
 {
-	TZ_SCOPE(scope)
-	{
+	TZ_SCOPE(scope) {
 		(void)tz_scope_submit(&scope, s->ex, count_call);
 		return 5;
 	}
@@ -304,22 +301,19 @@ static void scope_is_left_by_any_way(struct subject *s)
 	atomic_store(&calls, 0);
 	assert_int_equal(leave_by_return(s), 5);
 	assert_int_equal(atomic_load(&calls), 1);
-	TZ_SCOPE(scope)
-	{
+	TZ_SCOPE(scope) {
 		(void)tz_scope_submit(&scope, s->ex, count_call);
 		break;
 	}
 	assert_int_equal(atomic_load(&calls), 2);
-	TZ_SCOPE(scope)
-	{
+	TZ_SCOPE(scope) {
 		(void)tz_scope_submit(&scope, s->ex, count_call);
 		goto out;
 	}
 out:
 	assert_int_equal(atomic_load(&calls), 3);
 	for (int i = 0; i < 3; i++) {
-		TZ_SCOPE(scope)
-		{
+		TZ_SCOPE(scope) {
 			(void)tz_scope_submit(&scope, s->ex, count_call);
 			continue; /* leaves the block, not the loop */
 		}
@@ -386,10 +380,10 @@ static void timeouts_nest(struct subject *s)
 	int inner = 0, outer = 0, after = 0;
 
 	(void)s;
-	TZ_TIMEOUT(0.02)
-	{
+	TZ_TIMEOUT(0.02) {
 		TZ_SCOPE(free)
-		inner = tz_sleep(CREW_PATIENCE); /* the inner scope is no longer than the outer one */
+			inner = tz_sleep(
+				CREW_PATIENCE); /* the inner scope is no longer than the outer one */
 		outer = tz_sleep(CREW_PATIENCE);
 	}
 	after = tz_sleep(0);
@@ -403,7 +397,7 @@ static int wait_in_a_scope(tz_executor *ex)
 	int r = 0;
 
 	TZ_TIMEOUT(0.02)
-	r = tz_result(tz_scope_submit(&tz__timeout, ex, sleep_long), NULL);
+		r = tz_result(tz_scope_submit(&tz__timeout, ex, sleep_long), NULL);
 	/* The scope's deadline is the job's, too: which of them ends the wait is a matter of luck. */
 	return r == -ETIMEDOUT || (r == -EREMOTEIO && tz_last()->status == TZ_TIMED_OUT) ? 11 : r;
 }
@@ -452,7 +446,8 @@ static void closes_what_a_job_left_open(struct subject *s)
 	}
 
 static const struct conformance_case cases[] = {
-	{ "a job that has not begun is cancelled at once", cancels_what_has_not_begun, TZ_CAN_CANCEL_PENDING, 0, 1 },
+	{ "a job that has not begun is cancelled at once", cancels_what_has_not_begun,
+	  TZ_CAN_CANCEL_PENDING, 0, 1 },
 	HELD("a job that runs sees the request", asks_what_runs),
 	HELD("a job that waits is woken by the request", wakes_what_waits),
 	HELD("a result beats a cancel", lets_a_result_beat_a_cancel),
@@ -460,10 +455,12 @@ static const struct conformance_case cases[] = {
 	HELD("who waits for what is cancelled is woken", wakes_who_waits_for_what_is_cancelled),
 	HELD("a callback never runs inside the cancel", calls_back_outside_of_the_cancel),
 	CASE("the first failure of a job wins", first_failure_wins),
-	CASE("a failure without a code is -EINVAL; there is none outside of a job", zero_is_no_code),
+	CASE("a failure without a code is -EINVAL; there is none outside of a job",
+	     zero_is_no_code),
 	CASE("a long message is cut", cuts_long_messages),
 	HELD("pthread_exit in a job ends that job only", survives_pthread_exit),
-	{ "pthread_exit in a job ends its caller's thread", pthread_exit_ends_the_caller, TZ_CAN_RUN_AT_SUBMIT, 0, 0 },
+	{ "pthread_exit in a job ends its caller's thread", pthread_exit_ends_the_caller,
+	  TZ_CAN_RUN_AT_SUBMIT, 0, 0 },
 	CASE("a scope waits for what it owns", scope_waits_for_what_it_owns),
 	CASE("a scope releases what it owns", scope_releases_what_it_owns),
 	CASE("a scope is left by return, break, goto and continue", scope_is_left_by_any_way),
@@ -472,7 +469,8 @@ static const struct conformance_case cases[] = {
 	HELD("a scope can be cancelled from elsewhere", scope_can_be_cancelled_from_elsewhere),
 	CASE("time-outs nest", timeouts_nest),
 	HELD("scopes work inside jobs", scopes_work_inside_jobs),
-	CASE("a scope that a job left open does not reach the next job", closes_what_a_job_left_open),
+	CASE("a scope that a job left open does not reach the next job",
+	     closes_what_a_job_left_open),
 };
 
 int main(void)

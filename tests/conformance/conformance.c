@@ -4,13 +4,8 @@
 #include <stdio.h>
 
 static const char *const specs[] = {
-	"inline",
-	"chaos:seed=1,delay=0.0001",
-	"chaos:1,seed=2,delay=0.0001",
-	"threads:1",
-	"threads:2",
-	"threads:4,min=1,idle=0.02",
-	"threads:3,queue=200,full=caller",
+	"inline",    "chaos:seed=1,delay=0.0001", "chaos:1,seed=2,delay=0.0001",     "threads:1",
+	"threads:2", "threads:4,min=1,idle=0.02", "threads:3,queue=200,full=caller",
 };
 
 enum { SPECS = sizeof specs / sizeof *specs };
@@ -48,7 +43,8 @@ static bool is_for(const struct conformance_case *c, const char *spec)
 {
 	unsigned caps = capabilities_of(spec);
 
-	return (caps & c->needs) == c->needs && (caps & c->lacks) == 0 && (c->workers == 0 || c->workers == workers_of(spec));
+	return (caps & c->needs) == c->needs && (caps & c->lacks) == 0 &&
+	       (c->workers == 0 || c->workers == workers_of(spec));
 }
 
 static void run_one(void **state)
@@ -84,7 +80,8 @@ int run_cases(const char *name, const struct conformance_case *cases, size_t n)
 				continue;
 			r->what = &cases[i];
 			r->subject = (struct subject){ NULL, specs[k], capabilities_of(specs[k]) };
-			(void)snprintf(r->title, sizeof r->title, "%s [%s]", cases[i].title, specs[k]);
+			(void)snprintf(r->title, sizeof r->title, "%s [%s]", cases[i].title,
+				       specs[k]);
 			tests[count++] = (struct CMUnitTest){ r->title, run_one, NULL, NULL, r };
 		}
 	}

@@ -58,7 +58,7 @@ tz_executor *open_another(const struct subject *s, const tz_executor_options *op
 #define bounded(result, call) \
 	do { \
 		TZ_TIMEOUT(CREW_PATIENCE) \
-		(result) = (call); \
+			(result) = (call); \
 	} while (0)
 
 /* Its job ended with that status and code. Keeps the future. */
@@ -82,7 +82,8 @@ static inline int pass(struct gate *g)
 
 	atomic_fetch_add(&g->waiting, 1);
 	while (!atomic_load(&g->open) && r == 0)
-		(void)nanosleep(&(struct timespec){ .tv_nsec = 200000 }, NULL), r = tz_interrupted();
+		(void)nanosleep(&(struct timespec){ .tv_nsec = 200000 }, NULL),
+			r = tz_interrupted();
 	atomic_fetch_sub(&g->waiting, 1);
 	return r;
 }

@@ -202,12 +202,55 @@ static void fork_amid_work(struct subject *s)
 	crew_join(&crew);
 }
 
+/* --- what ends the process ---------------------------------------------------------------------------------------------- */
+
+static void end_the_process(int signal)
+{
+	if (signal == 0)
+		exit(3);
+	(void)raise(signal);
+}
+TZ_TASK(void, end_the_process, int);
+
+static int status_of_a_child_whose_job(struct subject *s, int signal)
+{
+	pid_t child = fork();
+	int status = -1;
+
+	if (child == 0) {
+		tz_executor *ex;
+
+		(void)alarm(CREW_PATIENCE);
+		child_must(tz_executor_open(&ex, s->spec) == 0);
+		(void)tz_result(tz_submit(ex, end_the_process, signal), NULL);
+		_exit(0);
+	}
+	assert_true(child > 0);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	return status;
+}
+
+static void exit_and_signals_end_the_process(struct subject *s)
+{
+	int status = status_of_a_child_whose_job(s, 0);
+
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 3);
+	status = status_of_a_child_whose_job(s, SIGKILL);
+	assert_true(WIFSIGNALED(status));
+	assert_int_equal(WTERMSIG(status), SIGKILL);
+}
+
 static const struct conformance_case cases[] = {
-	CASE("a child has lost the parent's futures, and knows it", child_loses_the_parents_futures),
-	CASE("a child cannot use the parent's executor, but close it", child_cannot_use_the_parents_executor),
+	CASE("a child has lost the parent's futures, and knows it",
+	     child_loses_the_parents_futures),
+	CASE("a child cannot use the parent's executor, but close it",
+	     child_cannot_use_the_parents_executor),
 	CASE("a child has executors of its own, a default one too", child_has_executors_of_its_own),
 	CASE("so has a grandchild", grandchild_has_executors_of_its_own),
 	CASE("a fork amid work", fork_amid_work),
+	{ "exit and signals in a job end the process", exit_and_signals_end_the_process, 0,
+	  TZ_CAN_SURVIVE_CRASH, 0 },
 };
 
 int main(void)

@@ -82,8 +82,11 @@ static void refuses_bad_specs(struct subject *s)
 static void understands_good_specs(struct subject *s)
 {
 	static const char *const good[] = {
-		"inline", "inline:name=x", "threads:3,min=1,idle=2.5,name=x,stack=256k,spares=8,queue=100,full=fail",
-		"threads:3,workers=3,idle=.5,full=block", "chaos:seed=18446744073709551615,delay=0.002,fail=0.1,workers=3",
+		"inline",
+		"inline:name=x",
+		"threads:3,min=1,idle=2.5,name=x,stack=256k,spares=8,queue=100,full=fail",
+		"threads:3,workers=3,idle=.5,full=block",
+		"chaos:seed=18446744073709551615,delay=0.002,fail=0.1,workers=3",
 	};
 
 	(void)s;
@@ -92,9 +95,13 @@ static void understands_good_specs(struct subject *s)
 		int r;
 
 		assert_int_equal(tz_executor_open(&ex, good[i]), 0);
-		assert_int_equal(strncmp(good[i], tz_executor_kind(ex), strlen(tz_executor_kind(ex))), 0);
-		assert_int_equal(tz_executor_workers(ex), strncmp(good[i], "inline", 6) == 0 ? 1 : 3);
-		bounded(r, tz_result(tz_submit_with(ex, &(tz_submit_options){ .retries = 100 }, count_call), NULL));
+		assert_int_equal(
+			strncmp(good[i], tz_executor_kind(ex), strlen(tz_executor_kind(ex))), 0);
+		assert_int_equal(tz_executor_workers(ex),
+				 strncmp(good[i], "inline", 6) == 0 ? 1 : 3);
+		bounded(r, tz_result(tz_submit_with(ex, &(tz_submit_options){ .retries = 100 },
+						    count_call),
+				     NULL));
 		assert_int_equal(r, 0);
 		tz_executor_close(ex);
 	}
@@ -123,8 +130,13 @@ static void spec_beats_options(struct subject *s)
 static void refuses_bad_options(struct subject *s)
 {
 	static const tz_executor_options bad[] = {
-		{ .workers = -1 },    { .min_workers = -1 }, { .idle_seconds = -1 }, { .fail = 2 },
-		{ .fail = -0.1 },     { .delay = -1 },	     { .full = (tz_full_policy)3 },
+		{ .workers = -1 },
+		{ .min_workers = -1 },
+		{ .idle_seconds = -1 },
+		{ .fail = 2 },
+		{ .fail = -0.1 },
+		{ .delay = -1 },
+		{ .full = (tz_full_policy)3 },
 	};
 	struct {
 		tz_executor_options options;
@@ -133,7 +145,8 @@ static void refuses_bad_options(struct subject *s)
 	tz_executor *ex;
 
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
-		assert_int_equal(tz_executor_open_with(&ex, tz_executor_kind(s->ex), &bad[i]), -EINVAL);
+		assert_int_equal(tz_executor_open_with(&ex, tz_executor_kind(s->ex), &bad[i]),
+				 -EINVAL);
 	assert_int_equal(tz_executor_open_with(&ex, s->spec, &newer.options), 0);
 	tz_executor_close(ex);
 	newer.of_the_future = 1;
@@ -159,7 +172,8 @@ static int own_open(tz_executor **ret, const tz_executor_options *options)
 	return 0;
 }
 
-static size_t own_submit(tz_executor *executor, tz_job *const *jobs, size_t n, tz_priority priority, int *ret_error)
+static size_t own_submit(tz_executor *executor, tz_job *const *jobs, size_t n, tz_priority priority,
+			 int *ret_error)
 {
 	(void)priority;
 	for (size_t i = 0; i < n; i++) {
@@ -267,7 +281,9 @@ static void initializes_each_worker(struct subject *s)
 
 	atomic_store(&initialized, 0);
 	atomic_store(&finalized, 0);
-	tz_executor *ex = open_another(s, (&(tz_executor_options){ .initializer = initialize, .finalizer = finalize, .arg = &arg }));
+	tz_executor *ex = open_another(s, (&(tz_executor_options){ .initializer = initialize,
+								   .finalizer = finalize,
+								   .arg = &arg }));
 
 	for (int i = 0; i < 100; i++)
 		f[i] = tz_submit(ex, read_initialized);
@@ -298,7 +314,8 @@ static void breaks_when_an_initializer_fails(struct subject *s)
 	atomic_store(&calls, 0);
 	atomic_store(&initialized, 0);
 	atomic_store(&finalized, 0);
-	tz_executor *ex = open_another(s, (&(tz_executor_options){ .initializer = refuse, .finalizer = finalize }));
+	tz_executor *ex = open_another(
+		s, (&(tz_executor_options){ .initializer = refuse, .finalizer = finalize }));
 
 	for (int i = 0; i < 50; i++)
 		f[i] = tz_submit(ex, count_call);
@@ -375,7 +392,8 @@ static void counts_what_a_shutdown_cancelled(struct subject *s)
 
 static void shrinks_when_idle(struct subject *s)
 {
-	tz_executor *ex = open_another(s, (&(tz_executor_options){ .min_workers = 1, .idle_seconds = 0.01 }));
+	tz_executor *ex =
+		open_another(s, (&(tz_executor_options){ .min_workers = 1, .idle_seconds = 0.01 }));
 	struct gate g = { 0 };
 	hold_future f[2];
 	tz_executor_stats stats;
@@ -387,7 +405,8 @@ static void shrinks_when_idle(struct subject *s)
 	atomic_store(&g.open, 1);
 	assert_int_equal(tz_wait_all(f, 2, soon()), 0);
 	assert_int_equal(tz_gather_all(f, 2), 0);
-	for (tz_deadline end = soon(); tz_executor_stats_of(ex, &stats), stats.workers > 1; (void)tz_sleep(0.001))
+	for (tz_deadline end = soon(); tz_executor_stats_of(ex, &stats), stats.workers > 1;
+	     (void)tz_sleep(0.001))
 		assert_false(tz_expired(end));
 	bounded(r, tz_result(tz_submit(ex, count_call), NULL)); /* and grows again */
 	assert_int_equal(r, 0);
@@ -451,7 +470,8 @@ static void drains(struct subject *s)
 }
 
 /* Holds the only worker of an executor, with jobs behind it. */
-static hold_future hold_with_some_pending(struct subject *s, struct gate *g, count_call_future *pending, int n)
+static hold_future hold_with_some_pending(struct subject *s, struct gate *g,
+					  count_call_future *pending, int n)
 {
 	hold_future f = tz_submit(s->ex, hold, g);
 
@@ -471,7 +491,7 @@ static void ends_a_shutdown_by_its_deadline(struct subject *s)
 
 	assert_int_equal(tz_executor_shutdown(s->ex, TZ_DRAIN, tz_after(0.01)), -ETIMEDOUT);
 	TZ_TIMEOUT(0.01)
-	r = tz_executor_shutdown(s->ex, TZ_DRAIN, tz_never());
+		r = tz_executor_shutdown(s->ex, TZ_DRAIN, tz_never());
 	assert_int_equal(r, -ETIMEDOUT);
 	count_call_future late = tz_submit(s->ex, count_call);
 
@@ -490,7 +510,8 @@ static void cancels_pending(struct subject *s)
 	count_call_future pending[10];
 	hold_future f = hold_with_some_pending(s, &g, pending, 10);
 
-	assert_int_equal(tz_executor_shutdown(s->ex, TZ_CANCEL_PENDING, tz_after(0.01)), -ETIMEDOUT);
+	assert_int_equal(tz_executor_shutdown(s->ex, TZ_CANCEL_PENDING, tz_after(0.01)),
+			 -ETIMEDOUT);
 	for (int i = 0; i < 10; i++) {
 		assert_outcome(pending[i], TZ_CANCELLED, -ECANCELED);
 		assert_int_equal(tz_detach(pending[i]), 0);
@@ -601,8 +622,9 @@ static void closes_from_its_own_job(struct subject *s)
 
 	atomic_store(&initialized, 0);
 	atomic_store(&finalized, 0);
-	tz_executor *ex =
-		open_another(s, (&(tz_executor_options){ .initializer = initialize, .finalizer = count_finalized, .arg = &arg }));
+	tz_executor *ex = open_another(s, (&(tz_executor_options){ .initializer = initialize,
+								   .finalizer = count_finalized,
+								   .arg = &arg }));
 	int got = 0;
 
 	close_own_future f = tz_submit(ex, close_own, ex);
@@ -691,7 +713,8 @@ static void waits_for_jobs_on_other_stacks(struct subject *s)
 
 	crew_add(&crew, hold_on_own_stack, &j);
 	until(atomic_load(&j.gate.waiting));
-	assert_int_equal(tz_executor_shutdown(s->ex, TZ_CANCEL_PENDING, tz_after(0.01)), -ETIMEDOUT);
+	assert_int_equal(tz_executor_shutdown(s->ex, TZ_CANCEL_PENDING, tz_after(0.01)),
+			 -ETIMEDOUT);
 	assert_int_equal(tz_executor_shutdown(s->ex, TZ_STOP_NOW, soon()), 0);
 	crew_join(&crew);
 	assert_int_equal(j.outcome.status, TZ_CANCELLED);
@@ -710,17 +733,21 @@ static const struct conformance_case cases[] = {
 	CASE("bad specs are refused", refuses_bad_specs),
 	CASE("good specs are understood", understands_good_specs),
 	CASE("what the spec says beats the options", spec_beats_options),
-	CASE("bad options are refused, unknown ones if they ask for something", refuses_bad_options),
+	CASE("bad options are refused, unknown ones if they ask for something",
+	     refuses_bad_options),
 	CASE("a kind can be added", takes_kinds_of_others),
-	{ "an initializer and a finalizer run on each worker", initializes_each_worker, TZ_CAN_INITIALIZE, 0, 0 },
-	{ "an initializer that fails breaks the executor", breaks_when_an_initializer_fails, TZ_CAN_INITIALIZE, 0, 0 },
+	{ "an initializer and a finalizer run on each worker", initializes_each_worker,
+	  TZ_CAN_INITIALIZE, 0, 0 },
+	{ "an initializer that fails breaks the executor", breaks_when_an_initializer_fails,
+	  TZ_CAN_INITIALIZE, 0, 0 },
 	CASE("statistics add up", counts_what_it_did),
 	HELD_ALONE("statistics count what a shutdown cancelled", counts_what_a_shutdown_cancelled),
 	{ "idle workers end", shrinks_when_idle, TZ_CAN_SHRINK, 0, 0 },
 	CASE("an idle executor uses no processor", uses_no_processor_when_idle),
 	CASE("no jobs after a shutdown", refuses_jobs_after_shutdown),
 	CASE("drain runs all that was submitted", drains),
-	HELD_ALONE("a shutdown ends at its deadline or its scope's, and goes on", ends_a_shutdown_by_its_deadline),
+	HELD_ALONE("a shutdown ends at its deadline or its scope's, and goes on",
+		   ends_a_shutdown_by_its_deadline),
 	HELD_ALONE("cancel-pending cancels what has not begun", cancels_pending),
 	HELD_ALONE("stop-now also asks what runs", stops_now),
 	HELD("stop-now wakes what waits", stop_wakes_what_waits),
@@ -730,7 +757,8 @@ static const struct conformance_case cases[] = {
 	CASE("a job may close its own executor", closes_from_its_own_job),
 	HELD("a signal handler may ask for a shutdown", can_be_shut_down_from_a_signal_handler),
 	CASE("a shutdown amid submits loses no job", shuts_down_amid_submits),
-	{ "a shutdown waits for jobs on other stacks", waits_for_jobs_on_other_stacks, TZ_CAN_RUN_AT_SUBMIT, 0, 0 },
+	{ "a shutdown waits for jobs on other stacks", waits_for_jobs_on_other_stacks,
+	  TZ_CAN_RUN_AT_SUBMIT, 0, 0 },
 };
 
 int main(void)

@@ -162,7 +162,8 @@ static int fork_in_all_ways(void)
 	large a = { { 5 } };
 	int sum = 0;
 
-	touch_large_fork l = tz_fork(touch_large, a); /* too large to be left for others: called at once */
+	touch_large_fork l =
+		tz_fork(touch_large, a); /* too large to be left for others: called at once */
 
 	for (int i = 0; i < 64; i++)
 		f[i] = tz_fork(touch, i);
@@ -353,7 +354,8 @@ static void lets_another_stand_in_for_a_blocked_one(struct subject *s)
 
 	for (int i = 0; i < 8; i++)
 		f[i] = tz_submit(s->ex, block_until, &g);
-	open_gate_future o = tz_submit(s->ex, open_gate, &g); /* behind eight that block on at most four workers */
+	open_gate_future o = tz_submit(s->ex, open_gate,
+				       &g); /* behind eight that block on at most four workers */
 
 	settle(o);
 	assert_int_equal(tz_detach(o), 0);
@@ -377,7 +379,9 @@ static int ping(int n)
 
 	if (n == 0)
 		return 0;
-	return tz_result(tz_submit(other, pong, tz_executor_current(), n), &got) < 0 ? tz_fail(-EIO, "pong") : got + 1;
+	return tz_result(tz_submit(other, pong, tz_executor_current(), n), &got) < 0
+		       ? tz_fail(-EIO, "pong")
+		       : got + 1;
 }
 static int pong(tz_executor *back, int n)
 {
@@ -403,7 +407,8 @@ static const struct conformance_case cases[] = {
 	CASE("a failure in a fork is the job's", fork_fails_its_job),
 	CASE("a wait runs nothing foreign", runs_nothing_foreign_while_it_waits),
 	CASE("a job may wait under a lock of its own", may_wait_under_a_lock),
-	{ "another worker stands in for a blocked one", lets_another_stand_in_for_a_blocked_one, 0, TZ_CAN_RUN_AT_SUBMIT, 0 },
+	{ "another worker stands in for a blocked one", lets_another_stand_in_for_a_blocked_one, 0,
+	  TZ_CAN_RUN_AT_SUBMIT, 0 },
 	CASE("jobs of two executors wait for each other", waits_across_executors),
 };
 

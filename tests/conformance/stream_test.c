@@ -51,7 +51,9 @@ static void gives_each_out_once_as_completed(struct subject *s)
 	bool seen[49] = { false };
 	twice_stream stream;
 
-	assert_int_equal(tz_stream_open(&stream, s->ex, twice, &(tz_stream_options){ .as_completed = true }, pull, &from), 0);
+	assert_int_equal(tz_stream_open(&stream, s->ex, twice,
+					&(tz_stream_options){ .as_completed = true }, pull, &from),
+			 0);
 	for (int i = 0; i < 49; i++) {
 		size_t index = 99;
 		int got = -1, r;
@@ -75,9 +77,11 @@ static void goes_on_after_a_failure(struct subject *s)
 		twice_stream stream;
 		size_t index;
 
-		assert_int_equal(tz_stream_open(&stream, s->ex, twice, &(tz_stream_options){ .as_completed = as_completed }, pull,
-						&from),
-				 0);
+		assert_int_equal(
+			tz_stream_open(&stream, s->ex, twice,
+				       &(tz_stream_options){ .as_completed = as_completed }, pull,
+				       &from),
+			0);
 		for (;;) {
 			bounded(r, tz_stream_next_indexed(stream, NULL, &index));
 			if (r == 0)
@@ -102,9 +106,12 @@ static void takes_no_more_than_its_window(struct subject *s)
 		struct source from = { .end = -1 };
 		twice_stream stream;
 
-		assert_int_equal(tz_stream_open(&stream, s->ex, twice,
-						(&(tz_stream_options){ .window = 5, .as_completed = as_completed }), pull, &from),
-				 0);
+		assert_int_equal(
+			tz_stream_open(
+				&stream, s->ex, twice,
+				(&(tz_stream_options){ .window = 5, .as_completed = as_completed }),
+				pull, &from),
+			0);
 		for (int i = 0; i < 300; i++) {
 			int r;
 
@@ -123,7 +130,9 @@ static void window_of_one(struct subject *s)
 	twice_stream stream;
 	int got, r;
 
-	assert_int_equal(tz_stream_open(&stream, s->ex, twice, &(tz_stream_options){ .window = 1 }, pull, &from), 0);
+	assert_int_equal(tz_stream_open(&stream, s->ex, twice, &(tz_stream_options){ .window = 1 },
+					pull, &from),
+			 0);
 	for (int i = 0; i < 10; i++) {
 		bounded(r, tz_stream_next(stream, &got));
 		assert_int_equal(r, 1);
@@ -144,7 +153,8 @@ static void empty_stream(struct subject *s)
 	assert_int_equal(tz_stream_next(stream, &got), 0);
 	tz_stream_close(stream);
 	tz_stream_close_raw(NULL);
-	assert_int_equal(tz_stream_open_raw(&stream.tz__stream, s->ex, NULL, NULL, NULL, NULL), -EINVAL);
+	assert_int_equal(tz_stream_open_raw(&stream.tz__stream, s->ex, NULL, NULL, NULL, NULL),
+			 -EINVAL);
 }
 
 /* --- jobs that wait ------------------------------------------------------------------------------------------------------ */
@@ -171,11 +181,14 @@ static void loses_nothing_when_a_wait_ends(struct subject *s)
 		size_t index = 99;
 		int got = 0, r = 0;
 
-		assert_int_equal(tz_stream_open(&stream, s->ex, hold,
-						(&(tz_stream_options){ .window = 3, .as_completed = as_completed }), pull_gate, &g),
-				 0);
+		assert_int_equal(
+			tz_stream_open(
+				&stream, s->ex, hold,
+				(&(tz_stream_options){ .window = 3, .as_completed = as_completed }),
+				pull_gate, &g),
+			0);
 		TZ_TIMEOUT(0.01)
-		r = tz_stream_next(stream, &got);
+			r = tz_stream_next(stream, &got);
 		assert_int_equal(r, -ETIMEDOUT);
 		atomic_store(&g.open, 1);
 		bounded(r, tz_stream_next_indexed(stream, &got, &index));
@@ -193,11 +206,14 @@ static void close_cancels_and_waits(struct subject *s)
 		hold_stream stream;
 		int r = 0;
 
-		assert_int_equal(tz_stream_open(&stream, s->ex, hold,
-						(&(tz_stream_options){ .window = 6, .as_completed = as_completed }), pull_gate, &g),
-				 0);
+		assert_int_equal(
+			tz_stream_open(
+				&stream, s->ex, hold,
+				(&(tz_stream_options){ .window = 6, .as_completed = as_completed }),
+				pull_gate, &g),
+			0);
 		TZ_TIMEOUT(0.01)
-		r = tz_stream_next(stream, NULL);
+			r = tz_stream_next(stream, NULL);
 		assert_int_equal(r, -ETIMEDOUT);
 		tz_stream_close(stream);
 		assert_int_equal(atomic_load(&g.waiting), 0);
@@ -243,7 +259,8 @@ static const struct conformance_case cases[] = {
 	CASE("a stream gives out in the generator's order", gives_out_in_order),
 	CASE("a stream gives each out once, as completed", gives_each_out_once_as_completed),
 	CASE("a stream goes on after a failure", goes_on_after_a_failure),
-	CASE("an endless generator is not taken further than the window", takes_no_more_than_its_window),
+	CASE("an endless generator is not taken further than the window",
+	     takes_no_more_than_its_window),
 	CASE("a window of one", window_of_one),
 	CASE("an empty stream", empty_stream),
 	HELD("a wait that ends early loses nothing", loses_nothing_when_a_wait_ends),

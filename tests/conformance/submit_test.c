@@ -123,7 +123,8 @@ TZ_TASK(void, set, int *, int);
 
 static int digits(char a, short b, int c, long d, unsigned e, long long f, float g, double h)
 {
-	return (int)(a * 10000000 + b * 1000000 + c * 100000 + d * 10000 + (long)e * 1000 + f * 100 + (int)g * 10 + (int)h);
+	return (int)(a * 10000000 + b * 1000000 + c * 100000 + d * 10000 + (long)e * 1000 +
+		     f * 100 + (int)g * 10 + (int)h);
 }
 TZ_TASK(int, digits, char, short, int, long, unsigned, long long, float, double);
 
@@ -246,7 +247,8 @@ static void runs_where_it_says(struct subject *s)
 	settle(f);
 	assert_int_equal(tz_detach(f), 0);
 	/* A full queue may have had the caller run it, with no worker; this one is not full. */
-	assert_int_equal(pthread_equal(p.thread, pthread_self()) != 0, can(s, TZ_CAN_RUN_AT_SUBMIT));
+	assert_int_equal(pthread_equal(p.thread, pthread_self()) != 0,
+			 can(s, TZ_CAN_RUN_AT_SUBMIT));
 	assert_ptr_equal(p.executor, s->ex);
 	assert_true(p.worker >= 0);
 	assert_null(tz_executor_current());
@@ -306,7 +308,8 @@ TZ_TASK(int, fails_until, int);
 static void calls_it_what_it_is_told(struct subject *s)
 {
 	tz_outcome o;
-	fails_until_future f = tz_submit_with(s->ex, &(tz_submit_options){ .name = "first page" }, fails_until, INT_MAX);
+	fails_until_future f = tz_submit_with(s->ex, &(tz_submit_options){ .name = "first page" },
+					      fails_until, INT_MAX);
 
 	settle(f);
 	assert_int_equal(tz_outcome_of(f, &o), 0);
@@ -324,11 +327,15 @@ static void retries(struct subject *s)
 	int got = -1, r;
 
 	atomic_store(&calls, 0);
-	bounded(r, tz_result(tz_submit_with(s->ex, &(tz_submit_options){ .retries = 3 }, fails_until, 2), &got));
+	bounded(r, tz_result(tz_submit_with(s->ex, &(tz_submit_options){ .retries = 3 },
+					    fails_until, 2),
+			     &got));
 	assert_int_equal(r, 0);
 	assert_int_equal(got, 2);
 	atomic_store(&calls, 0);
-	bounded(r, tz_result(tz_submit_with(s->ex, &(tz_submit_options){ .retries = 3 }, fails_until, 9), &got));
+	bounded(r, tz_result(tz_submit_with(s->ex, &(tz_submit_options){ .retries = 3 },
+					    fails_until, 9),
+			     &got));
 	assert_int_equal(r, -EREMOTEIO);
 	assert_int_equal(atomic_load(&calls), 4);
 	assert_string_equal(tz_last()->message, "call 3");
@@ -360,17 +367,41 @@ TZ_TASK(int, sees_its_deadline, void);
 
 static void shows_a_running_job_its_deadline(struct subject *s)
 {
-	/* Long enough to begin; how much later it ends is not looked at. */
-	tz_submit_options o = { .deadline = tz_after(1) };
+	/* Long enough to begin as a rule; the outcome is the same if it was not. */
+	tz_submit_options o = { .deadline = tz_after(0.1) };
 	sees_its_deadline_future f = tz_submit_with(s->ex, &o, sees_its_deadline);
 
 	assert_outcome(f, TZ_TIMED_OUT, -ETIMEDOUT);
 	assert_int_equal(tz_detach(f), 0);
 }
 
+static int deaf_to_its_deadline(void)
+{
+	while (tz_interrupted() == 0)
+		(void)nanosleep(&(struct timespec){ .tv_nsec = 200000 }, NULL);
+	return 5;
+}
+TZ_TASK(int, deaf_to_its_deadline, void);
+
+static void lets_a_job_miss_its_deadline(struct subject *s)
+{
+	int got = 0, r = -1;
+
+	/* Once it begins in time. */
+	for (double patience = 0.02; r != 0 && patience < CREW_PATIENCE; patience *= 2) {
+		tz_submit_options o = { .deadline = tz_after(patience) };
+
+		bounded(r, tz_result(tz_submit_with(s->ex, &o, deaf_to_its_deadline), &got));
+		assert_true(r == 0 || tz_last()->status == TZ_TIMED_OUT);
+	}
+	assert_int_equal(r, 0);
+	assert_int_equal(got, 5);
+}
+
 static void refuses_nonsense(struct subject *s)
 {
-	count_call_future f = tz_submit_with(s->ex, &(tz_submit_options){ .priority = (tz_priority)2 }, count_call);
+	count_call_future f = tz_submit_with(
+		s->ex, &(tz_submit_options){ .priority = (tz_priority)2 }, count_call);
 	int got = 5;
 
 	assert_outcome(f, TZ_FAILED, -EINVAL);
@@ -402,7 +433,8 @@ static void hold(struct gate *g)
 TZ_TASK(void, hold, struct gate *);
 
 /* Submits n jobs while the only worker is held, and lets it go. */
-static void sign_in_a_burst(struct subject *s, tz_executor *ex, int n, tz_priority (*priority)(int i))
+static void sign_in_a_burst(struct subject *s, tz_executor *ex, int n,
+			    tz_priority (*priority)(int i))
 {
 	struct gate g = { 0 };
 	bool held = !can(s, TZ_CAN_RUN_AT_SUBMIT);
@@ -415,8 +447,11 @@ static void sign_in_a_burst(struct subject *s, tz_executor *ex, int n, tz_priori
 		until(atomic_load(&g.waiting));
 	}
 	for (int i = 0; i < n; i++)
-		f[i] = tz_submit_with(ex, &(tz_submit_options){ .priority = priority ? priority(i) : TZ_PRIORITY_NORMAL }, sign,
-				      i);
+		f[i] = tz_submit_with(
+			ex,
+			&(tz_submit_options){ .priority =
+						      priority ? priority(i) : TZ_PRIORITY_NORMAL },
+			sign, i);
 	atomic_store(&g.open, 1);
 	for (int i = 0; i < n; i++) {
 		settle(f[i]);
@@ -439,7 +474,9 @@ static void begins_urgent_jobs_first(struct subject *s)
 	/* Fewer than 61 turns, so that the low ones get no turn out of order. */
 	sign_in_a_burst(s, s->ex, 30, by_three);
 	for (int i = 0; i < 30; i++)
-		assert_int_equal(by_three(book.order[i]), i < 10 ? TZ_PRIORITY_HIGH : i < 20 ? TZ_PRIORITY_NORMAL : TZ_PRIORITY_LOW);
+		assert_int_equal(by_three(book.order[i]), i < 10   ? TZ_PRIORITY_HIGH
+							  : i < 20 ? TZ_PRIORITY_NORMAL
+								   : TZ_PRIORITY_LOW);
 }
 
 static tz_priority one_low(int i)
@@ -486,7 +523,8 @@ static void makes_failures_up(struct subject *s)
 	int failed = 0;
 
 	atomic_store(&calls, 0);
-	assert_int_equal(tz_submit_bulk(ex, NULL, count_call, 200, (count_call_args[200]){ { 0 } }, f), 0);
+	assert_int_equal(
+		tz_submit_bulk(ex, NULL, count_call, 200, (count_call_args[200]){ { 0 } }, f), 0);
 	for (int i = 0; i < 200; i++) {
 		tz_outcome o;
 
@@ -646,7 +684,7 @@ static void full_queue_blocks(struct subject *s)
 
 	/* As long as the scope allows. */
 	TZ_TIMEOUT(0.01)
-	f = tz_submit(ex, answer);
+		f = tz_submit(ex, answer);
 	assert_outcome(f, TZ_TIMED_OUT, -ETIMEDOUT);
 	assert_int_equal(tz_detach(f), 0);
 	drain(ex, &g, held);
@@ -698,21 +736,29 @@ static const struct conformance_case cases[] = {
 	CASE("a job that failed is run again as often as was said", retries),
 	CASE("a job that has not begun by its deadline does not", keeps_deadlines),
 	CASE("a running job sees its deadline", shows_a_running_job_its_deadline),
+	{ "a job that returns after its deadline is OK all the same", lets_a_job_miss_its_deadline,
+	  0, TZ_CAN_KILL, 0 },
 	CASE("nonsense is a future that has failed", refuses_nonsense),
 	CASE("bulk of none", submits_none),
 	CASE("bulk of one", submits_one),
 	CASE("bulk of 100,000", submits_very_many),
 	CASE("bulk without futures", submits_many_detached),
 	CASE("jobs come from several threads", takes_jobs_from_everywhere),
-	{ "urgent jobs begin first", begins_urgent_jobs_first, TZ_CAN_PRIORITY, TZ_CAN_RUN_AT_SUBMIT, 1 },
-	{ "a low priority gets its turn", starves_nobody, TZ_CAN_PRIORITY, TZ_CAN_RUN_AT_SUBMIT, 1 },
-	{ "without reordering, jobs begin in order of submitting", begins_in_order_of_submitting, 0, TZ_CAN_REORDER, 0 },
+	{ "urgent jobs begin first", begins_urgent_jobs_first, TZ_CAN_PRIORITY,
+	  TZ_CAN_RUN_AT_SUBMIT, 1 },
+	{ "a low priority gets its turn", starves_nobody, TZ_CAN_PRIORITY, TZ_CAN_RUN_AT_SUBMIT,
+	  1 },
+	{ "without reordering, jobs begin in order of submitting", begins_in_order_of_submitting, 0,
+	  TZ_CAN_REORDER, 0 },
 	{ "the order is a matter of the seed", repeats_its_order, TZ_CAN_INJECT, 0, 1 },
 	{ "failures are made up as often as was said", makes_failures_up, TZ_CAN_INJECT, 0, 0 },
 	{ "a full queue: the future has failed", full_queue_fails, TZ_CAN_LIMIT_QUEUE, 0, 1 },
-	{ "a full queue: the caller runs the job", full_queue_has_the_caller_run_it, TZ_CAN_LIMIT_QUEUE, 0, 1 },
-	{ "a full queue: submit waits as long as the scope allows", full_queue_blocks, TZ_CAN_LIMIT_QUEUE, 0, 1 },
-	{ "a full queue: submit waits for room", full_queue_blocks_until_there_is_room, TZ_CAN_LIMIT_QUEUE, 0, 1 },
+	{ "a full queue: the caller runs the job", full_queue_has_the_caller_run_it,
+	  TZ_CAN_LIMIT_QUEUE, 0, 1 },
+	{ "a full queue: submit waits as long as the scope allows", full_queue_blocks,
+	  TZ_CAN_LIMIT_QUEUE, 0, 1 },
+	{ "a full queue: submit waits for room", full_queue_blocks_until_there_is_room,
+	  TZ_CAN_LIMIT_QUEUE, 0, 1 },
 };
 
 int main(void)

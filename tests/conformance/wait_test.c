@@ -144,10 +144,10 @@ static void ends_a_wait_by_its_deadline(struct subject *s)
 	assert_int_equal(tz_wait_all(&f, 1, tz_after(0.005)), -ETIMEDOUT);
 	assert_int_equal(tz_wait_any(&f, 1, tz_after(0.005)), -ETIMEDOUT);
 	TZ_TIMEOUT(0.005)
-	r = tz_result(f, &got);
+		r = tz_result(f, &got);
 	assert_int_equal(r, -ETIMEDOUT);
 	TZ_TIMEOUT(0.005)
-	r = tz_gather(f);
+		r = tz_gather(f);
 	assert_int_equal(r, -ETIMEDOUT);
 	assert_int_equal(tz_done(f), 0);
 	assert_int_equal(tz_outcome_of(f, &o), 0);
@@ -205,7 +205,8 @@ static void waits_for_any(struct subject *s)
 
 	assert_int_equal(tz_executor_open(&held, "threads:1"), 0);
 	for (int i = 0; i < 20; i++)
-		f[i] = tz_submit(i == 13 ? s->ex : held, hold, i == 13 ? &(struct gate){ .open = 1 } : &g, i);
+		f[i] = tz_submit(i == 13 ? s->ex : held, hold,
+				 i == 13 ? &(struct gate){ .open = 1 } : &g, i);
 	assert_int_equal(tz_wait_any(f, 20, soon()), 13);
 	atomic_store(&g.open, 1);
 	assert_int_equal(tz_wait_all(f, 20, soon()), 0);
@@ -243,7 +244,8 @@ static void gathers(struct subject *s)
 
 	bounded(r, tz_gather(tz_submit(s->ex, twice, 1), tz_submit(s->ex, twice, 2)));
 	assert_int_equal(r, 0);
-	bounded(r, tz_gather(tz_submit(s->ex, twice, 1), tz_submit(s->ex, fail_with, -EDOM), tz_submit(s->ex, fail_with, -ERANGE)));
+	bounded(r, tz_gather(tz_submit(s->ex, twice, 1), tz_submit(s->ex, fail_with, -EDOM),
+			     tz_submit(s->ex, fail_with, -ERANGE)));
 	assert_int_equal(r, -EREMOTEIO);
 	assert_int_equal(tz_last()->code, -EDOM);
 }
@@ -469,7 +471,8 @@ static void hear(const tz_outcome *outcome)
 static void reports_a_failure_that_nobody_saw(struct subject *s)
 {
 	tz_unobserved_hook before = tz_on_unobserved(hear);
-	fail_with_future f = tz_submit_with(s->ex, &(tz_submit_options){ .name = "unseen" }, fail_with, -EDOM);
+	fail_with_future f =
+		tz_submit_with(s->ex, &(tz_submit_options){ .name = "unseen" }, fail_with, -EDOM);
 
 	atomic_store(&reports, 0);
 	settle(f); /* waiting is not looking */
@@ -547,11 +550,13 @@ static void refuses_to_wait_for_itself(struct subject *s)
 static const struct conformance_case cases[] = {
 	CASE("tz_result moves the value out, once", moves_the_result_out_once),
 	CASE("an all-zero handle is stale", knows_a_handle_that_is_none),
-	CASE("a stale handle stays stale when its memory is used again", knows_a_stale_handle_after_reuse),
+	CASE("a stale handle stays stale when its memory is used again",
+	     knows_a_stale_handle_after_reuse),
 	CASE("a future outlives its executor", outlives_its_executor),
 	CASE("a failure has a code, a message, a task and a worker", tells_what_failed),
 	CASE("a result may be dropped; a wrong size is refused", drops_a_result),
-	HELD("a wait ends at its deadline or its scope's, and the future is kept", ends_a_wait_by_its_deadline),
+	HELD("a wait ends at its deadline or its scope's, and the future is kept",
+	     ends_a_wait_by_its_deadline),
 	CASE("a detached job goes on", detached_job_goes_on),
 	CASE("wait for all", waits_for_all),
 	CASE("wait for any", waits_for_any),
@@ -560,11 +565,13 @@ static const struct conformance_case cases[] = {
 	CASE("as completed, over futures of several executors", gives_out_as_they_complete),
 	CASE("as completed, closed early", closes_an_iterator_early),
 	CASE("as completed gives each out once", gives_each_out_once),
-	CASE("a callback gets the outcome and the result, never inside the call that adds it", calls_back_with_the_result),
+	CASE("a callback gets the outcome and the result, never inside the call that adds it",
+	     calls_back_with_the_result),
 	CASE("a callback on what has ended", calls_back_for_what_has_ended),
 	CASE("callbacks run in the order of their adding", calls_back_in_order),
 	CASE("a callback may use the library", lets_a_callback_use_the_library),
-	CASE("a failure that nobody looked at is reported at release", reports_a_failure_that_nobody_saw),
+	CASE("a failure that nobody looked at is reported at release",
+	     reports_a_failure_that_nobody_saw),
 	CASE("a failure of a detached job is reported at its end", reports_a_detached_failure),
 	CASE("what was looked at, or went well, is not reported", reports_nothing_else),
 	HELD("a job that waits for itself is told so", refuses_to_wait_for_itself),
