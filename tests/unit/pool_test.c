@@ -1,4 +1,5 @@
 /* The pool: jobs that must not be left lying, and what its numbers say after unusual ends. */
+#define _GNU_SOURCE
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
