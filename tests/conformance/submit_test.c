@@ -503,7 +503,7 @@ static void repeats_its_order(struct subject *s)
 	tz_executor *again = open_another(s, NULL), *other = open_another(s, NULL);
 
 	tz_executor_close(other);
-	assert_int_equal(tz_executor_open(&other, "chaos:1,seed=99,delay=0.0001"), 0);
+	assert_int_equal(tz_executor_open(&other, "chaos:1,seed=99,delay=0.00002"), 0);
 	sign_in_a_burst(s, s->ex, 100, NULL);
 	memcpy(first, book.order, sizeof first);
 	sign_in_a_burst(s, again, 100, NULL);
