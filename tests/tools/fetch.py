@@ -231,6 +231,10 @@ def help_and_version():
     for option in "--on", "--compare", "--json", "--timeout", "--max-size", "--max-redirects", "NO_COLOR", "Exit status":
         contains(done.out, option)
     assert max(map(len, done.out.splitlines())) <= 80
+    with open(os.path.join(os.path.dirname(__file__), "../../tools/trenza/trenza.1")) as page:
+        manual = page.read().replace("\\-", "-")
+    for option in re.findall(r"--[a-z-]+", done.out):
+        contains(manual, option)
     version = subprocess.run([TRENZA, "--version"], capture_output=True, timeout=DEADLINE, text=True)
     assert re.match(r"trenza \d+\.\d+\.\d+ ", version.stdout), version.stdout
     equal(version.returncode, 0)
