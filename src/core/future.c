@@ -65,6 +65,7 @@ static int look(struct tz_job *job, uint32_t generation)
 struct lone_waiter {
 	struct tz_waiter waiter;
 	struct tz_strand *strand;
+	struct tz_moment woken; /* when and where the job ended */
 	_Atomic uint32_t fired;
 };
 
@@ -74,42 +75,76 @@ static void wake_lone(struct tz_waiter *waiter, struct tz_job *job, int status)
 	struct tz_strand *strand = w->strand;
 
 	(void)job, (void)status;
+	w->woken = tz_moment_now();
 	atomic_store_explicit(&w->fired, 1, memory_order_release); /* the last touch: the waiter may be gone */
 	tz_strand_unpark(strand);
 }
 
-static int park_for(struct tz_strand *self, struct tz_job *job, uint32_t generation, tz_deadline deadline)
+static bool has_fired(struct lone_waiter *w)
 {
-	struct lone_waiter w = { .waiter.fire = wake_lone, .strand = self };
-	int r = tz_job_add_waiter(job, generation, &w.waiter, false);
+	return atomic_load_explicit(&w->fired, memory_order_acquire) != 0;
+}
 
-	if (r)
-		return r == 1 ? 0 : r;
-	while (!atomic_load_explicit(&w.fired, memory_order_acquire)) {
-		r = tz_strand_park(self, deadline);
-		if (r < 0 && !atomic_load_explicit(&w.fired, memory_order_acquire)) {
-			if (tz_job_remove_waiter(job, generation, &w.waiter))
+static struct tz_patience patience; /* of those who wait for a job */
+
+/* Spins for as long as that was worth it of late. */
+static bool spin_for(struct lone_waiter *w)
+{
+	uint32_t ticks = tz_spin_allowed() ? tz_patience_ask(&patience) : 0;
+
+	if (ticks == 0)
+		return has_fired(w);
+	struct tz_sitting sitting = tz_sitting_begin(ticks);
+
+	while (!has_fired(w) && tz_sitting_turn(&sitting))
+		;
+	tz_sitting_end(&sitting);
+	return has_fired(w);
+}
+
+/* Sleeps. 0 once the job has ended. */
+static int sleep_for(struct tz_strand *self, struct tz_job *job, uint32_t generation, struct lone_waiter *w, tz_deadline deadline)
+{
+	while (!has_fired(w)) {
+		int r = tz_strand_park(self, deadline);
+
+		if (r < 0 && !has_fired(w)) {
+			if (tz_job_remove_waiter(job, generation, &w->waiter))
 				return r;
-			for (unsigned spins = 0; !atomic_load_explicit(&w.fired, memory_order_acquire);)
+			for (unsigned spins = 0; !has_fired(w);)
 				tz_cpu_backoff(&spins);
 		}
 	}
 	return 0;
 }
 
-static bool spin_for(struct tz_job *job)
+static int wait_as_waiter(struct tz_strand *self, struct tz_job *job, uint32_t generation, tz_deadline deadline)
 {
-	bool ended = false;
+	struct lone_waiter w = { .waiter.fire = wake_lone, .strand = self };
+	struct tz_moment begun = tz_moment_now();
+	int r = tz_job_add_waiter(job, generation, &w.waiter, false);
 
-	if (!tz_spin_allowed())
-		return false;
-	struct tz_sitting sitting = tz_sitting_begin();
+	if (r)
+		return r == 1 ? 0 : r;
+	bool spun = spin_for(&w);
 
-	do
-		ended = tz_job_phase(atomic_load_explicit(&job->state, memory_order_acquire)) == JOB_DONE;
-	while (!ended && tz_sitting_turn(&sitting));
-	tz_sitting_end(&sitting);
-	return ended;
+	r = spun ? 0 : sleep_for(self, job, generation, &w, deadline);
+	if (r == 0)
+		tz_patience_learn(&patience, begun, w.woken, !spun);
+	return r;
+}
+
+enum { LOOKS = 24 };
+
+/* A job that is about to end is not worth becoming its waiter. */
+static bool look_twice(struct tz_job *job)
+{
+	for (int i = 0; i < LOOKS; i++) {
+		if (tz_job_phase(atomic_load_explicit(&job->state, memory_order_acquire)) == JOB_DONE)
+			return true;
+		tz_cpu_relax();
+	}
+	return false;
 }
 
 static int wait_slow(struct tz_job *job, uint32_t generation, tz_deadline deadline)
@@ -128,9 +163,9 @@ static int wait_slow(struct tz_job *job, uint32_t generation, tz_deadline deadli
 	}
 	if (tz_expired(deadline))
 		return -ETIMEDOUT;
-	if (spin_for(job))
+	if (tz_spin_allowed() && look_twice(job))
 		return look(job, generation) == 1 ? 0 : -ESTALE;
-	return park_for(self, job, generation, deadline);
+	return wait_as_waiter(self, job, generation, deadline);
 }
 
 int tz_wait_raw(tz_handle future, tz_deadline deadline)

@@ -1,4 +1,4 @@
-/* A sitting: a spin of a fixed length, by one who also waits a moment for a seat (spin.h).
+/* A sitting: a spin by one who also waits a moment for a seat (spin.h).
  *
  * Two strands that hand jobs to and fro spin in turn. The one that has just been served still has the seat for some instructions when the other
  * one wants it; going to sleep at once because of that would cost both of them a wake-up.
@@ -9,7 +9,6 @@
 #include "core/spin.h"
 
 enum {
-	TZ_SITTING_US = 10, /* about what a sleep and a wake-up cost */
 	TZ_SITTING_STANDS_US = 1, /* to wait for a seat */
 	TZ_SITTING_PAUSES = 8
 };
@@ -20,12 +19,11 @@ struct tz_sitting {
 	bool seated;
 };
 
-static inline struct tz_sitting tz_sitting_begin(void)
+static inline struct tz_sitting tz_sitting_begin(uint32_t ticks)
 {
-	uint64_t us = tz_clock_ticks_per_us();
-	struct tz_sitting s = { .spin = tz_spin_begin(TZ_SITTING_US * us) };
+	struct tz_sitting s = { .spin = tz_spin_begin(ticks) };
 
-	s.stands_until = s.spin.end - (TZ_SITTING_US - TZ_SITTING_STANDS_US) * us;
+	s.stands_until = s.spin.end - ticks + TZ_SITTING_STANDS_US * tz_clock_ticks_per_us();
 	s.seated = tz_spin_sit();
 	return s;
 }

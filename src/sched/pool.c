@@ -163,6 +163,7 @@ __attribute__((noinline)) static struct call one_more(struct tz_pool *p, int sea
 		call.wake = p->idle_first;
 		leave_idle(p, call.wake);
 		set_searching(p, call.wake, true);
+		call.wake->rung = tz_moment_now();
 	} else if ((call.start = vacant(p))) {
 		call.start->taken = true;
 		call.start->retired = false;
@@ -456,7 +457,14 @@ static bool anything(struct tz_worker *w)
 
 /* --- sleeping -------------------------------------------------------------------------------------------------------------------------- */
 
-/* Looks for a short while more before sleeping; one worker at a time. True if there is something. */
+static void set_lingerer(struct tz_pool *p, struct tz_worker *w)
+{
+	tz_mutex_lock(&p->lock);
+	p->lingerer = w;
+	tz_mutex_unlock(&p->lock);
+}
+
+/* Looks for a while more before sleeping, as long as that was worth it of late; one worker at a time. True if there is something. */
 static bool linger(struct tz_worker *w)
 {
 	struct tz_pool *p = w->pool;
@@ -467,16 +475,29 @@ static bool linger(struct tz_worker *w)
 								       memory_order_relaxed))
 		return false;
 	w->searching = true;
-	if (!tz_spin_allowed())
+	uint32_t ticks = tz_spin_allowed() ? tz_patience_ask(&p->patience) : 0;
+
+	if (ticks == 0)
 		return false;
+	set_lingerer(p, w);
 	(void)each_other(w, ask_for_forks, NULL);
-	struct tz_sitting sitting = tz_sitting_begin();
+	struct tz_sitting sitting = tz_sitting_begin(ticks);
 
 	do
 		something = anything(w);
 	while (!something && !closing(p) && tz_sitting_turn(&sitting));
 	tz_sitting_end(&sitting);
+	set_lingerer(p, NULL);
 	return something;
+}
+
+/* It has got work from the injector: how long was the wait, and who ended it? */
+static void learn(struct tz_pool *p, struct tz_worker *w)
+{
+	if (w->workless.ticks && (int64_t)(w->rung.ticks - w->workless.ticks) > 0)
+		tz_patience_learn(&p->patience, w->workless, w->rung, w->slept);
+	w->workless.ticks = 0;
+	w->slept = false;
 }
 
 /* Whether there are more workers at work than may be, because one that was blocked has come back. */
@@ -513,6 +534,7 @@ enum verdict { GO_ON, END };
 static enum verdict sleep_idle(struct tz_pool *p, struct tz_worker *w, tz_deadline until)
 {
 	for (;;) {
+		w->slept = true;
 		int r = w->strand->ops->park(w->strand, until);
 
 		tz_mutex_lock(&p->lock);
@@ -604,9 +626,13 @@ static void work(struct tz_worker *w)
 
 		if (job) {
 			found(w);
+			if (w->workless.ticks)
+				learn(w->pool, w);
 			dispose(w, job);
 			continue;
 		}
+		if (w->workless.ticks == 0)
+			w->workless = tz_moment_now();
 		if (!surplus(w->pool) && (each_other(w, run_fork_of, NULL) || run_range(w) || linger(w)))
 			continue;
 		if (rest(w) == END)
@@ -839,6 +865,8 @@ static size_t inject(struct tz_pool *p, tz_job *const *jobs, size_t n, tz_priori
 			      memory_order_relaxed);
 	/* The usual case is that somebody is on the way already. */
 	if (atomic_load_explicit(&p->searching, memory_order_relaxed) > 0 || active(p) >= p->executor.workers) {
+		if (p->lingerer)
+			p->lingerer->rung = tz_moment_now();
 		tz_mutex_unlock(&p->lock);
 		return pushed;
 	}

@@ -41,6 +41,7 @@
 
 #include "core/range.h"
 #include "core/scope.h"
+#include "core/spin.h"
 #include "os/mutex.h"
 #include "sched/forks.h"
 #include "sched/injector.h"
@@ -58,6 +59,8 @@ struct tz_worker {
 	uint64_t random;
 	unsigned block_depth;
 	unsigned help_depth;
+	struct tz_moment workless; /* since when; ticks 0: it has work */
+	bool slept; /* since then */
 	bool in_job;
 	pthread_t thread;
 	bool joinable; /* it has had a thread that was not joined yet */
@@ -68,6 +71,7 @@ struct tz_worker {
 	bool searching;
 	bool blocked;
 	struct tz_worker *idle_prev, *idle_next;
+	struct tz_moment rung; /* when it was given work to find, while it had none */
 	/* Written by the owner, read by anybody. */
 	_Alignas(64) _Atomic uint64_t completed, stolen, forks_stolen, submitted;
 };
@@ -107,6 +111,8 @@ struct tz_pool {
 	int leaving; /* threads that are on their way out */
 	int calls; /* wake-ups and starts that were decided on and are not done: whoever does them still uses the pool */
 	struct tz_worker *idle_first; /* last in, first out */
+	struct tz_worker *lingerer; /* spins for work before it sleeps */
+	struct tz_patience patience; /* how long that is worth */
 	struct tz_open_range *ranges;
 	_Atomic uint64_t submitted; /* from outside */
 	_Atomic uint64_t dropped; /* jobs that were ended without a worker */
