@@ -854,26 +854,33 @@ static int wait_for_room(struct tz_pool *p, struct tz_strand *self)
 	return r == -EAGAIN ? 0 : r;
 }
 
-/* Pushes jobs into the injector. Returns how many; the lock is held, and released on return. */
-static size_t inject(struct tz_pool *p, tz_job *const *jobs, size_t n, tz_priority priority)
+/* Jobs were pushed into the injector: has somebody come for them, if nobody is on the way. Releases the lock. */
+static inline void see_to_it(struct tz_pool *p, size_t pushed)
 {
-	size_t pushed = n == 1 && tz_injector_push_one(&p->injector, jobs[0], priority) ?
-				1 :
-				tz_injector_push(&p->injector, jobs, n, priority);
+	struct call call;
 
 	atomic_store_explicit(&p->submitted, atomic_load_explicit(&p->submitted, memory_order_relaxed) + pushed,
 			      memory_order_relaxed);
-	/* The usual case is that somebody is on the way already. */
-	if (atomic_load_explicit(&p->searching, memory_order_relaxed) > 0 || active(p) >= p->executor.workers) {
-		if (p->lingerer)
+	if (__builtin_expect(atomic_load_explicit(&p->searching, memory_order_relaxed) > 0 || active(p) >= p->executor.workers, 1)) {
+		if (__builtin_expect(p->lingerer != NULL, 0))
 			p->lingerer->rung = tz_moment_now();
 		tz_mutex_unlock(&p->lock);
-		return pushed;
+		return;
 	}
-	struct call call = one_more(p, 0);
-
+	call = one_more(p, 0);
 	tz_mutex_unlock(&p->lock);
 	act(p, call);
+}
+
+/* Pushes jobs into the injector. Returns how many; the lock is held, and released on return. */
+static size_t inject(struct tz_pool *p, tz_job *const *jobs, size_t n, tz_priority priority)
+{
+	size_t pushed = tz_injector_push(&p->injector, jobs, n, priority);
+
+	if (pushed)
+		see_to_it(p, pushed);
+	else
+		tz_mutex_unlock(&p->lock);
 	return pushed;
 }
 
@@ -928,6 +935,18 @@ static size_t submit_locally(struct tz_pool *p, struct tz_worker *w, tz_job *con
 	return i;
 }
 
+/* Submits one job from outside, if there is nothing special about it: this is the path that is travelled most. */
+static inline bool submit_plainly(struct tz_pool *p, tz_job *job, tz_priority priority)
+{
+	tz_mutex_lock(&p->lock);
+	if (__builtin_expect(closing(p) != 0, 0) || !tz_injector_push_one(&p->injector, job, priority)) {
+		tz_mutex_unlock(&p->lock);
+		return false;
+	}
+	see_to_it(p, 1);
+	return true;
+}
+
 size_t tz_pool_submit(tz_executor *executor, tz_job *const *jobs, size_t n, tz_priority priority, int *ret_error)
 {
 	struct tz_pool *p = pool_of(executor);
@@ -935,6 +954,8 @@ size_t tz_pool_submit(tz_executor *executor, tz_job *const *jobs, size_t n, tz_p
 	struct tz_worker *w = own_worker(p, self);
 	size_t done = 0;
 
+	if (__builtin_expect(n == 1 && !w && p->executor.options.queue_limit == 0, 1) && submit_plainly(p, jobs[0], priority))
+		return 1;
 	if (__builtin_expect(closing(p) != 0, 0)) {
 		*ret_error = -ESHUTDOWN;
 		return 0;
