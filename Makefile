@@ -23,8 +23,10 @@ bench:
 	@bench/run
 
 install: all
-	@meson configure build -Dprefix=$(abspath $(PREFIX))
-	@meson install -C build
+	@meson configure build -Dprefix=$(abspath $(PREFIX)) -Dlibdir=lib
+	@ninja -C build build.ninja >/dev/null
+	@meson install -C build --quiet
+	@[ "$$(id -u)" != 0 ] || ldconfig
 
 clean:
 	rm -rf build build-*
