@@ -102,7 +102,7 @@ static void print_line(struct progress *progress)
 {
 	char text[200];
 
-	if (elapsed(progress) < progress->next_line)
+	if (elapsed(progress) < progress->next_line || progress->done == progress->total)
 		return;
 	progress->pause = progress->pause * 2 < longest_pause ? progress->pause * 2 : longest_pause;
 	progress->next_line += progress->pause;
