@@ -394,7 +394,7 @@ void tz_parking_move(const void *from, size_t max, bool (*move)(struct tz_parked
 	}
 	settle(arg, n != NULL);
 	unlock_two(b, c ? c : b);
-	wake_taken(&t);
+	wake_taken(&t); /* not before: those who were moved count on who is woken to come after them */
 }
 
 bool tz_parking_spins(const struct tz_parked *n)
