@@ -54,8 +54,9 @@ struct tz_strand *tz_strand_new_thread(void)
 	tz_mutex_unlock(&pool.lock);
 	if (!s)
 		return NULL;
-	/* The token is left alone: a late waker of the last owner may be about to set it. */
-	s->ops = &tz_thread_strand_ops;
+	/* The token is left alone: a late waker of the last owner may be about to set it, and is reading ops for that. */
+	if (s->ops != &tz_thread_strand_ops)
+		s->ops = &tz_thread_strand_ops;
 	s->flags = 0;
 	s->scope = NULL;
 	s->frame = NULL;

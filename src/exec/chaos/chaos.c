@@ -28,6 +28,7 @@
 #include "core/outcome.h"
 #include "core/strand.h"
 #include "os/clock.h"
+#include "os/cpu.h"
 #include "os/mutex.h"
 #include "sched/pool.h"
 
@@ -47,13 +48,20 @@ struct entry {
 struct chaos {
 	tz_executor executor; /* first */
 	struct tz_pool *pool;
-	_Atomic int closing; /* 1 + the tz_shutdown; 0: open */
+	_Atomic uint32_t state; /* how many submits are under way; CLOSING: 1 + the tz_shutdown, or 0 */
 	struct tz_mutex lock;
 	struct entry *line; /* a binary heap by place */
 	size_t length, room;
 	uint64_t numbers; /* of jobs so far */
 	_Atomic uint64_t submitted, completed, running;
 };
+
+enum { CLOSING = 24, SUBMITS = (1 << CLOSING) - 1 };
+
+static int closing(struct chaos *c)
+{
+	return (int)(atomic_load_explicit(&c->state, memory_order_acquire) >> CLOSING);
+}
 
 struct ticket {
 	struct tz_waiter waiter; /* first */
@@ -193,7 +201,7 @@ static bool take(struct chaos *c, const tz_job *wanted, struct entry *ret)
 
 static bool is_cancelling(struct chaos *c)
 {
-	return atomic_load_explicit(&c->closing, memory_order_relaxed) > 1 + TZ_DRAIN;
+	return closing(c) > 1 + TZ_DRAIN;
 }
 
 /* Waits out a job's delay. It is no blocking in the pool's sense: the worker is busy. A shutdown that cancels ends it. */
@@ -277,7 +285,7 @@ static int join_line(struct chaos *c, tz_job *job)
 	int r = 0;
 
 	tz_mutex_lock(&c->lock);
-	if (atomic_load_explicit(&c->closing, memory_order_relaxed))
+	if (closing(c))
 		r = -ESHUTDOWN;
 	else if (!push(c, job))
 		r = -ENOMEM;
@@ -317,21 +325,59 @@ static struct ticket *new_ticket(struct chaos *c, tz_job **ret)
 	return t;
 }
 
+/* Whoever is in line is to have a ticket. So the pool, which gives them out, is not shut down while a submit is under way: who comes later is
+ * refused, and the last one under way tells the pool, before it takes itself off the count and the executor may be gone. */
+static void submit_begins(struct chaos *c)
+{
+	atomic_fetch_add_explicit(&c->state, 1, memory_order_acquire);
+}
+
+static void submit_ends(struct chaos *c)
+{
+	uint32_t s = atomic_load_explicit(&c->state, memory_order_relaxed);
+
+	do
+		if ((s & SUBMITS) == 1 && s >> CLOSING)
+			tz_pool_request_shutdown(&c->pool->executor, (tz_shutdown)((s >> CLOSING) - 1));
+	while (!atomic_compare_exchange_weak_explicit(&c->state, &s, s - 1, memory_order_release,
+						      memory_order_relaxed));
+}
+
+/* 0: the job is in line, and its ticket in the pool. 1: only another one's ticket was needed. */
+static int take_place(struct chaos *c, tz_job *job, tz_job *ticket_job)
+{
+	int error = -ENOMEM, r = join_line(c, job);
+	struct entry e;
+
+	if (r < 0 ||
+	    tz_pool_submit(&c->pool->executor, &ticket_job, 1, TZ_PRIORITY_NORMAL, &error) == 1)
+		return r;
+	if (leave_line(c, job))
+		return error;
+	/* Another one's ticket has taken the job, so the other one has none: it goes in our place. */
+	if (take(c, NULL, &e)) {
+		(void)tz_job_end(e.job, TZ_FAILED, error, "no memory for the queue");
+		struct chaos *counted = c;
+
+		count_out(&counted);
+	}
+	return 1;
+}
+
 static int submit_one(struct chaos *c, tz_job *job)
 {
 	tz_job *ticket_job;
 	struct ticket *t = new_ticket(c, &ticket_job);
-	int error = -ENOMEM;
 
 	if (!t)
-		return error;
-	int r = join_line(c, job);
+		return -ENOMEM;
+	submit_begins(c);
+	int r = take_place(c, job, ticket_job);
 
-	if (r == 0 &&
-	    tz_pool_submit(&c->pool->executor, &ticket_job, 1, TZ_PRIORITY_NORMAL, &error) == 1)
+	submit_ends(c); /* the last touch of the executor */
+	if (r == 0)
 		return 0;
-	if (r == 0 && leave_line(c, job))
-		r = error;
+	r = r > 0 ? 0 : r;
 	t->spent = true;
 	(void)tz_job_end(ticket_job, TZ_CANCELLED, -ECANCELED, NULL);
 	return r;
@@ -377,11 +423,11 @@ static void help(tz_executor *executor, tz_job *job, bool timed)
 
 static void close_line(struct chaos *c, tz_shutdown how)
 {
-	int now = atomic_load_explicit(&c->closing, memory_order_relaxed), want = 1 + (int)how;
+	uint32_t s = atomic_load_explicit(&c->state, memory_order_relaxed), want = 1 + (uint32_t)how;
 
-	while (now < want &&
-	       !atomic_compare_exchange_weak_explicit(&c->closing, &now, want, memory_order_seq_cst,
-						      memory_order_relaxed))
+	while (s >> CLOSING < want &&
+	       !atomic_compare_exchange_weak_explicit(&c->state, &s, (s & SUBMITS) | want << CLOSING,
+						      memory_order_acq_rel, memory_order_relaxed))
 		;
 }
 
@@ -390,6 +436,8 @@ static int shut_down(tz_executor *executor, tz_shutdown how, tz_deadline deadlin
 	struct chaos *c = (struct chaos *)executor;
 
 	close_line(c, how);
+	for (unsigned spins = 0; atomic_load_explicit(&c->state, memory_order_acquire) & SUBMITS;)
+		tz_cpu_backoff(&spins); /* none of them waits for anything */
 	return tz_pool_shutdown(&c->pool->executor, how, deadline);
 }
 
@@ -398,7 +446,8 @@ static void request_shutdown(tz_executor *executor, tz_shutdown how)
 	struct chaos *c = (struct chaos *)executor;
 
 	close_line(c, how);
-	tz_pool_request_shutdown(&c->pool->executor, how);
+	if ((atomic_load_explicit(&c->state, memory_order_acquire) & SUBMITS) == 0)
+		tz_pool_request_shutdown(&c->pool->executor, how);
 }
 
 static void read_stats(tz_executor *executor, tz_executor_stats *ret)
