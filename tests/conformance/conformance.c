@@ -4,7 +4,7 @@
 #include <stdio.h>
 
 static const char *const specs[] = {
-	"inline",    "chaos:seed=1,delay=0.00002", "chaos:1,seed=2,delay=0.0001",     "threads:1",
+	"inline",    "chaos:seed=1,delay=0.00002", "chaos:1,seed=2,delay=0.00002",     "threads:1",
 	"threads:2", "threads:4,min=1,idle=0.02", "threads:3,queue=200,full=caller",
 };
 

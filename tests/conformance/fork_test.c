@@ -6,6 +6,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define __SANITIZE_THREAD__ 1
+#endif
+#if __has_feature(address_sanitizer)
+#define __SANITIZE_ADDRESS__ 1
+#endif
+#endif
+
 static int hold(struct gate *g)
 {
 	return pass(g);
@@ -194,6 +203,9 @@ static void fork_amid_work(struct subject *s)
 	struct crew crew = { .count = 0 };
 	struct load load = { .s = s };
 
+#ifdef __SANITIZE_ADDRESS__
+	skip(); /* before LLVM 17, a child may find the sanitizer's own allocator locked */
+#endif
 	crew_add(&crew, keep_busy, &load);
 	crew_add(&crew, keep_busy, &load);
 	for (int i = 0; i < 20; i++)
@@ -255,5 +267,9 @@ static const struct conformance_case cases[] = {
 
 int main(void)
 {
+#ifdef __SANITIZE_THREAD__
+	printf("1..0 # SKIP the thread sanitizer ends a child of several threads that starts one\n");
+	return 0;
+#endif
 	return RUN_CASES("fork", cases);
 }
