@@ -177,6 +177,8 @@ static void grandchild_has_executors_of_its_own(struct subject *s)
 	in_a_child(child_forks_again, s, tz_executor_default());
 }
 
+#ifndef __SANITIZE_ADDRESS__ /* before LLVM 17, a child may find the sanitizer's own allocator locked */
+
 struct load {
 	struct subject *s;
 	atomic_int stop;
@@ -203,9 +205,6 @@ static void fork_amid_work(struct subject *s)
 	struct crew crew = { .count = 0 };
 	struct load load = { .s = s };
 
-#ifdef __SANITIZE_ADDRESS__
-	skip(); /* before LLVM 17, a child may find the sanitizer's own allocator locked */
-#endif
 	crew_add(&crew, keep_busy, &load);
 	crew_add(&crew, keep_busy, &load);
 	for (int i = 0; i < 20; i++)
@@ -213,6 +212,8 @@ static void fork_amid_work(struct subject *s)
 	atomic_store(&load.stop, 1);
 	crew_join(&crew);
 }
+
+#endif
 
 /* --- what ends the process ---------------------------------------------------------------------------------------------- */
 
@@ -260,7 +261,9 @@ static const struct conformance_case cases[] = {
 	     child_cannot_use_the_parents_executor),
 	CASE("a child has executors of its own, a default one too", child_has_executors_of_its_own),
 	CASE("so has a grandchild", grandchild_has_executors_of_its_own),
+#ifndef __SANITIZE_ADDRESS__
 	CASE("a fork amid work", fork_amid_work),
+#endif
 	{ "exit and signals in a job end the process", exit_and_signals_end_the_process, 0,
 	  TZ_CAN_SURVIVE_CRASH, 0 },
 };
