@@ -114,7 +114,7 @@ def pages():
 @case
 def site_waits_for_all_at_once():
     """answers other requests while one waits"""
-    with Serving("--delay", "10") as site:
+    with Serving("--delay", "2") as site:
         connections = [socket.create_connection(("127.0.0.1", site.port), 5) for _ in range(100)]
         for connection in connections:
             connection.sendall(b"GET /nips.cc/ HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -180,7 +180,7 @@ def interrupted():
     child = subprocess.Popen([TRENZA, "demo", "--delay", "10"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                              stderr=subprocess.PIPE, env=ENVIRONMENT)
     child.stdout.readline()
-    # The opening is written when the first page comes or the output is full, so something was running.
+    # The opening is written, and the first page is ten seconds away.
     child.send_signal(signal.SIGINT)
     out, _ = child.communicate(timeout=DEADLINE)
     equal(child.returncode, -signal.SIGINT)

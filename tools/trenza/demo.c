@@ -118,6 +118,7 @@ static int show_waiting(struct demo *demo, struct fetching *fetching)
 			 "1. Waiting: %d pages of a site on this machine, each answers after %g s",
 			 PAGES, demo->delay);
 	print_title(demo, title);
+	fflush(stdout);
 	fetching->sink = on_page;
 	fetching->arg = demo;
 	fetching->summary = false;
