@@ -11,7 +11,7 @@
  *
  * Before lining up, a strand looks at the store for a moment (spin.h): between two running threads the next
  * element comes sooner than a sleep would take. It looks less often as time goes by, since each look takes the
- * cell's cache line from the one who is about to write it.
+ * cell's cache line from the one who is about to write it. Then it yields once.
  *
  * Unfinished work is the number of elements that ever went in (the store knows) less `done`.
  *
@@ -170,6 +170,16 @@ static ptrdiff_t spin(const struct call *c)
 	return r;
 }
 
+/* Where there are more strands than processors, the one that we wait for may need ours: given it, it goes on
+ * until it waits itself, which moves many elements for one switch. Asleep, we would be woken for the first. */
+static ptrdiff_t let_others_run(const struct call *c)
+{
+	struct tz_strand *self = tz_strand_self();
+
+	self->ops->yield(self);
+	return attempt(c);
+}
+
 static ptrdiff_t line_up(const struct call *c, tz_deadline deadline)
 {
 	struct tz_strand *self = tz_strand_self();
@@ -201,6 +211,8 @@ static ptrdiff_t move(const struct call *c, tz_deadline deadline)
 	if (__builtin_expect(r != -EAGAIN, 1))
 		return r;
 	r = spin(c);
+	if (r == -EAGAIN)
+		r = let_others_run(c);
 	return r != -EAGAIN ? r : line_up(c, deadline);
 }
 
