@@ -1,20 +1,24 @@
 #!/usr/bin/python3
-"""Tests of the manual pages. manual.py SOURCE_ROOT BUILD_DIRECTORY_OF_MAN"""
+"""Tests of the manual pages, and of the program in README.md. manual.py SOURCE_ROOT BUILD_DIRECTORY_OF_MAN LIBRARY COMPILER [FLAG]..."""
 
 import pathlib
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
 
 ROOT = pathlib.Path(sys.argv[1])
 BUILT = pathlib.Path(sys.argv[2])
+LIBRARY = pathlib.Path(sys.argv[3]).resolve()
 sys.path.insert(0, str(ROOT / "tests" / "tools"))
 sys.dont_write_bytecode = True
 
 from tap import Skip, case, finish  # noqa: E402
 
 DEADLINE = 60
+COMPILER = sys.argv[4].split()
+FLAGS = sys.argv[5:]  # of the build, for what is compiled here
 SECTIONS = ["NAME", "SYNOPSIS", "DESCRIPTION", "RETURN VALUE", "ERRORS", "OWNERSHIP", "THREADS", "EXAMPLE", "SEE ALSO"]
 # What the headers are written with, and no program is.
 NOT_FOR_USERS = {"TZ_API", "TZ_BEGIN_DECLS", "TZ_END_DECLS", "TZ_NODISCARD", "TZ_PRINTF"}
@@ -48,7 +52,7 @@ def functions():
 def macros():
     """each public macro has a page"""
     headers = "".join(f"#include <trenza/{h.name}>\n" for h in (ROOT / "include" / "trenza").glob("*.h"))
-    done = subprocess.run(["cc", "-std=c11", "-I", ROOT / "include", "-xc", "-dM", "-E", "-"], input=headers,
+    done = subprocess.run([*COMPILER, "-std=c11", "-I", ROOT / "include", "-xc", "-dM", "-E", "-"], input=headers,
                           capture_output=True, text=True, timeout=DEADLINE, check=True)
     names = set(re.findall(r"^#define ((?:tz|TZ)_(?!_)\w+)", done.stdout, re.M)) - NOT_FOR_USERS
     assert len(names) > 50
@@ -99,6 +103,32 @@ def command():
     text = page.read_text().replace("\\-", "-")
     for option in ["--on EXECUTOR", "--compare", "--json", "--timeout SECONDS", "--max-redirects N", "--serve", "--delay"]:
         assert re.search(rf"^\\fB.*{option}.*\\fP$", text, re.M), option
+
+
+@case
+def readme():
+    """the program in README.md compiles and prints what it should, whatever the word"""
+    program = re.search(r"^```c\n(.*?)^```", (ROOT / "README.md").read_text(), re.S | re.M)[1]
+    with tempfile.TemporaryDirectory() as work:
+        (pathlib.Path(work) / "program.c").write_text(program)
+        done = run(*COMPILER, "-std=c11", "-Wall", "-Wextra", "-I", ROOT / "include", "program.c", LIBRARY, "-o", "program", *FLAGS,
+                   f"-Wl,-rpath,{LIBRARY.parent}", cwd=work)
+        equal((done.stderr, done.returncode), ("", 0))
+        for word in [], ["inline"], ["chaos:seed=7"]:
+            done = run(pathlib.Path(work) / "program", *word)
+            equal((done.stdout, done.returncode), ("12, and 4 10 18\n", 0))
+        equal(run(pathlib.Path(work) / "program", "nothing").returncode, 1)
+
+
+@case
+def headers_in_readme():
+    """the table in README.md has each public header"""
+    text = (ROOT / "README.md").read_text()
+    for header in (ROOT / "include" / "trenza").glob("*.h"):
+        if header.name not in {"base.h", "task_arity.h", "with.h"}:
+            assert f"(include/trenza/{header.name})" in text, header
+    for link in re.findall(r"\]\((?!http)([^)#]+)\)", text):
+        assert (ROOT / link).exists(), link
 
 
 def add_program(source):
