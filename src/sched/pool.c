@@ -313,6 +313,10 @@ static bool steal_jobs(struct tz_worker *w, struct tz_worker *other, void *arg)
 		bump(&w->stolen, 1);
 	}
 	bump(&w->stolen, 1);
+	if (half > 1) { /* what we put into our queue may have passed an idle worker's last look on the way */
+		atomic_thread_fence(memory_order_seq_cst);
+		offer(w->pool);
+	}
 	return true;
 }
 
