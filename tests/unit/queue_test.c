@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -16,6 +17,7 @@
 
 #include "check.h"
 #include "core/strand.h"
+#include "sync/waiters.h"
 
 struct item {
 	int64_t value;
@@ -840,6 +842,67 @@ static void a_handler_may_interrupt_a_put(void **state)
 	}
 }
 
+/* The same where it hurts: the thread that is interrupted does nothing but line up and leave, and so holds the lock of the
+ * line half of the time. A handler that waited for it would wait for ever. */
+static struct tz_waiters interrupted_line;
+static _Atomic int kicks;
+static sem_t watched_done;
+
+static void kick_from_handler(int signo)
+{
+	(void)signo;
+	tz_waiters_kick(&interrupted_line, TZ_WAITERS_ONE);
+	atomic_fetch_add(&kicks, 1);
+}
+
+static void *give_up_after_a_while(void *unused)
+{
+	struct timespec end;
+
+	(void)clock_gettime(CLOCK_REALTIME, &end);
+	end.tv_sec += 20;
+	while (sem_timedwait(&watched_done, &end) != 0)
+		if (errno != EINTR)
+			abort(); /* the handler waits */
+	return unused;
+}
+
+static void a_handler_may_interrupt_the_line(void **state)
+{
+	struct sigaction act = { .sa_handler = kick_from_handler, .sa_flags = SA_RESTART }, before;
+	struct itimerval every = { { 0, 50 }, { 0, 50 } }, never = { { 0, 0 }, { 0, 0 } };
+	struct tz_strand *self = tz_strand_self();
+	struct tz_waiting w;
+	pthread_t watchdog;
+	sigset_t alrm, old;
+	int woken = 0;
+
+	(void)state;
+	atomic_store(&kicks, 0);
+	assert_int_equal(sem_init(&watched_done, 0, 0), 0);
+	sigemptyset(&alrm);
+	sigaddset(&alrm, SIGALRM);
+	assert_int_equal(pthread_sigmask(SIG_BLOCK, &alrm, &old), 0);
+	assert_int_equal(pthread_create(&watchdog, NULL, give_up_after_a_while, NULL), 0);
+	assert_int_equal(sigaction(SIGALRM, &act, &before), 0);
+	assert_int_equal(pthread_sigmask(SIG_SETMASK, &old, NULL), 0);
+	assert_int_equal(setitimer(ITIMER_REAL, &every, NULL), 0);
+	while (atomic_load(&kicks) < 1000) {
+		tz_waiters_enter(&interrupted_line, &w, self);
+		tz_waiters_leave(&interrupted_line, &w);
+		woken += w.woken != 0;
+	}
+	assert_int_equal(setitimer(ITIMER_REAL, &never, NULL), 0);
+	assert_int_equal(sem_post(&watched_done), 0);
+	assert_int_equal(pthread_join(watchdog, NULL), 0);
+	assert_int_equal(sigaction(SIGALRM, &before, NULL), 0);
+	assert_true(woken > 0); /* some of the wakes fell between lining up and leaving */
+	assert_int_equal(interrupted_line.word,
+			 0); /* nobody waits, no wake is left, nobody holds the lock */
+	assert_null(interrupted_line.first);
+	assert_int_equal(sem_destroy(&watched_done), 0);
+}
+
 static void shut_down_from_handler(int signo)
 {
 	(void)signo;
@@ -892,6 +955,7 @@ int main(void)
 		cmocka_unit_test(each_element_comes_out_once),
 		cmocka_unit_test(nothing_is_lost_when_it_ends_in_the_middle),
 		cmocka_unit_test(a_handler_may_interrupt_a_put),
+		cmocka_unit_test(a_handler_may_interrupt_the_line),
 		cmocka_unit_test(a_handler_may_shut_down),
 	};
 
