@@ -35,8 +35,10 @@ static void complain(const tz_outcome *outcome)
 
 int main(void)
 {
-	tz_executor *ex = NULL;
+	tz_executor *ex;
 
+	if (tz_executor_open(&ex, "threads:4") < 0)
+		return 1;
 	{
 		/* tz_result { */
 		half_future f = tz_submit(ex, half, 8);
@@ -140,6 +142,7 @@ int main(void)
 		tz_detach(f);
 		/* } */
 	}
+	tz_executor_close(ex);
 	return 0;
 }
 /* prints:
