@@ -1,6 +1,7 @@
 /* trenza: write one plain C function, and run it on threads, processes, coroutines or a cluster by changing one word.
  *
- * This header includes all of the library's; each can be included by itself.
+ * This header includes all of the library's but trenza/executor_impl.h, which is for who writes an executor. Each can be included by
+ * itself.
  */
 #ifndef TRENZA_H
 #define TRENZA_H

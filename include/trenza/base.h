@@ -11,6 +11,9 @@
  * named ret_*, come last, and are not touched on failure. What has _open and _close holds resources; what has
  * _init and _done is embedded in your own struct, and all-zero memory is a valid, open object of its kind.
  * _close(NULL) and _done on all-zero memory are legal and do nothing.
+ *
+ * In comments, a line "Form:" shows a macro as if it were a function; where it takes a task, that is `area`, which was
+ * described by TZ_TASK(double, area, double, double).
  */
 #ifndef TRENZA_BASE_H
 #define TRENZA_BASE_H
