@@ -1,0 +1,308 @@
+/* Ranges, reductions, streams, deadlines, groups and strand-local values, when memory or threads run out at any point. */
+#include "fault.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <trenza.h>
+
+#include "check.h"
+
+enum { MANY = 100 };
+
+/* What stands behind an answer: the code of the job's failure. */
+static int cause(int answer)
+{
+	return answer == -EREMOTEIO ? tz_last()->code : answer;
+}
+
+static int first(int a, int b)
+{
+	return a != 0 ? a : b;
+}
+
+static long square(long x)
+{
+	return x * x;
+}
+TZ_TASK(long, square, long);
+
+static atomic_char visited[MANY * 100];
+
+static void visit(size_t lo, size_t hi, void *arg)
+{
+	(void)arg;
+	for (size_t i = lo; i < hi; i++) {
+		atomic_fetch_add(&visited[i], 1);
+		for (volatile int k = 0; k < 200; k++) /* worth more than one worker */
+			;
+	}
+}
+
+static int ranged(tz_executor *ex)
+{
+	memset((void *)visited, 0, sizeof visited);
+	int r = cause(tz_for_range(ex, NULL, 0, MANY * 100, visit, NULL));
+
+	for (int i = 0; i < MANY * 100; i++)
+		expect(r == 0 ? atomic_load(&visited[i]) == 1 : atomic_load(&visited[i]) <= 1);
+	return r;
+}
+
+static double add(double a, double b)
+{
+	return a + b;
+}
+TZ_REDUCER(double, add);
+
+static int reduced(tz_executor *ex)
+{
+	static double numbers[20000];
+	double zero = 0, sum = -1;
+
+	for (int i = 0; i < 20000; i++)
+		numbers[i] = 1;
+	int r = cause(tz_reduce_array(ex, add, &zero, 20000, numbers, &sum));
+
+	expect(r == 0 ? sum == 20000 : sum == -1);
+	return r;
+}
+
+static long fails_at_seven(long x)
+{
+	return x == 7 ? tz_fail(-EDOM, "seven") : x;
+}
+TZ_TASK(long, fails_at_seven, long);
+
+/* An element's own failure, or the want of memory; nothing else, and never success. */
+static int failing_map(tz_executor *ex)
+{
+	long in[MANY], out[MANY];
+	static tz_outcome outcomes[MANY];
+	tz_map_options o = { .policy = TZ_MAP_ALL, .outcomes = outcomes };
+
+	for (long i = 0; i < MANY; i++)
+		in[i] = i;
+	int r = cause(tz_map_with(ex, &o, fails_at_seven, MANY, out, in));
+
+	expect(r < 0);
+	return r == -EDOM ? 0 : r;
+}
+
+static bool next(void *arg, square_args *ret)
+{
+	long *i = arg;
+
+	ret->a1 = (*i)++;
+	return ret->a1 < MANY;
+}
+
+static int streamed_as_completed(tz_executor *ex)
+{
+	tz_stream_options o = { .window = 20, .as_completed = true };
+	square_stream s;
+	long from = 0, v, sum = 0;
+	int e, r = tz_stream_open(&s, ex, square, &o, next, &from);
+
+	if (r < 0)
+		return r;
+	while ((e = tz_stream_next(s, &v)) != 0) {
+		if (e < 0 && e != -EREMOTEIO)
+			break;
+		r = first(r, e < 0 ? cause(e) : 0);
+		sum += e > 0 ? v : 0;
+	}
+	tz_stream_close(s);
+	expect(r != 0 || e != 0 || sum == (MANY - 1L) * MANY * (2 * MANY - 1) / 6);
+	return first(r, e);
+}
+
+/* Closed before its end. */
+static int abandoned_stream(tz_executor *ex)
+{
+	square_stream s;
+	long from = 0, v;
+	int r = tz_stream_open(&s, ex, square, NULL, next, &from);
+
+	if (r < 0)
+		return r;
+	int e = tz_stream_next(s, &v);
+
+	tz_stream_close(s);
+	return e < 0 ? cause(e) : 0;
+}
+
+struct big {
+	char bytes[1000];
+};
+
+static struct big turn(struct big b)
+{
+	b.bytes[999]++;
+	return b;
+}
+TZ_TASK(struct big, turn, struct big);
+
+static int with_everything(tz_executor *ex)
+{
+	tz_submit_options o = { .name = "with everything",
+				.deadline = tz_after(60),
+				.retries = 1,
+				.priority = TZ_PRIORITY_HIGH };
+	int r = 0;
+
+	for (int i = 0; i < 20; i++) {
+		struct big b = { { 0 } };
+		turn_future f = tz_submit_with(ex, &o, turn, b);
+		int e = cause(tz_result(f, &b));
+
+		expect(e != 0 || b.bytes[999] == 1);
+		r = first(r, e);
+	}
+	return r;
+}
+
+static int waited_for(tz_executor *ex)
+{
+	square_future f[MANY];
+	int r = 0;
+
+	for (long i = 0; i < MANY; i++)
+		f[i] = tz_submit(ex, square, i);
+	int e = tz_wait_any(f, MANY, tz_never());
+
+	r = first(r, e < 0 ? e : 0);
+	e = tz_wait_first_failure(f, MANY, tz_never());
+	r = first(r, e < 0 ? e : 0);
+	expect(e < 0 || e == MANY || tz_done(f[e]) == 1);
+	e = tz_wait_all(f, MANY, tz_never());
+	r = first(r, e);
+	return first(r, cause(tz_gather_all(f, MANY)));
+}
+
+static int cancelled(tz_executor *ex)
+{
+	int r = 0;
+
+	for (long i = 0; i < MANY; i++) {
+		square_future f = tz_submit(ex, square, i);
+		long v = -1;
+
+		(void)tz_cancel(f);
+		int e = tz_result(f, &v);
+
+		if (e == -EREMOTEIO && tz_last()->status != TZ_CANCELLED)
+			r = first(r, tz_last()->code);
+		expect(e == -EREMOTEIO || v == i * i);
+	}
+	return r;
+}
+
+static int dropped(tz_executor *ex)
+{
+	square_args args[MANY];
+
+	for (long i = 0; i < MANY; i++) {
+		args[i] = tz_bind(square, i);
+		(void)tz_detach(tz_submit(ex, square, i));
+	}
+	return tz_submit_bulk(ex, NULL, square, MANY, args, NULL);
+}
+
+static void free_value(void *value)
+{
+	free(value);
+}
+
+static tz_local local = TZ_LOCAL_INIT(NULL, free_value, NULL);
+
+/* Destroyed with the worker's strand. */
+static int set_local(void)
+{
+	if (!tz_local_get(&local)) {
+		void *value = malloc(100);
+
+		if (!value)
+			return -ENOMEM;
+		int r = tz_local_set(&local, value);
+
+		if (r < 0)
+			free(value);
+		return r;
+	}
+	return 0;
+}
+TZ_TASK(int, set_local, void);
+
+static int with_locals(tz_executor *ex)
+{
+	set_local_future f[10];
+	int r = 0;
+
+	for (int i = 0; i < 10; i++)
+		f[i] = tz_submit(ex, set_local);
+	for (int i = 0; i < 10; i++) {
+		int v = 0, e = cause(tz_result(f[i], &v));
+
+		r = first(r, first(e, v));
+	}
+	free(tz_local_get(&local)); /* ours, where jobs run inline */
+	return first(r, tz_local_set(&local, NULL) == -ENOMEM ? -ENOMEM : 0);
+}
+
+static int nothing(void *arg)
+{
+	(void)arg;
+	return 0;
+}
+
+struct part {
+	const char *spec;
+	int (*work)(tz_executor *ex);
+};
+
+static int on_executor(const void *arg)
+{
+	const struct part *part = arg;
+	tz_executor_options o = { .initializer = part->work == waited_for ? nothing : NULL };
+	tz_executor *ex;
+	int r = tz_executor_open_with(&ex, part->spec, &o);
+
+	if (r < 0)
+		return r;
+	r = part->work(ex);
+	tz_executor_close(ex);
+	return r;
+}
+
+#define EACH(X) \
+	X(ranged) \
+	X(reduced) \
+	X(failing_map) \
+	X(streamed_as_completed) \
+	X(abandoned_stream) \
+	X(with_everything) \
+	X(waited_for) \
+	X(cancelled) \
+	X(dropped) \
+	X(with_locals)
+#define DEFINE(work) \
+	static void work##_test(void **state) \
+	{ \
+		fault_sweep(on_executor, &(const struct part){ *state, work }); \
+	}
+EACH(DEFINE)
+
+#define ON(spec, work) { spec ": " #work, work##_test, NULL, NULL, (void *)(uintptr_t)spec },
+#define ON_INLINE(work) ON("inline", work)
+#define ON_CHAOS(work) ON("chaos:delay=0.0001", work)
+#define ON_THREADS(work) ON("threads:2", work)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = { EACH(ON_INLINE) EACH(ON_CHAOS) EACH(ON_THREADS) };
+
+	return cmocka_run_group_tests_name("more", tests, NULL, NULL);
+}
