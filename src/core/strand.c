@@ -65,6 +65,7 @@ struct tz_strand *tz_strand_new_thread(void)
 	s->on_job_end = NULL;
 	s->base = NULL;
 	s->borrows = false;
+	s->restless = false;
 	s->locals = NULL;
 	s->nlocals = 0;
 	s->next_free = NULL;
@@ -147,8 +148,9 @@ void tz_strand_block_end(struct tz_strand *s)
 		s->on_block(s, false);
 }
 
-/* How often a strand that runs a piece of another's job looks whether that was cancelled, in seconds. */
-#define BORROWED_SLICE 0.02
+/* How often a strand that runs a piece of another's job looks whether that was cancelled, and one without a stand-in tries again to have one;
+ * in seconds. */
+#define SLICE 0.02
 
 int tz_strand_park(struct tz_strand *s, tz_deadline deadline)
 {
@@ -157,9 +159,9 @@ int tz_strand_park(struct tz_strand *s, tz_deadline deadline)
 	if (r < 0)
 		return r;
 	deadline = tz_strand_deadline(s, deadline);
-	tz_deadline slice = s->borrows ? tz_deadline_min(deadline, tz_after(BORROWED_SLICE)) : deadline;
-
 	tz_strand_block_begin(s);
+	tz_deadline slice = s->borrows || s->restless ? tz_deadline_min(deadline, tz_after(SLICE)) : deadline;
+
 	r = s->ops->park(s, slice);
 	tz_strand_block_end(s);
 	return r == -ETIMEDOUT && slice.ns != deadline.ns ? 0 : r;
@@ -168,7 +170,7 @@ int tz_strand_park(struct tz_strand *s, tz_deadline deadline)
 void tz_strand_park_deaf(struct tz_strand *s)
 {
 	tz_strand_block_begin(s);
-	(void)s->ops->park(s, tz_never());
+	(void)s->ops->park(s, __builtin_expect(s->restless, 0) ? tz_after(SLICE) : tz_never());
 	tz_strand_block_end(s);
 }
 

@@ -71,6 +71,7 @@ struct tz_strand {
 	tz_outcome last; /* outcome that the last tz_result, tz_gather or tz_map met here */
 	void (*on_job_end)(struct tz_strand *self, struct tz_frame *frame); /* the pool's: joins forks left over; or NULL */
 	struct tz_scope *base; /* parent of the outermost scope of every job here: its pool's, or NULL */
+	bool restless; /* its pool could not start a stand-in for it: park in slices, to let it try again */
 	bool borrows; /* runs a piece of another strand's job, whose cancel does not wake this one: park in slices */
 };
 

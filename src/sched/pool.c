@@ -152,6 +152,20 @@ static struct tz_worker *vacant(struct tz_pool *p)
 	return known < p->most ? new_worker(p, known) : NULL;
 }
 
+static struct tz_worker *own_worker(struct tz_pool *p, struct tz_strand *self);
+
+/* There is no room for another thread. If that is a stand-in, and it was wanted by somebody from outside, the workers that sleep blocked are to try
+ * again themselves. Under the lock. */
+static void note_shortage(struct tz_pool *p)
+{
+	atomic_store_explicit(&p->is_short, true, memory_order_relaxed);
+	if (active(p) > 0 || own_worker(p, tz_strand_self()))
+		return;
+	for (int i = 0; i < atomic_load_explicit(&p->known, memory_order_relaxed); i++)
+		if (p->workers[i]->blocked)
+			tz_strand_unpark(p->workers[i]->strand);
+}
+
 /* There is work: one more worker for it, if one may run. Under the lock; `searchers`: how many are allowed to be on their way already. */
 __attribute__((noinline)) static struct call one_more(struct tz_pool *p, int searchers)
 {
@@ -172,6 +186,8 @@ __attribute__((noinline)) static struct call one_more(struct tz_pool *p, int sea
 		set_searching(p, call.start, true);
 	} else {
 		call.nobody = p->alive == 0;
+		if (p->alive < p->most)
+			note_shortage(p);
 	}
 	p->calls += call.wake || call.start || call.nobody;
 	return call;
@@ -664,6 +680,8 @@ static void on_block(struct tz_strand *strand, bool begin)
 		call = one_more(p, 0);
 	tz_mutex_unlock(&p->lock);
 	act(p, call);
+	if (begin)
+		strand->restless = atomic_load_explicit(&p->is_short, memory_order_relaxed);
 }
 
 static void on_job_end(struct tz_strand *strand, struct tz_frame *frame)
@@ -787,6 +805,7 @@ static void no_thread(struct tz_pool *p, struct tz_worker *w, int error)
 			p->alive--;
 			atomic_fetch_sub_explicit(&p->runnable, 1, memory_order_relaxed);
 			w = NULL;
+			note_shortage(p);
 		}
 		n = 0;
 		for (int i = TZ_PRIORITY_LOW; p->alive == 0 && i <= TZ_PRIORITY_HIGH && n == 0; i++)
@@ -817,6 +836,8 @@ static void start_thread(struct tz_pool *p, struct tz_worker *w)
 		w->joinable = false;
 		tz_strand_free(w->strand);
 		no_thread(p, w, r);
+	} else if (__builtin_expect(atomic_load_explicit(&p->is_short, memory_order_relaxed), 0)) {
+		atomic_store_explicit(&p->is_short, false, memory_order_relaxed);
 	}
 }
 

@@ -21,7 +21,8 @@
  * How many. `workers` jobs may run at once. A thread is started when there is work, nobody idle or searching, and fewer than that are
  * able to run; so threads come on demand. A worker that blocks inside a job does not count while it blocks, and lets another one in (a spare). When
  * it comes back there may be one too many for a while: the next worker that looks for work parks itself instead (`surplus`). Idle workers above
- * min_workers end after idle_seconds, spares after SPARE_IDLE seconds.
+ * min_workers end after idle_seconds, spares after SPARE_IDLE seconds. Where the system has no room for a stand-in, the blocked workers try again
+ * from time to time (`is_short`): nobody else might come to the jobs that they wait for.
  *
  * Ending. The pool has ended when there are no workers, no jobs, and nobody who woke or started one is still at it (a submitter may be, when the
  * job it brought has long closed the pool). Workers end when the pool is closing and they find nothing. A worker that has decided to end, under the lock, is not counted any more (`retired`),
@@ -103,6 +104,7 @@ struct tz_pool {
 	_Atomic int runnable; /* alive - blocked */
 	_Atomic int open_ranges;
 	_Atomic int room_waiters;
+	_Atomic bool is_short; /* the last attempt to start a thread failed */
 	uint32_t changes, room; /* addresses to wait for, in the parking lot: a change that may end a shutdown; room in the queue */
 
 	/* Changed by each submit from outside. */

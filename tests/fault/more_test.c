@@ -252,6 +252,74 @@ static int with_locals(tz_executor *ex)
 	return first(r, tz_local_set(&local, NULL) == -ENOMEM ? -ENOMEM : 0);
 }
 
+/* Nobody may help where there is an initializer: the wait needs a stand-in. */
+static long square_there(long x)
+{
+	long v = 0;
+
+	if (tz_result(tz_submit(tz_executor_current(), square, x), &v) < 0)
+		(void)tz_fail(tz_last()->code, "%s", tz_last()->message);
+	return v;
+}
+TZ_TASK(long, square_there, long);
+
+static int without_help(tz_executor *ex)
+{
+	square_there_future f[3];
+	int r = 0;
+
+	for (long i = 0; i < 3; i++)
+		f[i] = tz_submit(ex, square_there, i);
+	for (long i = 0; i < 3; i++) {
+		long v = -1;
+		int e = cause(tz_result(f[i], &v));
+
+		expect(e != 0 || v == i * i);
+		r = first(r, e);
+	}
+	return r;
+}
+
+static tz_event gate;
+
+static int wait_at_the_gate(void)
+{
+	return tz_event_wait_until(&gate, tz_after(40));
+}
+TZ_TASK(int, wait_at_the_gate, void);
+
+static void open_the_gate(void)
+{
+	tz_event_set(&gate);
+}
+TZ_TASK(void, open_the_gate, void);
+
+/* All workers wait for what comes from outside. */
+static int from_outside(tz_executor *ex)
+{
+	wait_at_the_gate_future f[2];
+	int r = 0, v = 0;
+
+	if (strcmp(tz_executor_kind(ex), "inline") == 0)
+		return 0;
+	tz_event_clear(&gate);
+	for (int i = 0; i < 2; i++)
+		f[i] = tz_submit(ex, wait_at_the_gate);
+	for (int i = 0; i < 2; i++)
+		while (tz_done(f[i]) == 0 && tz_running(f[i]) == 0)
+			(void)tz_sleep(0.0002);
+	(void)tz_sleep(0.001); /* so that they sleep */
+	r = first(r, cause(tz_result(tz_submit(ex, open_the_gate), NULL)));
+	tz_event_set(&gate); /* or nobody would */
+	for (int i = 0; i < 2; i++) {
+		int e = cause(tz_result(f[i], &v));
+
+		expect(e != 0 || v == 0);
+		r = first(r, e);
+	}
+	return r;
+}
+
 static int nothing(void *arg)
 {
 	(void)arg;
@@ -266,7 +334,10 @@ struct part {
 static int on_executor(const void *arg)
 {
 	const struct part *part = arg;
-	tz_executor_options o = { .initializer = part->work == waited_for ? nothing : NULL };
+	tz_executor_options o = { .initializer =
+					  part->work == waited_for || part->work == without_help
+						  ? nothing
+						  : NULL };
 	tz_executor *ex;
 	int r = tz_executor_open_with(&ex, part->spec, &o);
 
@@ -287,6 +358,8 @@ static int on_executor(const void *arg)
 	X(waited_for) \
 	X(cancelled) \
 	X(dropped) \
+	X(without_help) \
+	X(from_outside) \
 	X(with_locals)
 #define DEFINE(work) \
 	static void work##_test(void **state) \
