@@ -259,6 +259,9 @@ static tz_job *take_batch(struct tz_worker *w, tz_priority priority)
 	n = tz_injector_take(&p->injector, jobs, n, priority);
 	bool searched = w->searching;
 
+	/* There is room: only we push. Under the lock, so that no searcher goes to sleep while they are in neither place. */
+	if (n > 1)
+		tz_runqueue_push_all(&w->queue, jobs + 1, n - 1);
 	if (n) {
 		set_searching(p, w, false);
 		if (n > 1 || tz_injector_length(&p->injector) > 0)
@@ -267,13 +270,10 @@ static tz_job *take_batch(struct tz_worker *w, tz_priority priority)
 	tz_mutex_unlock(&p->lock);
 	for (size_t i = 0; i < n; i++)
 		__builtin_prefetch(jobs[i], 1);
-	if (n > 1)
-		tz_runqueue_push_all(&w->queue, jobs + 1, n - 1); /* there is room: only we push */
 	act(p, call);
-	if (n && !call.wake && !call.start && (n > 1 || searched)) {
-		/* A searcher may have passed our queue while it was empty, and whoever searched has to see to what lies in others'. */
+	if (n && searched && !call.wake && !call.start) { /* whoever searched has to see to what lies in others' queues */
 		atomic_thread_fence(memory_order_seq_cst);
-		if (n > 1 || each_other(w, has_work, NULL))
+		if (each_other(w, has_work, NULL))
 			offer(p);
 	}
 	if (n && p->executor.options.queue_limit)
@@ -371,13 +371,27 @@ static tz_job *find_job(struct tz_worker *w)
 	return job;
 }
 
-/* Found something: the next one may look, if there is more. */
+/* Found something: the next one may look, if there is more. Looking for more matters: waking somebody for nothing costs more than most jobs. */
 static void found(struct tz_worker *w)
 {
+	struct tz_pool *p = w->pool;
+	struct call call = { 0 };
+
 	if (!w->searching)
 		return;
-	set_searching(w->pool, w, false);
-	offer(w->pool);
+	/* Under the lock, so that a submitter who saw us searching comes before, and a worker who falls asleep before or after: without
+	 * it, the submitter might see an old count of searchers while we see an old one of sleepers. */
+	tz_mutex_lock(&p->lock);
+	set_searching(p, w, false);
+	if (tz_injector_length(&p->injector) > 0 || p->ranges)
+		call = one_more(p, 0);
+	tz_mutex_unlock(&p->lock);
+	act(p, call);
+	if (call.wake || call.start)
+		return;
+	atomic_thread_fence(memory_order_seq_cst); /* pairs with the fences of those who make work visible without the lock */
+	if (tz_runqueue_length(&w->queue) > 0 || each_other(w, has_work, NULL))
+		offer(p);
 }
 
 static bool run_fork_of(struct tz_worker *w, struct tz_worker *other, void *arg)
