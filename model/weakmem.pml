@@ -9,7 +9,8 @@
  *   FENCE(kind)                      F_ACQUIRE, F_RELEASE, F_SEQ_CST, F_NONE
  *   USE(d)                           touches plain data d: an assertion fails if that is a data race
  *   LOCK(l), UNLOCK(l)               an abstract mutex
- *   FUTEX_WAIT(loc, value)           sleeps if the newest value of loc is this; never wakes by itself
+ *   FUTEX_WAIT(loc, value)           sleeps if the newest value of loc is this; never wakes by itself, but in
+ *                                    FUTEX_WAIT_UNLESS(loc, value, condition) when that is true
  *   FUTEX_WAKE(loc)                  wakes one of those who sleep on it
  *   EXIT                             the process touches memory no more
  *
@@ -180,14 +181,20 @@ inline UNLOCK(l)
 	}
 }
 
-inline FUTEX_WAIT(loc, value)
+inline FUTEX_WAIT(loc, value) { FUTEX_WAIT_UNLESS(loc, value, false) }
+
+inline FUTEX_WAIT_UNLESS(loc, value, over)
 {
 	atomic {
 		if
 		:: latest[loc] == value ->
 			asleep[_pid] = true;
 			bed[_pid] = loc;
-			!asleep[_pid]
+			if
+			:: !asleep[_pid]
+			:: over -> asleep[_pid] = false
+			fi;
+			bed[_pid] = 0
 		:: else
 		fi
 	}
