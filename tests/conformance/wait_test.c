@@ -199,14 +199,14 @@ static void waits_for_all(struct subject *s)
 /* One of many, among jobs that do not end: on an executor that can run only one, it goes first. */
 static void waits_for_any(struct subject *s)
 {
-	struct gate g = { 0 };
+	struct gate g = { 0 }, open = { .open = 1 };
 	hold_future f[20];
 	tz_executor *held;
 
 	assert_int_equal(tz_executor_open(&held, "threads:1"), 0);
 	for (int i = 0; i < 20; i++)
 		f[i] = tz_submit(i == 13 ? s->ex : held, hold,
-				 i == 13 ? &(struct gate){ .open = 1 } : &g, i);
+				 i == 13 ? &open : &g, i);
 	assert_int_equal(tz_wait_any(f, 20, soon()), 13);
 	atomic_store(&g.open, 1);
 	assert_int_equal(tz_wait_all(f, 20, soon()), 0);
