@@ -11,6 +11,7 @@
 #define _GNU_SOURCE
 #endif
 
+#include <abilities.h>
 #include <check.h>
 #include <crew.h>
 

@@ -3,17 +3,9 @@
 #ifndef TRENZA_TESTS_FAILURES_H
 #define TRENZA_TESTS_FAILURES_H
 
+#include "abilities.h"
 #include "check.h"
 #include "crew.h"
-
-/* The thread sanitizer cannot do with threads in a child that was forked from several. */
-#if defined(__SANITIZE_THREAD__)
-#define NO_THREADS_AFTER_FORK 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define NO_THREADS_AFTER_FORK 1
-#endif
-#endif
 
 static inline void choose(int argc, char **argv)
 {

@@ -308,9 +308,8 @@ static void row_58_the_end_waits_for_threads_and_those_they_start(void **state)
 	size_t n = 0;
 
 	(void)state;
-#ifdef NO_THREADS_AFTER_FORK
-	skip();
-#endif
+	if (!THREADS_AFTER_FORK)
+		skip();
 	assert_int_equal(pipe(ends), 0);
 	pid_t child = fork();
 

@@ -252,15 +252,6 @@ static void jobs_that_leave(void)
 
 /* --- fork(2) ------------------------------------------------------------------------------------------------------------------------ */
 
-/* The thread sanitizer cannot do with threads in a child that was forked from several. */
-#if defined(__SANITIZE_THREAD__)
-#define NO_THREADS_AFTER_FORK 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define NO_THREADS_AFTER_FORK 1
-#endif
-#endif
-
 static _Atomic bool forked_enough;
 
 static void load_the_pool(int index)
@@ -275,9 +266,8 @@ static void load_the_pool(int index)
 
 			must(child >= 0);
 			if (child == 0) {
-#ifdef NO_THREADS_AFTER_FORK
-				_exit(0);
-#endif
+				if (!THREADS_AFTER_FORK)
+					_exit(0);
 				uint32_t v = 0;
 				int r, bad = 0;
 

@@ -10,14 +10,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__) || defined(TRENZA_EMULATED)
 enum { PATIENCE = 90 };
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
-enum { PATIENCE = 90 };
-#else
-enum { PATIENCE = 30 };
-#endif
 #else
 enum { PATIENCE = 30 }; /* seconds without progress */
 #endif

@@ -16,6 +16,8 @@
 
 #include <trenza.h>
 
+#include "../abilities.h"
+
 struct stress_case {
 	const char *name;
 	void (*run)(void); /* until stress_over() */

@@ -18,6 +18,7 @@
 #include <trenza/scope.h>
 #include <trenza/thread.h>
 
+#include "abilities.h"
 #include "check.h"
 
 static tz_deadline soon(void)
@@ -733,18 +734,6 @@ static void a_thread_may_exit_the_process(void **state)
 	assert_int_equal(WEXITSTATUS(status), 8);
 }
 
-/* The thread sanitizer ends a process that forked with threads and then starts one. */
-#if defined(__SANITIZE_THREAD__)
-#define MAY_START_AFTER_FORK 0
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define MAY_START_AFTER_FORK 0
-#endif
-#endif
-#ifndef MAY_START_AFTER_FORK
-#define MAY_START_AFTER_FORK 1
-#endif
-
 static tz_thread *before_fork;
 
 static int fork_and_look(int unused)
@@ -767,7 +756,7 @@ static int fork_and_look(int unused)
 		tz_thread_outcome(before_fork, &o);
 		good = good && o.status == TZ_LOST;
 		tz_thread_close(before_fork);
-		if (MAY_START_AFTER_FORK)
+		if (THREADS_AFTER_FORK)
 			good = good && tz_thread_open(&t, area, 2.0, 3.0) == 0 &&
 			       tz_thread_result(t, area, &a) == 0 && a == 6;
 		_exit(good ? 0 : 1);

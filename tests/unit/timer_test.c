@@ -16,6 +16,7 @@
 #include <trenza/scope.h>
 #include <trenza/timer.h>
 
+#include "abilities.h"
 #include "check.h"
 #include "os/clock.h"
 #include "sched/timer.h"
@@ -494,18 +495,6 @@ static void join_obeys_the_scope(void **state)
 	tz_timer_close(t);
 }
 
-/* The thread sanitizer ends a process that forked with threads and then starts one. */
-#if defined(__SANITIZE_THREAD__)
-#define MAY_START_AFTER_FORK 0
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define MAY_START_AFTER_FORK 0
-#endif
-#endif
-#ifndef MAY_START_AFTER_FORK
-#define MAY_START_AFTER_FORK 1
-#endif
-
 static void a_fork_child_has_no_timers(void **state)
 {
 	tz_timer *t, *waiting;
@@ -529,7 +518,7 @@ static void a_fork_child_has_no_timers(void **state)
 			good = !tz_timer_pending(t) && !tz_timer_pending(waiting) &&
 			       atomic_load(&nticks) == n;
 			good = good && tz_timer_cancel(waiting) == -EALREADY;
-			if (MAY_START_AFTER_FORK) {
+			if (THREADS_AFTER_FORK) {
 				good = good && tz_timer_reschedule(waiting, 0) == 0;
 				good = good && tz_timer_join_until(waiting, soon()) == 0 &&
 				       atomic_load(&nticks) == n + 1;

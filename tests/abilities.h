@@ -1,0 +1,23 @@
+/* What a test program can do in the build and on the machine that it is for. */
+#ifndef TRENZA_TESTS_ABILITIES_H
+#define TRENZA_TESTS_ABILITIES_H
+
+/* gcc says by itself that it builds for a sanitizer; clang is asked. */
+#ifdef __has_feature
+#if __has_feature(thread_sanitizer) && !defined(__SANITIZE_THREAD__)
+#define __SANITIZE_THREAD__ 1
+#endif
+#if __has_feature(address_sanitizer) && !defined(__SANITIZE_ADDRESS__)
+#define __SANITIZE_ADDRESS__ 1
+#endif
+#endif
+
+/* A child that was forked by a process of several threads may start threads. Not so with the thread sanitizer,
+ * which ends it, nor under qemu-user 7.2, which fails an assertion of its own. */
+#if defined(__SANITIZE_THREAD__) || defined(TRENZA_EMULATED)
+#define THREADS_AFTER_FORK 0
+#else
+#define THREADS_AFTER_FORK 1
+#endif
+
+#endif
