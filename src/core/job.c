@@ -226,7 +226,7 @@ __attribute__((noinline)) static bool set_up_rest(struct tz_job *job, const tz_s
 	if (options) {
 		bool wanted = options->deadline.ns || options->retries > 0 || options->name || options->scope;
 
-		job->priority = (int8_t)options->priority;
+		job->priority = options->priority;
 		job->options = copy_options(options);
 		if (wanted && !job->options)
 			return false;
@@ -254,8 +254,11 @@ struct tz_job *tz_job_new(tz_executor *executor, const tz_submit_options *option
 	job->worker = -1;
 	job->status = TZ_PENDING;
 	job->priority = TZ_PRIORITY_NORMAL;
+	job->eager = 0;
 	atomic_store_explicit(&job->observed, 0, memory_order_relaxed);
 	job->process = (uint8_t)atomic_load_explicit(&tz_process_number, memory_order_relaxed);
+	job->site = NULL;
+	job->id = job->parent = 0;
 	if (__builtin_expect(options || task->args_size > TZ_JOB_INLINE || task->result_size > TZ_JOB_INLINE || task->align > 64, 0) &&
 	    !set_up_rest(job, options, task)) {
 		tz_job_free(job);

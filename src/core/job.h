@@ -39,6 +39,7 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include <trenza/executor_impl.h>
@@ -47,7 +48,7 @@
 
 #include "os/mutex.h"
 
-enum { TZ_JOB_INLINE = 64 };
+enum { TZ_JOB_INLINE = 48 };
 
 enum tz_job_phase { JOB_FREE = 0, JOB_QUEUED = 1, JOB_RUNNING = 2, JOB_DONE = 3 };
 
@@ -80,7 +81,7 @@ struct tz_job_options {
 struct tz_waiter;
 
 struct tz_job {
-	_Atomic uint64_t state;
+	_Alignas(64) _Atomic uint64_t state;
 	union {
 		const tz_task *task;
 		struct tz_job *next_chain; /* in the depot */
@@ -95,15 +96,19 @@ struct tz_job {
 	void *payload; /* bytes, or malloc'd */
 	int32_t worker; /* that ran it, or -1 */
 	int8_t status; /* a tz_status, valid when DONE */
-	int8_t priority;
+	signed priority : 4;
+	unsigned eager : 1; /* asked to be begun by its submitter's loop at once */
 	_Atomic uint8_t observed; /* somebody has looked at the outcome */
 	uint8_t process; /* low bits of the process (fork generation) it was submitted in */
 	union {
-		_Alignas(64) unsigned char bytes[TZ_JOB_INLINE];
+		_Alignas(16) unsigned char bytes[TZ_JOB_INLINE]; /* at the start of a line, so aligned for any payload that fits */
 		/* When DONE and not TZ_OK: why, or NULL if there was no memory to say it. There is no result then. */
 		struct tz_failure *failure;
 	};
+	const struct tz_site *site; /* where it was spawned, or NULL */
+	uint32_t id, parent; /* in a loop's tree of tasks; 0: in none */
 };
+_Static_assert(sizeof(struct tz_job) == 128 && offsetof(struct tz_job, bytes) == 64, "a cell is two cache lines");
 
 /* Somebody who wants to hear that a job has ended. Lies in the waiter's memory. */
 struct tz_waiter {
