@@ -93,9 +93,10 @@ TZ_API int tz_detach_raw(tz_handle future);
 /* tz_on_done_raw - has fn(arg, outcome, result) called once when the job has ended.
  *
  * Never from inside this call nor from inside tz_cancel: where the job has ended already, or is cancelled, the callback is run by the
- * library's service thread; else by the strand that ran the job, just after the outcome became visible. Callbacks of one job run in the
- * order of their adding. `result` points to the job's result, or is NULL if it did not end well or its result has been moved
- * out; it and `outcome` are valid during the call. A callback may use any future, this one included, and should be short.
+ * library's service thread; else by the strand that ran the job, just after the outcome became visible. A job has any number of callbacks;
+ * they run one after the other, in the order of their adding. `result` points to the job's result, or is NULL if there is none; it and
+ * `outcome` are valid during the call. (What a result points to belongs to who takes the result with tz_result, and may be gone.) A callback may use
+ * any future, this one included, and should be short.
  *
  * Ownership: the future is kept; it may be released before the callback runs.
  * Threads: any.

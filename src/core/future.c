@@ -15,7 +15,6 @@
 #include "core/group.h"
 #include "core/job.h"
 #include "core/outcome.h"
-#include "core/service.h"
 #include "core/sitting.h"
 #include "core/strand.h"
 #include "os/cpu.h"
@@ -30,20 +29,6 @@ static uint32_t generation_of(tz_handle h)
 	return (uint32_t)h.tz__generation;
 }
 
-/* The job was submitted before a fork, and this is the child: nobody will ever end it. Its lock bit may be held for ever, too. */
-static void lose(struct tz_job *job)
-{
-	static struct tz_mutex lock; /* two strands of the child may find out at once */
-
-	tz_mutex_lock(&lock);
-	if (tz_job_phase(atomic_load_explicit(&job->state, memory_order_relaxed)) != JOB_DONE) {
-		job->status = TZ_LOST;
-		job->failure = tz_failure_new(-EOWNERDEAD, "its executor was lost in fork()");
-		atomic_fetch_or_explicit(&job->state, JOB_DONE, memory_order_release);
-	}
-	tz_mutex_unlock(&lock);
-}
-
 /* 1: ended, 0: not, -ESTALE. */
 static int look(struct tz_job *job, uint32_t generation)
 {
@@ -55,9 +40,9 @@ static int look(struct tz_job *job, uint32_t generation)
 		return -ESTALE;
 	if (tz_job_phase(s) == JOB_DONE)
 		return 1;
-	if (__builtin_expect(job->process == (uint8_t)atomic_load_explicit(&tz_process_number, memory_order_relaxed), 1))
+	if (__builtin_expect(!tz_job_is_from_before_fork(job), 1))
 		return 0;
-	lose(job);
+	tz_job_take_over(job);
 	return 1;
 }
 
@@ -122,7 +107,7 @@ static int wait_as_waiter(struct tz_strand *self, struct tz_job *job, uint32_t g
 {
 	struct lone_waiter w = { .waiter.fire = wake_lone, .strand = self };
 	struct tz_moment begun = tz_moment_now();
-	int r = tz_job_add_waiter(job, generation, &w.waiter, false);
+	int r = tz_job_add_waiter(job, generation, &w.waiter);
 
 	if (r)
 		return r == 1 ? 0 : r;
@@ -253,66 +238,6 @@ int tz_cancel_raw(tz_handle future)
 int tz_detach_raw(tz_handle future)
 {
 	return cell_of(future) ? tz_job_release(cell_of(future), generation_of(future)) : -ESTALE;
-}
-
-/* --- callbacks ------------------------------------------------------------------------------------------------------ */
-
-/* A callback holds a reference on its job, so that the result can be looked at. */
-struct callback {
-	struct tz_waiter waiter;
-	struct tz_service_item item;
-	void (*fn)(void *arg, const tz_outcome *outcome, const void *result);
-	void *arg;
-	struct tz_job *job;
-};
-
-static void call_back(struct callback *c)
-{
-	struct tz_job *job = c->job;
-	tz_outcome o;
-
-	tz_job_outcome(job, &o);
-	if (job->status != TZ_OK)
-		atomic_store_explicit(&job->observed, 1, memory_order_relaxed);
-	c->fn(c->arg, &o, job->status == TZ_OK && job->task->result_size ? tz_job_result(job) : NULL);
-	free(c);
-	tz_job_unref(job);
-}
-
-static void call_back_later(struct tz_service_item *item)
-{
-	call_back((struct callback *)((char *)item - offsetof(struct callback, item)));
-}
-
-static void fire_callback(struct tz_waiter *waiter, struct tz_job *job, int status)
-{
-	struct callback *c = (struct callback *)waiter;
-
-	(void)status;
-	if (job->worker >= 0 && job->status != TZ_CANCELLED)
-		call_back(c);
-	else
-		tz_service_run(&c->item); /* ended by a call of somebody's: not from inside it */
-}
-
-int tz_on_done_raw(tz_handle future, void (*fn)(void *arg, const tz_outcome *outcome, const void *result), void *arg)
-{
-	struct tz_job *job = cell_of(future);
-	struct callback *c;
-	int r = look(job, generation_of(future));
-
-	if (r < 0 || (r = tz_service_start()) < 0)
-		return r;
-	c = malloc(sizeof *c);
-	if (!c)
-		return -ENOMEM;
-	*c = (struct callback){ .waiter.fire = fire_callback, .item.run = call_back_later, .fn = fn, .arg = arg, .job = job };
-	r = tz_job_add_waiter(job, generation_of(future), &c->waiter, true);
-	if (r == 1)
-		tz_service_run(&c->item);
-	else if (r < 0)
-		free(c);
-	return r < 0 ? r : 0;
 }
 
 /* --- many at once ---------------------------------------------------------------------------------------------------- */

@@ -51,7 +51,7 @@ int tz_group_add(struct tz_group *g, struct tz_member *m, tz_handle future, size
 		.index = index,
 	};
 	if (r == 0)
-		r = tz_job_add_waiter(m->job, m->generation, &m->waiter, false);
+		r = tz_job_add_waiter(m->job, m->generation, &m->waiter);
 	if (r == 1) { /* has ended: as if it ended now */
 		int status = m->job->status;
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/callback.h"
 #include "core/frame.h"
 #include "core/outcome.h"
 #include "core/scope.h"
@@ -256,7 +257,8 @@ struct tz_job *tz_job_new(tz_executor *executor, const tz_submit_options *option
 	job->priority = TZ_PRIORITY_NORMAL;
 	job->eager = 0;
 	atomic_store_explicit(&job->observed, 0, memory_order_relaxed);
-	job->process = (uint8_t)atomic_load_explicit(&tz_process_number, memory_order_relaxed);
+	atomic_store_explicit(&job->process, (uint8_t)atomic_load_explicit(&tz_process_number, memory_order_relaxed),
+			      memory_order_relaxed);
 	job->site = NULL;
 	job->id = job->parent = 0;
 	if (__builtin_expect(options || task->args_size > TZ_JOB_INLINE || task->result_size > TZ_JOB_INLINE || task->align > 64, 0) &&
@@ -402,31 +404,20 @@ static void unlock_bit(struct tz_job *job)
 	while (!atomic_compare_exchange_weak_explicit(&job->state, &s, unlocked, memory_order_release, memory_order_relaxed));
 }
 
-int tz_job_add_waiter(struct tz_job *job, uint32_t generation, struct tz_waiter *waiter, bool ref)
+static void add_locked(struct tz_job *job, struct tz_waiter *waiter)
 {
-	int why;
-
-	if (!lock_bit(job, generation, false, &why)) {
-		if (why == -EALREADY && ref && tz_job_ref(job, generation) < 0)
-			return -ESTALE;
-		return why == -EALREADY ? 1 : why;
-	}
-	if (ref)
-		atomic_fetch_add_explicit(&job->state, JOB_REF, memory_order_relaxed);
 	waiter->next = job->waiters;
 	job->waiters = waiter;
 	unlock_bit(job);
-	return 0;
 }
 
-int tz_job_ref(struct tz_job *job, uint32_t generation)
+int tz_job_add_waiter(struct tz_job *job, uint32_t generation, struct tz_waiter *waiter)
 {
-	uint64_t s = atomic_load_explicit(&job->state, memory_order_relaxed);
+	int why;
 
-	do {
-		if (tz_job_generation(s) != generation)
-			return -ESTALE;
-	} while (!atomic_compare_exchange_weak_explicit(&job->state, &s, s + JOB_REF, memory_order_acquire, memory_order_relaxed));
+	if (!lock_bit(job, generation, false, &why))
+		return why == -EALREADY ? 1 : why;
+	add_locked(job, waiter);
 	return 0;
 }
 
@@ -447,22 +438,73 @@ bool tz_job_remove_waiter(struct tz_job *job, uint32_t generation, struct tz_wai
 	return found;
 }
 
-/* --- ending ----------------------------------------------------------------------------------------------------------- */
+/* --- callbacks -------------------------------------------------------------------------------------------------------- */
 
-/* The oldest waiter first. */
-static struct tz_waiter *reversed(struct tz_waiter *list)
+/* The newest first becomes the oldest first; callbacks and other waiters apart. */
+static void sort_out(struct tz_waiter *list, struct tz_waiter **waiters, struct tz_waiter **callbacks)
 {
-	struct tz_waiter *oldest = NULL;
-
+	*waiters = *callbacks = NULL;
 	while (list) {
-		struct tz_waiter *next = list->next;
+		struct tz_waiter *next = list->next, **onto = list->fire ? waiters : callbacks;
 
-		list->next = oldest;
-		oldest = list;
+		list->next = *onto;
+		*onto = list;
 		list = next;
 	}
-	return oldest;
 }
+
+int tz_job_add_callback(struct tz_job *job, uint32_t generation, struct tz_waiter *callback)
+{
+	uint64_t s = atomic_load_explicit(&job->state, memory_order_acquire), want;
+
+	for (unsigned spins = 0;;) {
+		if (tz_job_generation(s) != generation)
+			return -ESTALE;
+		if (s & JOB_LOCKED) {
+			tz_cpu_backoff(&spins);
+			s = atomic_load_explicit(&job->state, memory_order_acquire);
+			continue;
+		}
+		want = s & JOB_CALLBACKS ? s : (s | JOB_CALLBACKS) + JOB_REF;
+		want |= tz_job_phase(s) == JOB_DONE && !(s & JOB_CALLBACKS) ? 0 : JOB_LOCKED;
+		if (atomic_compare_exchange_weak_explicit(&job->state, &s, want, memory_order_acquire, memory_order_acquire))
+			break;
+	}
+	if (!(want & JOB_LOCKED))
+		return 1;
+	add_locked(job, callback);
+	return 0;
+}
+
+struct tz_waiter *tz_job_next_callbacks(struct tz_job *job)
+{
+	uint64_t s = atomic_load_explicit(&job->state, memory_order_acquire);
+
+	for (unsigned spins = 0;;) {
+		if (s & JOB_LOCKED) {
+			tz_cpu_backoff(&spins);
+			s = atomic_load_explicit(&job->state, memory_order_acquire);
+			continue;
+		}
+		uint64_t want = s & JOB_WAITERS ? s | JOB_LOCKED : (s & ~JOB_CALLBACKS) - JOB_REF;
+
+		if (!atomic_compare_exchange_weak_explicit(&job->state, &s, want, memory_order_acq_rel, memory_order_acquire))
+			continue;
+		if (want & JOB_LOCKED)
+			break;
+		if ((want & JOB_REFS) == 0)
+			free_last(job);
+		return NULL;
+	}
+	struct tz_waiter *none, *callbacks;
+
+	sort_out(job->waiters, &none, &callbacks);
+	job->waiters = NULL;
+	unlock_bit(job);
+	return callbacks;
+}
+
+/* --- ending ----------------------------------------------------------------------------------------------------------- */
 
 static void fire_all(struct tz_waiter *w, struct tz_job *job, int status)
 {
@@ -477,16 +519,19 @@ static void fire_all(struct tz_waiter *w, struct tz_job *job, int status)
 /* Takes the waiters of a job whose LOCKED bit we hold, and makes it DONE, which unlocks it. Drops `refs` references. */
 static void end_locked(struct tz_job *job, int status, uint64_t refs)
 {
-	struct tz_waiter *waiters = reversed(job->waiters);
+	struct tz_waiter *waiters, *callbacks;
 	uint64_t s = atomic_load_explicit(&job->state, memory_order_relaxed), done;
 
+	sort_out(job->waiters, &waiters, &callbacks);
 	job->waiters = NULL;
 	do
 		done = ((s & ~(JOB_PHASE | JOB_LOCKED | JOB_WAITERS)) | JOB_DONE) - refs;
 	while (!atomic_compare_exchange_weak_explicit(&job->state, &s, done, memory_order_acq_rel, memory_order_relaxed));
 	if ((done & JOB_REFS) == 0)
-		free_last(job); /* detached: it can have no waiters but callbacks, and those hold references */
+		free_last(job); /* detached, and without callbacks */
 	fire_all(waiters, job, status);
+	if (callbacks)
+		tz_callbacks_begin(job, callbacks);
 }
 
 bool tz_job_claim(struct tz_job *job)
@@ -620,4 +665,27 @@ bool tz_job_end(tz_job *job, tz_status status, int code, const char *message)
 	else
 		tz_job_unref(job);
 	return ended;
+}
+
+void tz_job_take_over(struct tz_job *job)
+{
+	static struct tz_mutex lock; /* two strands of the child may find out at once */
+
+	tz_mutex_lock(&lock);
+	if (tz_job_is_from_before_fork(job)) {
+		uint64_t s = atomic_load_explicit(&job->state, memory_order_relaxed), done;
+
+		if (tz_job_phase(s) != JOB_DONE) {
+			job->status = TZ_LOST;
+			job->failure = tz_failure_new(-EOWNERDEAD, "its executor was lost in fork()");
+		}
+		job->waiters = NULL;
+		do
+			done = ((s & ~(JOB_LOCKED | JOB_WAITERS | JOB_CALLBACKS)) | JOB_DONE) -
+			       (s & JOB_CALLBACKS ? JOB_REF : 0);
+		while (!atomic_compare_exchange_weak_explicit(&job->state, &s, done, memory_order_release, memory_order_relaxed));
+		atomic_store_explicit(&job->process, (uint8_t)atomic_load_explicit(&tz_process_number, memory_order_relaxed),
+				      memory_order_release);
+	}
+	tz_mutex_unlock(&lock);
 }

@@ -10,7 +10,8 @@
  *   bit  3     WAITERS      `waiters` is not empty
  *   bit  4     CANCEL       a cancel was asked for while RUNNING
  *   bit  5     DETACHED     the handle was dropped before the job ended
- *   bits 8-23  refs         the handle; the executor (until it has dequeued the job) or who runs it; each callback
+ *   bit  6     CALLBACKS    there are callbacks that have not returned
+ *   bits 8-23  refs         the handle; the executor (until it has dequeued the job) or who runs it; all callbacks together
  *   bits 32-63 generation   of the handle; goes up when the handle is released
  *
  * Transitions, each one compare-and-swap:
@@ -24,9 +25,14 @@
  *
  * Waiters. To add or remove a node of `waiters`, or to look at `frame`, a strand swaps LOCKED in, which succeeds only while the phase is
  * not DONE and the generation is the handle's. The runner ends a job without waiters by the one CAS above; if there are waiters, it locks,
- * takes the list, and its store of DONE unlocks. That store is its last touch of the cell (unless it holds the last reference); then it
- * fires the nodes, which lie in the waiters' frames, oldest first. A node says by its `fired` flag, set last, that it is left alone; a waiter that
+ * takes the list, and its store of DONE unlocks. That store is its last touch of the cell (unless it holds the last reference, or there are
+ * callbacks); then it fires the nodes, which lie in the waiters' frames, oldest first. A node says by its `fired` flag, set last, that it is left alone; a waiter that
  * gives up either removes the node under LOCKED, or finds DONE and waits for `fired`.
+ *
+ * Callbacks are nodes of the same list, without `fire`. The first one sets CALLBACKS and takes a reference for all of them, under LOCKED. Who ends the
+ * job has them called after it has fired the others. While CALLBACKS is set under DONE, more may be added, under LOCKED as before; who has called
+ * one batch takes the next; or, if there is none, clears CALLBACKS and drops the reference, in one swap. If there is none to join, under DONE without CALLBACKS, who
+ * adds one sets it, with the reference, and has it called. So one strand at a time calls callbacks of a job, in the order of their adding.
  *
  * Cancelling a running job: lock, set CANCEL, wait until the runner has stored `frame` (it does so in its next few instructions), cancel
  * the frame's scope, unlock. The runner cannot end the job, and so leave the frame, while LOCKED is held.
@@ -57,6 +63,7 @@ enum tz_job_phase { JOB_FREE = 0, JOB_QUEUED = 1, JOB_RUNNING = 2, JOB_DONE = 3 
 #define JOB_WAITERS (UINT64_C(1) << 3)
 #define JOB_CANCEL (UINT64_C(1) << 4)
 #define JOB_DETACHED (UINT64_C(1) << 5)
+#define JOB_CALLBACKS (UINT64_C(1) << 6)
 #define JOB_REF (UINT64_C(1) << 8)
 #define JOB_REFS (UINT64_C(0xffff) << 8)
 #define JOB_GENERATION (UINT64_C(1) << 32)
@@ -92,14 +99,17 @@ struct tz_job {
 		struct tz_job *link; /* of free cells */
 	};
 	struct tz_job_options *options; /* or NULL */
-	_Atomic(struct tz_frame *) frame; /* the runner's, while RUNNING; looked at under LOCKED */
+	union {
+		_Atomic(struct tz_frame *) frame; /* the runner's, while RUNNING; looked at under LOCKED */
+		uintptr_t next_ready; /* while QUEUED: its executor's; NULL again before it is claimed */
+	};
 	void *payload; /* bytes, or malloc'd */
 	int32_t worker; /* that ran it, or -1 */
 	int8_t status; /* a tz_status, valid when DONE */
 	signed priority : 4;
 	unsigned eager : 1; /* asked to be begun by its submitter's loop at once */
 	_Atomic uint8_t observed; /* somebody has looked at the outcome */
-	uint8_t process; /* low bits of the process (fork generation) it was submitted in */
+	_Atomic uint8_t process; /* low bits of the process (fork generation) whose strands see to it */
 	union {
 		_Alignas(16) unsigned char bytes[TZ_JOB_INLINE]; /* at the start of a line, so aligned for any payload that fits */
 		/* When DONE and not TZ_OK: why, or NULL if there was no memory to say it. There is no result then. */
@@ -114,7 +124,7 @@ _Static_assert(sizeof(struct tz_job) == 128 && offsetof(struct tz_job, bytes) ==
 struct tz_waiter {
 	struct tz_waiter *next;
 	/* Tells them. Runs on the strand that ended the job, without any lock; its last act must make it legal to reuse the node. */
-	void (*fire)(struct tz_waiter *waiter, struct tz_job *job, int status);
+	void (*fire)(struct tz_waiter *waiter, struct tz_job *job, int status); /* NULL: a callback, see callback.c */
 };
 
 struct tz_frame;
@@ -143,11 +153,15 @@ tz_handle tz_job_handle(const struct tz_job *job);
 /* Drops one reference; the last one frees the cell, and reports a failure that nobody looked at. */
 void tz_job_unref(struct tz_job *job);
 
-/* Adds a reference for a callback, if the handle is valid. */
-int tz_job_ref(struct tz_job *job, uint32_t generation);
+/* Adds a waiter: 0; 1 if the job has ended already (not added); -ESTALE. */
+int tz_job_add_waiter(struct tz_job *job, uint32_t generation, struct tz_waiter *waiter);
 
-/* Adds a waiter: 0; 1 if the job has ended already (not added); -ESTALE. `ref`: also takes a reference. */
-int tz_job_add_waiter(struct tz_job *job, uint32_t generation, struct tz_waiter *waiter, bool ref);
+/* Adds a callback: 0 if it will be taken by who ends the job, or by who calls callbacks of it; 1 if the job has ended and nobody does that: the caller
+ * is to have it called; -ESTALE. */
+int tz_job_add_callback(struct tz_job *job, uint32_t generation, struct tz_waiter *callback);
+
+/* For who has called a job's callbacks: those that were added meanwhile, the oldest first. NULL: there are none, and the job may be gone. */
+struct tz_waiter *tz_job_next_callbacks(struct tz_job *job);
 
 /* Removes a waiter: true; false if the job has ended and the waiter has been or will be fired. */
 bool tz_job_remove_waiter(struct tz_job *job, uint32_t generation, struct tz_waiter *waiter);
@@ -200,7 +214,17 @@ struct tz_deadline_service {
 };
 extern const struct tz_deadline_service *_Atomic tz_deadline_service;
 
-/* Which process of a chain of forks this is; see os/fork.h. */
+/* Which process of a chain of forks this is; see process.c. */
 extern _Atomic uint32_t tz_process_number;
+
+/* Whether this is a fork child, and a strand of the parent saw to the job. */
+static inline bool tz_job_is_from_before_fork(const struct tz_job *job)
+{
+	return atomic_load_explicit(&job->process, memory_order_relaxed) !=
+	       (uint8_t)atomic_load_explicit(&tz_process_number, memory_order_relaxed);
+}
+
+/* For such a job: whoever would end it, held its lock bit or called its callbacks is not here. So it is lost, unless it had ended. */
+void tz_job_take_over(struct tz_job *job);
 
 #endif

@@ -45,7 +45,23 @@ static void in_a_child(void (*check)(struct subject *s, void *arg), struct subje
 struct before {
 	hold_future running, pending;
 	twice_future ended;
+	twice_future calling; /* has ended, and a strand of the parent is in a callback of it */
 };
+
+static struct gate in_callback;
+static atomic_int called;
+
+static void call_and_wait(void *arg, const tz_outcome *outcome, const void *result)
+{
+	(void)arg, (void)outcome, (void)result;
+	(void)pass(&in_callback);
+}
+
+static void call_and_count(void *arg, const tz_outcome *outcome, const void *result)
+{
+	(void)arg, (void)outcome;
+	atomic_fetch_add(&called, result && *(const int *)result == 10);
+}
 
 static void child_has_lost_them(struct subject *s, void *arg)
 {
@@ -55,6 +71,9 @@ static void child_has_lost_them(struct subject *s, void *arg)
 	int got = 0;
 
 	child_must(tz_result(b->ended, &got) == 0 && got == 8); /* what had ended is there */
+	child_must(tz_on_done(b->calling, call_and_count, NULL) == 0);
+	child_must(tz_detach(b->calling) == 0);
+	until(atomic_load(&called) == 1); /* though the one before it never returns here */
 	if (can(s, TZ_CAN_RUN_AT_SUBMIT))
 		return;
 	child_must(tz_done(b->running) == 1);
@@ -78,6 +97,12 @@ static void child_loses_the_parents_futures(struct subject *s)
 	struct before b;
 	int got = 0;
 
+	memset((void *)&in_callback, 0, sizeof in_callback);
+	atomic_store(&called, 0);
+	b.calling = tz_submit(s->ex, twice, 5);
+	settle(b.calling);
+	assert_int_equal(tz_on_done(b.calling, call_and_wait, NULL), 0);
+	until(atomic_load(&in_callback.waiting));
 	b.ended = tz_submit(s->ex, twice, 4);
 	settle(b.ended);
 	b.running = tz_submit(s->ex, hold, &g);
@@ -85,6 +110,11 @@ static void child_loses_the_parents_futures(struct subject *s)
 	b.pending = tz_submit(s->ex, hold, &g);
 	in_a_child(child_has_lost_them, s, &b);
 	atomic_store(&g.open, 1); /* the parent notices nothing */
+	assert_int_equal(tz_on_done(b.calling, call_and_count, NULL), 0);
+	assert_int_equal(atomic_load(&called), 0);
+	atomic_store(&in_callback.open, 1);
+	until(atomic_load(&called) == 1);
+	assert_int_equal(tz_detach(b.calling), 0);
 	settle(b.running);
 	settle(b.pending);
 	assert_int_equal(tz_gather(b.running, b.pending), 0);

@@ -431,6 +431,97 @@ static void calls_back_in_order(struct subject *s)
 	assert_int_equal(tz_detach(f), 0);
 }
 
+static struct {
+	atomic_int begun, others, calls;
+	int order[8];
+	hold_future future;
+} late;
+
+static void note_late(void *arg, const tz_outcome *outcome, const void *result)
+{
+	(void)outcome, (void)result;
+	late.order[atomic_load(&late.calls)] = (int)(intptr_t)arg;
+	atomic_fetch_add(&late.calls, 1);
+}
+
+/* Goes on when others were added; gives them time to overtake. */
+static void linger_first(void *arg, const tz_outcome *outcome, const void *result)
+{
+	(void)arg;
+	atomic_store(&late.begun, 1);
+	until(atomic_load(&late.others));
+	for (int i = 0; i < 100 && atomic_load(&late.calls) == 0; i++)
+		(void)tz_sleep(0.0005);
+	note_late((void *)0, outcome, result);
+}
+
+static void calls_back_late_ones_last(struct subject *s)
+{
+	struct gate g = { .open = can(s, TZ_CAN_RUN_AT_SUBMIT) };
+
+	memset((void *)&late, 0, sizeof late);
+	late.future = tz_submit(s->ex, hold, &g, 0);
+	assert_int_equal(tz_on_done(late.future, linger_first, NULL), 0);
+	assert_int_equal(tz_on_done(late.future, note_late, (void *)1), 0);
+	atomic_store(&g.open, 1);
+	until(atomic_load(&late.begun)); /* the job has ended */
+	assert_int_equal(tz_on_done(late.future, note_late, (void *)2), 0);
+	assert_int_equal(tz_on_done(late.future, note_late, (void *)3), 0);
+	atomic_store(&late.others, 1);
+	assert_int_equal(tz_detach(late.future), 0);
+	until(atomic_load(&late.calls) == 4);
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(late.order[i], i);
+}
+
+static void add_another(void *arg, const tz_outcome *outcome, const void *result)
+{
+	int n = (int)(intptr_t)arg;
+
+	if (n < 7)
+		must(tz_on_done(late.future, add_another, (void *)(intptr_t)(n + 1)) == 0);
+	must(atomic_load(&late.calls) == n); /* the other one was not called in here */
+	note_late(arg, outcome, result);
+}
+
+static void calls_back_what_a_callback_adds(struct subject *s)
+{
+	struct gate g = { .open = can(s, TZ_CAN_RUN_AT_SUBMIT) };
+
+	memset((void *)&late, 0, sizeof late);
+	late.future = tz_submit(s->ex, hold, &g, 0);
+	assert_int_equal(tz_on_done(late.future, add_another, (void *)0), 0);
+	atomic_store(&g.open, 1);
+	until(atomic_load(&late.calls) == 8);
+	for (int i = 0; i < 8; i++)
+		assert_int_equal(late.order[i], i);
+	assert_int_equal(tz_detach(late.future), 0);
+}
+
+enum { MANY_CALLBACKS = 1 << 16 }; /* more than a counter of 16 bits holds */
+
+static void count_in_order(void *arg, const tz_outcome *outcome, const void *result)
+{
+	(void)outcome;
+	must(result && *(const int *)result == 5);
+	must(atomic_load(&late.calls) == (int)(intptr_t)arg);
+	atomic_fetch_add(&late.calls, 1);
+}
+
+static void calls_back_as_many_as_there_are(struct subject *s)
+{
+	struct gate g = { .open = can(s, TZ_CAN_RUN_AT_SUBMIT) };
+
+	memset((void *)&late, 0, sizeof late);
+	late.future = tz_submit(s->ex, hold, &g, 5);
+	for (int i = 0; i < MANY_CALLBACKS; i++)
+		must(tz_on_done(late.future, count_in_order, (void *)(intptr_t)i) == 0);
+	assert_int_equal(tz_detach(late.future), 0);
+	atomic_store(&g.open, 1);
+	until(atomic_load(&late.calls) == MANY_CALLBACKS);
+	assert_int_equal(tz_done(late.future), -ESTALE);
+}
+
 static atomic_int next_submitted;
 
 static void submit_next(void *arg, const tz_outcome *outcome, const void *result)
@@ -569,6 +660,10 @@ static const struct conformance_case cases[] = {
 	     calls_back_with_the_result),
 	CASE("a callback on what has ended", calls_back_for_what_has_ended),
 	CASE("callbacks run in the order of their adding", calls_back_in_order),
+	CASE("a callback that is added while others are called waits for its turn",
+	     calls_back_late_ones_last),
+	CASE("a callback may add callbacks", calls_back_what_a_callback_adds),
+	CASE("a job has any number of callbacks", calls_back_as_many_as_there_are),
 	CASE("a callback may use the library", lets_a_callback_use_the_library),
 	CASE("a failure that nobody looked at is reported at release",
 	     reports_a_failure_that_nobody_saw),

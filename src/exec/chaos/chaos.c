@@ -320,8 +320,7 @@ static struct ticket *new_ticket(struct chaos *c, tz_job **ret)
 		free(t);
 		return NULL;
 	}
-	(void)tz_job_add_waiter(*ret, (uint32_t)tz_job_handle(*ret).tz__generation, &t->waiter,
-				false);
+	(void)tz_job_add_waiter(*ret, (uint32_t)tz_job_handle(*ret).tz__generation, &t->waiter);
 	return t;
 }
 
