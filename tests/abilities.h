@@ -12,6 +12,12 @@
 #endif
 #endif
 
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+#define BUILT_FOR_SANITIZER 1
+#else
+#define BUILT_FOR_SANITIZER 0
+#endif
+
 /* A child that was forked by a process of several threads may start threads. Not so with the thread sanitizer,
  * which ends it, nor under qemu-user 7.2, which fails an assertion of its own. */
 #if defined(__SANITIZE_THREAD__) || defined(TRENZA_EMULATED)
