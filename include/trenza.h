@@ -24,6 +24,7 @@
 #include <trenza/rwlock.h>
 #include <trenza/scope.h>
 #include <trenza/semaphore.h>
+#include <trenza/spawn.h>
 #include <trenza/stream.h>
 #include <trenza/task.h>
 #include <trenza/thread.h>

@@ -67,6 +67,7 @@ typedef struct tz_submit_options {
 	int retries; /* how often a job that failed is run again; for idempotent tasks */
 	const char *name; /* in outcomes, instead of the task's; copied */
 	struct tz_scope *scope; /* owns the future, see scope.h; its deadline applies too */
+	bool eager; /* a hint: where the submitter's own loop runs the job, begin it at once and go on when it first waits */
 } tz_submit_options;
 
 /* tz_submit_raw - submits a call of a task; what tz_submit stands on.

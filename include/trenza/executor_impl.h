@@ -130,6 +130,13 @@ TZ_API bool tz_job_begin_here(tz_job *job, int worker);
  * Errors: none. */
 TZ_API bool tz_job_is_pending(const tz_job *job);
 
+/* tz_job_is_eager - whether the job asked to be begun at once (tz_submit_options.eager). A hint, which an executor may ignore.
+ *
+ * Ownership: the executor holds its reference meanwhile.
+ * Threads: any.
+ * Errors: none. */
+TZ_API bool tz_job_is_eager(const tz_job *job);
+
 /* tz_job_request_cancel - asks a job to end: ends it if it has not begun. Keeps the executor's reference.
  *
  * Ownership: keeps the executor's reference.

@@ -9,11 +9,19 @@
  *             tz_scope_submit(&s, ex, area, 5.0, 6.0);
  *     }                                        // both have ended here, and are released
  *
+ *     TZ_SHIELD(2) {
+ *             say_goodbye(connection);         // two seconds, also if the job has been cancelled
+ *     }
+ *
  * Scopes form a tree: each strand has a current scope; a scope's parent is the one that was current when it was entered, and the
  * outermost scope of a job ends with the job's deadline and cancel request. A scope's deadline is never later than its parent's. Cancel and
  * deadline are level-triggered: once a scope is cancelled, every wait in it that may end early ends, again and again, until the scope is
- * left. A scope ends only when what it owns has ended: leaving it waits for its futures; if the scope was cancelled or its deadline came,
- * they are cancelled first.
+ * left. What is interrupted is worked out from the tree at each wait, and nothing is counted, so an inner scope can neither use up nor hide what was
+ * meant for an outer one. A scope ends only when what it owns has ended: leaving it waits for its futures; if the scope was cancelled or its
+ * deadline came, they are cancelled first.
+ *
+ * A wait that is refused because its scope has ended gives way to others, and if the code goes on to wait in vain (a loop that does not look at
+ * what its waits return), each further one takes a millisecond.
  */
 #ifndef TRENZA_SCOPE_H
 #define TRENZA_SCOPE_H
@@ -31,12 +39,19 @@ TZ_BEGIN_DECLS
 typedef struct tz_scope {
 	struct tz_scope *tz__parent;
 	void *tz__strand;
-	tz_deadline tz__deadline; /* the earliest of its own and its ancestors' */
-	uint32_t tz__cancelled; /* atomic: 1 once cancelled */
+	uint64_t tz__deadline; /* atomic: its own, 0: none */
+	uint32_t tz__cancelled; /* atomic: TZ__CANCELLED by a call, TZ__CUT by its group */
 	uint32_t tz__lock;
-	tz_handle *tz__owned;
-	size_t tz__count, tz__room;
+	tz_handle *tz__owned; /* the strand adds to it without the lock */
+	uint32_t tz__count; /* atomic */
+	uint32_t tz__room;
+	tz_handle *tz__given; /* by other strands, under the lock */
+	uint32_t tz__ngiven, tz__given_room;
 	uint32_t tz__refused; /* atomic: 1 once a submit into it got no memory */
+	int32_t tz__met; /* what ended a wait in it: 0, -ECANCELED, -ETIMEDOUT */
+	uint8_t tz__shield; /* the scopes around do not reach into it */
+	uint8_t tz__reaps; /* releases what ended well before it is left */
+	tz_handle tz__few[4]; /* the first futures it owns */
 } tz_scope;
 
 /* tz_scope_enter - makes an all-zero scope the strand's current one, with a deadline of its own (tz_never() for none).
@@ -45,6 +60,15 @@ typedef struct tz_scope {
  * Threads: any; the scope belongs to the calling strand.
  * Errors: none. */
 TZ_API void tz_scope_enter(tz_scope *scope, tz_deadline deadline);
+
+/* tz_scope_enter_shield - as tz_scope_enter, for a scope that cancels and deadlines of the scopes around it do not reach: TZ_SHIELD.
+ *
+ * For what must be done all the same, within a deadline of its own. Whoever waits for the job to end waits for that, too.
+ *
+ * Ownership: as tz_scope_enter.
+ * Threads: any; the scope belongs to the calling strand.
+ * Errors: none. */
+TZ_API void tz_scope_enter_shield(tz_scope *scope, tz_deadline deadline);
 
 /* tz_scope_leave - waits for what the scope owns, releases it, and makes the parent current again.
  *
@@ -55,8 +79,42 @@ TZ_API void tz_scope_enter(tz_scope *scope, tz_deadline deadline);
  * Threads: the strand that entered it.
  * Errors: -EREMOTEIO if an owned job ended other than well and not by our cancel (the first in order of submitting is in tz_last(); a
  * submit into the scope that got no memory comes last);
- * -ETIMEDOUT if the deadline came, -ECANCELED if it was cancelled, before all that it owns had ended. */
+ * -ETIMEDOUT if a deadline, -ECANCELED if a cancel ended a wait in it, or what it owns. A scope around that did so is still cancelled. */
 TZ_API int tz_scope_leave(tz_scope *scope);
+
+/* tz_scope_reschedule - moves a scope's own deadline, to earlier or later; tz_never() takes it away.
+ *
+ * A strand that waits in the scope, or in one inside it, goes by the new deadline from now on; so do jobs that were submitted into it, unless their
+ * own deadline is earlier. One that has not begun, and was submitted while there was no deadline at all, begins without one.
+ *
+ * Ownership: none.
+ * Threads: any, while the scope is entered.
+ * Errors: -ETIMEDOUT if the old deadline has ended a wait in the scope or what it owns already, as seen by its own strand; that cannot be taken back. The new
+ * deadline is in force all the same. */
+TZ_API int tz_scope_reschedule(tz_scope *scope, tz_deadline deadline);
+
+/* tz_scope_deadline - the deadline that is in force in a scope: the earliest of its own and those around it, as far as a shield lets them reach.
+ *
+ * Ownership: none.
+ * Threads: any, while the scope is entered.
+ * Errors: none. */
+TZ_API tz_deadline tz_scope_deadline(const tz_scope *scope);
+
+/* tz_scope_expired, tz_scope_cancelled - whether a scope's own deadline has come, or it has been cancelled itself: not because of a scope around it.
+ *
+ * Ownership: none.
+ * Threads: any, while the scope is entered.
+ * Errors: none. */
+TZ_API bool tz_scope_expired(const tz_scope *scope);
+TZ_API bool tz_scope_cancelled(const tz_scope *scope);
+
+/* tz_interrupted_by - the scope because of which tz_interrupted() is not 0: the outermost of those that are cancelled or, if none is, whose deadline has
+ * come. NULL if nothing is to end.
+ *
+ * Ownership: the scope is its owner's; compare the address.
+ * Threads: any.
+ * Errors: none. */
+TZ_API const tz_scope *tz_interrupted_by(void);
 
 /* tz_scope_cancel - cancels a scope: its waits end with -ECANCELED, what it owns is cancelled.
  *
@@ -85,7 +143,8 @@ TZ_API int tz_interrupted(void);
 TZ_API void tz__scope_cleanup(tz_scope *scope);
 static inline tz_scope tz__scope_zero(void)
 {
-	tz_scope s = { 0, 0, { 0 }, 0, 0, 0, 0, 0, 0 };
+	tz_scope s;
+	__builtin_memset(&s, 0, sizeof s);
 	return s;
 }
 static inline int tz__scope_enter_once(tz_scope *scope, int *once, tz_deadline deadline)
@@ -95,24 +154,35 @@ static inline int tz__scope_enter_once(tz_scope *scope, int *once, tz_deadline d
 	tz_scope_enter(scope, deadline);
 	return 1;
 }
+static inline int tz__scope_shield_once(tz_scope *scope, int *once, tz_deadline deadline)
+{
+	if ((*once)++)
+		return 0;
+	tz_scope_enter_shield(scope, deadline);
+	return 1;
+}
 
 TZ_END_DECLS
 
-/* TZ_SCOPE(s) { ... }, TZ_SCOPE_UNTIL(s, deadline) { ... }, TZ_TIMEOUT(seconds) { ... } - a block with a scope `s`, left however the block is
- * left: its end, return, break, goto. `break` and `continue` leave the block. The scope of TZ_TIMEOUT has no name.
+/* TZ_SCOPE(s) { ... }, TZ_SCOPE_UNTIL(s, deadline) { ... }, TZ_TIMEOUT(seconds) { ... }, TZ_SHIELD(seconds) { ... } - a block with a scope `s`, left
+ * however the block is left: its end, return, break, goto. `break` and `continue` leave the block. The scopes of TZ_TIMEOUT and TZ_SHIELD have no
+ * name. TZ_SHIELD keeps what is cancelled or late around it out for so many seconds, for cleaning up.
  *
  * Form: TZ_SCOPE(s) { ... }
  * Form: TZ_SCOPE_UNTIL(s, tz_deadline deadline) { ... }
  * Form: TZ_TIMEOUT(double seconds) { ... }
+ * Form: TZ_SHIELD(double seconds) { ... }
  * Ownership: the futures that `s` owns are waited for and released when the block is left.
  * Threads: any; the scope belongs to the calling strand.
  * Errors: as tz_scope_leave, in tz_last(). */
 #define TZ_SCOPE(s) TZ_SCOPE_UNTIL(s, tz_never())
-#define TZ_SCOPE_UNTIL(s, deadline) \
+#define TZ_SCOPE_UNTIL(s, deadline) TZ__SCOPE_BLOCK(s, tz__scope_enter_once, deadline)
+#define TZ_TIMEOUT(seconds) TZ_SCOPE_UNTIL(tz__timeout, tz_after(seconds))
+#define TZ_SHIELD(seconds) TZ__SCOPE_BLOCK(tz__shelter, tz__scope_shield_once, tz_after(seconds))
+#define TZ__SCOPE_BLOCK(s, enter, deadline) \
 	for (int tz__once_##s = 0; tz__once_##s == 0; tz__once_##s = 1) \
 		for (tz_scope s __attribute__((cleanup(tz__scope_cleanup))) = tz__scope_zero(); \
-		     tz__scope_enter_once(&s, &tz__once_##s, deadline);)
-#define TZ_TIMEOUT(seconds) TZ_SCOPE_UNTIL(tz__timeout, tz_after(seconds))
+		     enter(&s, &tz__once_##s, deadline);)
 
 /* tz_scope_submit - submit a call that the scope owns; the future may be used, or ignored.
  *

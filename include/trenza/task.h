@@ -42,6 +42,7 @@
 #include <trenza/future.h>
 #include <trenza/map.h>
 #include <trenza/scope.h>
+#include <trenza/spawn.h>
 #include <trenza/stream.h>
 #include <trenza/task_arity.h>
 
@@ -284,6 +285,7 @@ template <typename Body> static inline void tz__guarded(Body body)
 		return tz_map_raw(tz__ex, tz__opt, &fn##_task, tz__n, TZ__OUTARG_##V, tz__in); \
 	} \
 	TZ__TASK_STREAM_##V(R, fn) \
+	TZ__TASK_SPAWN(R, fn, N, __VA_ARGS__) \
 	TZ__TASK_FORK(R, fn, V, N, __VA_ARGS__) \
 	struct fn##__args /* takes the semicolon */
 

@@ -5,10 +5,14 @@
  * A job's code may return; or leave by pthread_exit, by cancellation of its thread, or (from C++) by an exception that its TZ_TASK turns
  * into a failure. The first is the straight path. The others unwind through run_guarded's frame, whose cleanup ends the job with a
  * cause; the thread then goes on unwinding, and its pool replaces it. The library is compiled with -fexceptions for that.
+ *
+ * A job does not end before what it has spawned: its outermost scope owns that, and it is waited for while the frame is still there, so that a worker
+ * may run it here, and a cancel still reaches it.
  */
 #include "core/frame.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -56,7 +60,7 @@ static tz_status status_of(const struct tz_frame *frame)
 		return TZ_OK;
 	if (frame->code == -ECANCELED && tz_scope_interrupted(&frame->scope) == -ECANCELED)
 		return TZ_CANCELLED;
-	if (frame->code == -ETIMEDOUT && tz_expired(frame->scope.tz__deadline))
+	if (frame->code == -ETIMEDOUT && tz_scope_expired(&frame->scope))
 		return TZ_TIMED_OUT;
 	return TZ_FAILED;
 }
@@ -81,6 +85,50 @@ void tz_frame_join_forks(struct tz_frame *frame, struct tz_strand *strand)
 	}
 }
 
+static void fail_for_child(struct tz_frame *frame, const tz_outcome *child)
+{
+	frame->failed = true;
+	frame->code = -EREMOTEIO;
+	free(frame->failure);
+	frame->failure = tz_failure_new(-EREMOTEIO, NULL);
+	if (!frame->failure)
+		return;
+	if (frame->cursor)
+		frame->failure->element = (size_t)(uintptr_t)frame->cursor->at;
+	(void)snprintf(frame->failure->message, sizeof frame->failure->message, "%.63s, which it spawned: %s%s%.70s", child->task,
+		       tz_status_name(child->status), child->message[0] ? ": " : "", child->message);
+}
+
+static void fail_for_cause(struct tz_frame *frame, int cause)
+{
+	frame->failed = true;
+	frame->code = cause;
+	frame->failure = tz_failure_new(cause, cause == -ECANCELED ? "cancelled while what it spawned was running" :
+								     "timed out while what it spawned was running");
+}
+
+void tz_frame_settle_children(struct tz_frame *frame, struct tz_strand *strand, bool left)
+{
+	struct tz_scope *scope = &frame->scope, *current = strand->scope;
+	tz_outcome child;
+	int cause = left || frame->failed ? -ECANCELED : 0, r;
+
+	strand->scope = scope;
+	if (cause == 0)
+		cause = tz_scope_wait(scope);
+	if (cause < 0)
+		tz_scope_cut_short(scope);
+	r = tz_scope_release(scope, cause, true, &child);
+	if (!frame->failed && !left) {
+		if (r == -EREMOTEIO)
+			fail_for_child(frame, &child);
+		else if (r < 0)
+			fail_for_cause(frame, r);
+	}
+	tz_scope_done(scope);
+	strand->scope = current;
+}
+
 /* Ends the run. The order matters: what the job left open on this strand is closed before anybody hears that it has ended. */
 static void end_run(struct tz_frame *frame, struct tz_strand *strand, bool crashed, bool unref)
 {
@@ -91,6 +139,7 @@ static void end_run(struct tz_frame *frame, struct tz_strand *strand, bool crash
 	if (__builtin_expect(tz__forks_self->head != frame->fork_mark, 0) ||
 	    __builtin_expect(atomic_load_explicit(&frame->fork_failure, memory_order_relaxed) != NULL, 0))
 		tz_frame_join_forks(frame, strand);
+	tz_frame_settle(frame, strand, crashed);
 	job->worker = frame->worker;
 	tz_status status = crashed ? TZ_CRASHED : status_of(frame);
 
@@ -126,6 +175,8 @@ static void run_task(struct tz_frame *frame)
 		job->task->run(result, job->payload);
 		if (__builtin_expect(left > 0, 0))
 			tz_frame_join_forks(frame, tz_strand_self()); /* one of them may have failed */
+		if (__builtin_expect(left > 0, 0))
+			tz_frame_settle(frame, tz_strand_self(), false);
 		if (__builtin_expect(!frame->failed, 1) || left-- <= 0 || tz_scope_interrupted(&frame->scope) < 0)
 			return;
 		free(frame->failure);

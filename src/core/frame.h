@@ -8,6 +8,7 @@
 #include <trenza/fork.h>
 
 #include "core/job.h"
+#include "core/scope.h"
 
 struct tz_strand;
 
@@ -36,6 +37,16 @@ void tz_frame_leave(struct tz_frame *frame, struct tz_strand *strand);
 
 /* Joins what the run has forked and not joined, and takes over failures of forks that others ran. */
 void tz_frame_join_forks(struct tz_frame *frame, struct tz_strand *strand);
+
+/* Waits for what the run has spawned and not waited for, and releases it. If the run has failed, or is to end, that is cancelled first. A failure among it that
+ * nobody has looked at makes the run fail. `left`: the code has left other than by returning. */
+void tz_frame_settle_children(struct tz_frame *frame, struct tz_strand *strand, bool left);
+
+static inline void tz_frame_settle(struct tz_frame *frame, struct tz_strand *strand, bool left)
+{
+	if (__builtin_expect(tz_scope_owns(&frame->scope), 0))
+		tz_frame_settle_children(frame, strand, left);
+}
 
 /* Whether a job runs on this strand, at any depth. */
 bool tz_frame_runs(const struct tz_strand *strand, const struct tz_job *job);

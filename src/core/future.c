@@ -138,7 +138,7 @@ static int wait_slow(struct tz_job *job, uint32_t generation, tz_deadline deadli
 	int r = tz_strand_interrupted(self);
 
 	if (r < 0)
-		return r;
+		return tz_strand_refuse(self, r);
 	if (tz_frame_runs(self, job))
 		return -EDEADLK;
 	if (self->frame && self->frame->worker >= 0 && tz_executor_current() == job->executor && job->executor->ops->help) {

@@ -197,9 +197,9 @@ static struct tz_job_options *copy_options(const tz_submit_options *o)
 	mine = calloc(1, sizeof *mine);
 	if (!mine)
 		return NULL;
-	mine->deadline = o->deadline;
+	mine->own_deadline = mine->deadline = o->deadline;
 	if (o->scope)
-		mine->deadline = tz_deadline_min(mine->deadline, tz_scope_deadline(o->scope));
+		mine->deadline = tz_deadline_min(mine->deadline, tz_scope_limit(o->scope));
 	mine->retries = o->retries > 0 ? o->retries : 0;
 	if (o->name)
 		tz_copy_text(mine->name, sizeof mine->name, o->name);
@@ -228,6 +228,7 @@ __attribute__((noinline)) static bool set_up_rest(struct tz_job *job, const tz_s
 		bool wanted = options->deadline.ns || options->retries > 0 || options->name || options->scope;
 
 		job->priority = options->priority;
+		job->eager = options->eager;
 		job->options = copy_options(options);
 		if (wanted && !job->options)
 			return false;
@@ -311,6 +312,11 @@ const tz_task *tz_job_task(const tz_job *job)
 tz_executor *tz_job_executor(const tz_job *job)
 {
 	return job->executor;
+}
+
+bool tz_job_is_eager(const tz_job *job)
+{
+	return job->eager;
 }
 
 bool tz_job_is_pending(const tz_job *job)
@@ -589,17 +595,44 @@ struct tz_failure *tz_failure_new(int code, const char *message)
 /* Stands for the frame of a job that was claimed to be ended, not to be run: there is nobody to ask. */
 static struct tz_frame no_frame;
 
-/* Asks a running job, whose LOCKED bit we hold. */
-static void ask(struct tz_job *job)
+/* The outermost scope of a running job whose LOCKED bit we hold, or NULL. */
+static struct tz_scope *scope_of(struct tz_job *job)
 {
 	struct tz_frame *frame;
 	unsigned spins = 0;
 
-	atomic_fetch_or_explicit(&job->state, JOB_CANCEL, memory_order_relaxed);
 	while (!(frame = atomic_load_explicit(&job->frame, memory_order_acquire)))
 		tz_cpu_backoff(&spins); /* the runner stores it in its next instructions */
-	if (frame != &no_frame)
-		tz_scope_cancel(&frame->scope);
+	return frame != &no_frame ? &frame->scope : NULL;
+}
+
+/* Asks a running job, whose LOCKED bit we hold. */
+static void ask(struct tz_job *job)
+{
+	atomic_fetch_or_explicit(&job->state, JOB_CANCEL, memory_order_relaxed);
+	struct tz_scope *scope = scope_of(job);
+
+	if (scope)
+		tz_scope_cancel(scope);
+}
+
+int tz_job_limit(struct tz_job *job, uint32_t generation, tz_deadline limit)
+{
+	int why;
+	uint64_t s = lock_bit(job, generation, false, &why);
+
+	if (!s)
+		return why;
+	struct tz_scope *scope = tz_job_phase(s) == JOB_RUNNING ? scope_of(job) : NULL;
+
+	if (job->options)
+		limit = tz_deadline_min(limit, job->options->own_deadline);
+	if (scope)
+		tz_scope_move(scope, limit);
+	else if (job->options && tz_job_phase(s) == JOB_QUEUED)
+		job->options->deadline = limit;
+	unlock_bit(job);
+	return 0;
 }
 
 void tz_job_finish_unrun(struct tz_job *job, tz_status status, struct tz_failure *failure, bool unref)
@@ -637,8 +670,20 @@ int tz_job_cancel(struct tz_job *job, uint32_t generation, tz_status status, int
 	return end_pending(job, generation, status, tz_failure_new(code, message), ask);
 }
 
-int tz_job_expire(struct tz_job *job, uint32_t generation)
+int tz_job_expire(struct tz_job *job, uint32_t generation, tz_deadline *ret_moved)
 {
+	int why;
+	uint64_t s = lock_bit(job, generation, false, &why);
+
+	if (!s)
+		return why;
+	tz_deadline deadline = tz_job_phase(s) == JOB_QUEUED ? job->options->deadline : tz_never();
+
+	unlock_bit(job);
+	if (tz_job_phase(s) == JOB_QUEUED && !tz_expired(deadline)) {
+		*ret_moved = deadline;
+		return -EAGAIN;
+	}
 	return end_pending(job, generation, TZ_TIMED_OUT, tz_failure_new(-ETIMEDOUT, "its deadline passed before it began"), NULL);
 }
 

@@ -78,7 +78,9 @@ struct tz_failure {
 
 /* What a job has only if it was asked for at submit. Owned by the job. */
 struct tz_job_options {
-	tz_deadline deadline;
+	tz_deadline deadline; /* the earlier of its own and that of the scope it was submitted into */
+	tz_deadline own_deadline;
+	struct tz_context *context; /* bindings that it inherits, or NULL (context.c) */
 	int retries;
 	uint32_t result_offset; /* of the result in the payload: apart from the arguments if the job may run again */
 	char name[TZ_NAME_MAX]; /* "": the task's */
@@ -204,8 +206,11 @@ void tz_job_fork_done(void);
 /* The job that stands for all that could not be made for want of memory. */
 extern struct tz_job tz_job_no_memory;
 
-/* As tz_job_cancel, but only for a job that has not begun, and because its deadline has come. */
-int tz_job_expire(struct tz_job *job, uint32_t generation);
+/* As tz_job_cancel, but only for a job that has not begun, and because its deadline has come. -EAGAIN if that has been moved. */
+int tz_job_expire(struct tz_job *job, uint32_t generation, tz_deadline *ret_moved);
+
+/* The deadline of the scope that the job was submitted into has been moved. */
+int tz_job_limit(struct tz_job *job, uint32_t generation, tz_deadline limit);
 
 /* Who watches the deadlines of jobs that have not begun (sched/deadline.c), or NULL. */
 struct tz_deadline_service {

@@ -178,6 +178,7 @@ static void on_unwind(struct tz_range_run *run)
 
 	unlink_run(run);
 	tz_frame_join_forks(&run->frame, run->strand); /* thieves use the frame */
+	tz_frame_settle(&run->frame, run->strand, true);
 	free(run->frame.failure);
 	run->frame.failure = tz_failure_new(-ECANCELED, "left by pthread_exit or a thread cancellation");
 	run->frame.failed = true;
@@ -195,9 +196,8 @@ static void begin_run(struct tz_range_run *run, int worker)
 	struct tz_range *r = run->range;
 
 	run->strand = tz_strand_self();
-	tz_frame_enter(&run->frame, run->strand, r->caller ? r->caller->job : NULL,
-		       r->scope ? tz_scope_deadline(r->scope) : tz_never(), worker);
-	run->frame.scope.tz__parent = r->scope; /* cancelled with the caller */
+	tz_frame_enter(&run->frame, run->strand, r->caller ? r->caller->job : NULL, tz_never(), worker);
+	run->frame.scope.tz__parent = r->scope; /* ends with the caller's */
 	run->frame.cursor = &run->cursor;
 	link_run(run);
 }
@@ -210,6 +210,7 @@ static void end_run(struct tz_range_run *run, size_t lo)
 	run->returned = true;
 	unlink_run(run);
 	tz_frame_join_forks(frame, run->strand);
+	tz_frame_settle(frame, run->strand, false);
 	if (r->outcomes)
 		note_outcome(r, lo, frame);
 	tz_frame_leave(frame, run->strand);

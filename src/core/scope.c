@@ -3,36 +3,87 @@
  * Design notes
  *
  * A strand's scopes are a stack, linked by parent, up to the outermost scope of its job. Only the strand enters and leaves scopes; others
- * may cancel one, or give it a future. To cancel is: set the flag, wake the strand (its waits look at the flags of all scopes up the
- * stack), cancel what the scope owns; that reaches the strands of the owned jobs in the same way. The deadline is copied down when a scope
- * is entered, so that a wait looks at one number; the cancelled flags are looked up along the parents, which are few.
+ * may cancel one, move its deadline, or give it a future. What interrupts a scope is worked out by a walk along the parents at each wait, up to the first
+ * shield: they are few, and so nothing that was copied has to be put right when a deadline moves.
  *
- * The scope's lock (a tz_mutex in tz__lock) guards the list of owned futures and makes a canceller that is under way hold up tz_scope_leave.
- * Lock order: a job's LOCKED bit (tz_job_cancel holds it while it cancels the job's scope) before a scope's lock. Owned futures are
- * cancelled outside of the scope's lock, on a copy of the list, since that takes LOCKED bits. A handle in the copy that has been released
- * meanwhile is stale, and cancelling it does nothing.
+ * A request from another strand is a store into the scope, then `dirty` in its strand, then a wake-up. The strand's next look at its scopes finds
+ * `dirty` and passes on what has come, to the jobs that its scopes own (tz_scope_relay): their outermost scopes get the same, their strands
+ * look in their turn. So a request goes down the tree of jobs, each strand doing what is to be done in its own scopes. To be prompt where a strand computes
+ * and does not look, a cancel also tells what the cancelled scope owns, and what those jobs' outermost scopes own, and so on, by itself; from a list
+ * (struct errand), not by recursion, since the tree may be deeper than the stack.
+ *
+ * Owned futures. The strand adds to `owned` without the lock: it writes the handle, then the count (release). Others read the list under the lock; so the
+ * strand takes the lock to move, shrink or free it. What other strands give the scope has a list of its own, under the lock. A canceller that misses
+ * a future which is being added: `dirty` is set, and the strand's next look finds both. A full list is rid of released futures before it grows, and
+ * grows only if half of it is in use, so that a scope that is open for ever stays as large as what lives in it.
+ *
+ * The scope's lock (a tz_mutex in tz__lock) also makes a canceller that is under way hold up tz_scope_done. Lock order: a job's LOCKED bit
+ * (tz_job_cancel holds it while it cancels the job's scope) before a scope's lock. Owned futures are cancelled outside of the scope's lock, since that
+ * takes LOCKED bits. A handle that has been released meanwhile is stale, and cancelling it does nothing.
  */
 #include "core/scope.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/frame.h"
 #include "core/job.h"
+#include "core/outcome.h"
 #include "core/strand.h"
 
-static struct tz_mutex *lock_of(tz_scope *scope)
+static struct tz_mutex *lock_of(const tz_scope *scope)
 {
 	_Static_assert(sizeof(struct tz_mutex) == sizeof scope->tz__lock, "a scope's lock is a tz_mutex");
-	return (struct tz_mutex *)(void *)&scope->tz__lock;
+	return (struct tz_mutex *)(uintptr_t)&scope->tz__lock;
+}
+
+/* --- what interrupts a scope --------------------------------------------------------------------------------------------- */
+
+static const tz_scope *outer(const tz_scope *scope)
+{
+	return scope->tz__shield ? NULL : scope->tz__parent;
+}
+
+/* The outermost scope that is cancelled, else the outermost that is late. */
+static const tz_scope *cause_of(const tz_scope *scope, int *why)
+{
+	const tz_scope *cancelled = NULL, *late = NULL;
+	uint64_t now = 0;
+
+	for (const tz_scope *s = scope; s; s = outer(s)) {
+		uint64_t deadline = __atomic_load_n(&s->tz__deadline, __ATOMIC_RELAXED);
+
+		if (__atomic_load_n(&s->tz__cancelled, __ATOMIC_ACQUIRE))
+			cancelled = s;
+		if (!deadline)
+			continue;
+		if (!now)
+			now = tz_now();
+		if (now >= deadline)
+			late = s;
+	}
+	*why = cancelled ? -ECANCELED : late ? -ETIMEDOUT : 0;
+	return cancelled ? cancelled : late;
 }
 
 int tz_scope_interrupted(const struct tz_scope *scope)
 {
-	for (const struct tz_scope *s = scope; s; s = s->tz__parent)
-		if (__atomic_load_n(&s->tz__cancelled, __ATOMIC_ACQUIRE))
-			return -ECANCELED;
-	return tz_expired(scope->tz__deadline) ? -ETIMEDOUT : 0;
+	int why;
+
+	(void)cause_of(scope, &why);
+	return why;
+}
+
+void tz_scope_meet(struct tz_strand *strand, int why)
+{
+	int now;
+	const tz_scope *cause = cause_of(strand->scope, &now);
+
+	for (tz_scope *s = strand->scope; s && s->tz__strand == strand; s = s->tz__parent) {
+		s->tz__met = why;
+		if (s == cause || s->tz__shield)
+			return;
+	}
 }
 
 int tz_interrupted(void)
@@ -40,35 +91,119 @@ int tz_interrupted(void)
 	return tz_strand_interrupted(tz_strand_self());
 }
 
-void tz_scope_enter(tz_scope *scope, tz_deadline deadline)
+const tz_scope *tz_interrupted_by(void)
 {
-	struct tz_strand *self = tz_strand_self();
+	int why;
 
-	tz_scope_set_up(scope, self, self->scope, tz_strand_deadline(self, deadline));
-	self->scope = scope;
+	return cause_of(tz_strand_self()->scope, &why);
+}
+
+tz_deadline tz_scope_deadline(const tz_scope *scope)
+{
+	return tz_scope_limit(scope);
+}
+
+bool tz_scope_expired(const tz_scope *scope)
+{
+	tz_deadline own = { __atomic_load_n(&scope->tz__deadline, __ATOMIC_RELAXED) };
+
+	return tz_expired(own);
+}
+
+bool tz_scope_cancelled(const tz_scope *scope)
+{
+	return __atomic_load_n(&scope->tz__cancelled, __ATOMIC_ACQUIRE) != 0;
+}
+
+/* --- what a scope owns ----------------------------------------------------------------------------------------------------- */
+
+/* Whether somebody may still want the future. One that ended well does not count where the scope reaps. */
+static bool is_held(const tz_scope *scope, tz_handle future)
+{
+	int done = tz_done_raw(future);
+
+	if (done != 1 || !scope->tz__reaps || ((struct tz_job *)future.tz__cell)->status != TZ_OK)
+		return done >= 0;
+	(void)tz_detach_raw(future);
+	return false;
+}
+
+/* Keeps the order. Under the lock. */
+static uint32_t weed(const tz_scope *scope, tz_handle *list, uint32_t n)
+{
+	uint32_t kept = 0;
+
+	for (uint32_t i = 0; i < n; i++)
+		if (is_held(scope, list[i]))
+			list[kept++] = list[i];
+	return kept;
+}
+
+/* Twice the room, for a list of n. NULL without memory. */
+static tz_handle *grown(tz_handle *list, uint32_t n, uint32_t room)
+{
+	tz_handle *more = malloc((size_t)room * sizeof *more);
+
+	if (more && n)
+		memcpy(more, list, n * sizeof *more);
+	return more;
+}
+
+int tz_scope_make_room(struct tz_scope *scope)
+{
+	tz_handle *old = NULL;
+
+	tz_mutex_lock(lock_of(scope));
+	uint32_t room = scope->tz__room, n = weed(scope, scope->tz__owned, scope->tz__count);
+	tz_handle *more = n > room / 2 ? grown(scope->tz__owned, n, 2 * room) : NULL;
+
+	if (more) {
+		old = scope->tz__owned != scope->tz__few ? scope->tz__owned : NULL;
+		scope->tz__owned = more;
+		scope->tz__room = 2 * room;
+	}
+	__atomic_store_n(&scope->tz__count, n, __ATOMIC_RELEASE);
+	tz_mutex_unlock(lock_of(scope));
+	free(old);
+	return n < scope->tz__room ? 0 : -ENOMEM;
+}
+
+/* Under the lock. */
+static int make_room_for_given(tz_scope *scope)
+{
+	uint32_t n = weed(scope, scope->tz__given, scope->tz__ngiven), room = scope->tz__given_room;
+	tz_handle *more = n >= room / 2 ? grown(scope->tz__given, n, room ? 2 * room : 8) : NULL;
+
+	if (more) {
+		free(scope->tz__given);
+		scope->tz__given = more;
+		scope->tz__given_room = room ? 2 * room : 8;
+	}
+	__atomic_store_n(&scope->tz__ngiven, n, __ATOMIC_RELAXED);
+	return n < scope->tz__given_room ? 0 : -ENOMEM;
+}
+
+static int give(tz_scope *scope, tz_handle future)
+{
+	tz_mutex_lock(lock_of(scope));
+	int r = scope->tz__ngiven == scope->tz__given_room ? make_room_for_given(scope) : 0;
+
+	if (r == 0) {
+		scope->tz__given[scope->tz__ngiven] = future;
+		__atomic_store_n(&scope->tz__ngiven, scope->tz__ngiven + 1, __ATOMIC_RELAXED);
+	}
+	tz_mutex_unlock(lock_of(scope));
+	return r;
 }
 
 int tz_scope_adopt_raw(tz_scope *scope, tz_handle future)
 {
-	int r = 0;
+	bool own = scope->tz__strand == tz_strand_self();
+	int r = own ? tz_scope_keep(scope, future) : give(scope, future);
 
-	tz_mutex_lock(lock_of(scope));
-	if (scope->tz__count == scope->tz__room) {
-		size_t room = scope->tz__room ? 2 * scope->tz__room : 8;
-		tz_handle *owned = realloc(scope->tz__owned, room * sizeof *owned);
-
-		if (owned) {
-			scope->tz__owned = owned;
-			scope->tz__room = room;
-		} else {
-			r = -ENOMEM;
-		}
-	}
-	if (r == 0)
-		scope->tz__owned[scope->tz__count++] = future;
-	tz_mutex_unlock(lock_of(scope));
-	if (r == 0 && __atomic_load_n(&scope->tz__cancelled, __ATOMIC_ACQUIRE))
-		(void)tz_cancel_raw(future); /* level-triggered: also what comes after the cancel */
+	/* Level-triggered: also what comes after the cancel. Only the scope's own strand may look further up. */
+	if (r == 0 && (own ? tz_scope_is_cancelled(scope) : tz_scope_cancelled(scope)))
+		(void)tz_cancel_raw(future);
 	return r;
 }
 
@@ -77,91 +212,269 @@ void tz_scope_refuse(tz_scope *scope)
 	__atomic_store_n(&scope->tz__refused, 1, __ATOMIC_RELEASE);
 }
 
-/* Cancels what the scope owns, one by one: the list may grow meanwhile, and each handle is copied out under the lock. */
-static void cancel_owned(tz_scope *scope)
+/* The i-th of what the scope owns, for any strand: false if there are fewer. */
+static bool owned_at(const tz_scope *scope, size_t i, tz_handle *ret)
 {
-	for (size_t i = 0;; i++) {
-		tz_handle future;
+	tz_mutex_lock(lock_of(scope));
+	size_t n = __atomic_load_n(&scope->tz__count, __ATOMIC_ACQUIRE);
+	bool there = i < n + scope->tz__ngiven;
 
-		tz_mutex_lock(lock_of(scope));
-		bool more = i < scope->tz__count;
-		if (more)
-			future = scope->tz__owned[i];
-		tz_mutex_unlock(lock_of(scope));
+	if (there)
+		*ret = i < n ? scope->tz__owned[i] : scope->tz__given[i - n];
+	tz_mutex_unlock(lock_of(scope));
+	return there;
+}
+
+/* --- cancelling ---------------------------------------------------------------------------------------------------------------- */
+
+/* The futures that the cancel which is under way on this thread has still to tell. It never waits, so the thread is one strand's meanwhile. */
+struct errand {
+	tz_handle *list;
+	size_t n, room;
+	tz_handle few[32];
+};
+
+static _Thread_local struct errand *errand __attribute__((tls_model("initial-exec")));
+
+/* Without memory, their strand will tell them when it looks. */
+static void put_off(struct errand *e, tz_handle future)
+{
+	if (e->n == e->room) {
+		tz_handle *more = grown(e->list, (uint32_t)e->n, 2 * (uint32_t)e->room);
+
 		if (!more)
 			return;
-		(void)tz_cancel_raw(future);
+		if (e->list != e->few)
+			free(e->list);
+		e->list = more;
+		e->room *= 2;
 	}
+	e->list[e->n++] = future;
+}
+
+static void tell_all(struct errand *e)
+{
+	while (e->n)
+		(void)tz_cancel_raw(e->list[--e->n]);
+}
+
+/* Cancels what a scope owns. */
+static void cancel_owned(const tz_scope *scope)
+{
+	struct errand mine = { .list = mine.few, .room = sizeof mine.few / sizeof *mine.few };
+	bool nested = errand != NULL;
+	tz_handle future;
+
+	if (!nested)
+		errand = &mine;
+	for (size_t i = 0; owned_at(scope, i, &future); i++) {
+		if (nested) {
+			put_off(errand, future);
+			continue;
+		}
+		(void)tz_cancel_raw(future);
+		tell_all(&mine);
+	}
+	if (nested)
+		return;
+	errand = NULL;
+	if (mine.list != mine.few)
+		free(mine.list);
+}
+
+static void make_it_look(struct tz_strand *strand)
+{
+	atomic_store_explicit(&strand->dirty, 1, memory_order_release);
+	tz_strand_unpark(strand);
+}
+
+void tz_scope_end(struct tz_scope *scope, uint32_t reason)
+{
+	struct tz_strand *strand = scope->tz__strand;
+
+	(void)__atomic_fetch_or(&scope->tz__cancelled, reason, __ATOMIC_RELEASE);
+	cancel_owned(scope);
+	make_it_look(strand);
 }
 
 void tz_scope_cancel(tz_scope *scope)
 {
-	struct tz_strand *strand = scope->tz__strand;
-
-	__atomic_store_n(&scope->tz__cancelled, 1, __ATOMIC_RELEASE);
-	cancel_owned(scope);
-	tz_strand_unpark(strand);
+	tz_scope_end(scope, TZ_SCOPE_CANCELLED);
 }
 
-/* Waits for what the scope owns, as its deadline and its own cancel flag allow. */
-static int wait_for_owned(tz_scope *scope)
-{
-	for (size_t i = 0; i < scope->tz__count; i++) {
-		int r = tz_wait_raw(scope->tz__owned[i], tz_never());
+/* --- moving deadlines, passing on ---------------------------------------------------------------------------------------------- */
 
-		if (r == -ETIMEDOUT || r == -ECANCELED)
-			return r;
+static void limit_owned(const tz_scope *scope)
+{
+	tz_deadline limit = tz_scope_limit(scope);
+	tz_handle f;
+
+	for (size_t i = 0; owned_at(scope, i, &f); i++)
+		(void)tz_job_limit(f.tz__cell, (uint32_t)f.tz__generation, limit);
+}
+
+void tz_scope_move(struct tz_scope *scope, tz_deadline deadline)
+{
+	__atomic_store_n(&scope->tz__deadline, deadline.ns, __ATOMIC_RELEASE);
+	make_it_look(scope->tz__strand);
+}
+
+int tz_scope_reschedule(tz_scope *scope, tz_deadline deadline)
+{
+	bool own = scope->tz__strand == tz_strand_self();
+	bool too_late = own && scope->tz__met == -ETIMEDOUT;
+
+	tz_scope_move(scope, deadline);
+	if (own)
+		tz_scope_relay(scope->tz__strand);
+	return too_late ? -ETIMEDOUT : 0;
+}
+
+static void relay_from(struct tz_strand *strand, const tz_scope *scope)
+{
+	for (; scope && scope->tz__strand == strand; scope = scope->tz__parent) {
+		if (!tz_scope_owns(scope))
+			continue;
+		if (tz_scope_is_cancelled(scope))
+			cancel_owned(scope);
+		else
+			limit_owned(scope);
 	}
+}
+
+void tz_scope_relay(struct tz_strand *strand)
+{
+	const tz_scope *scope = strand->scope;
+
+	atomic_exchange_explicit(&strand->dirty, 0, memory_order_acquire);
+	for (const struct tz_frame *f = strand->frame; f; f = f->outer) {
+		relay_from(strand, scope);
+		scope = f->outer_scope;
+	}
+	relay_from(strand, scope);
+}
+
+/* --- entering and leaving -------------------------------------------------------------------------------------------------------- */
+
+void tz_scope_enter(tz_scope *scope, tz_deadline deadline)
+{
+	struct tz_strand *self = tz_strand_self();
+
+	tz_scope_set_up(scope, self, self->scope, deadline);
+	self->scope = scope;
+}
+
+void tz_scope_enter_shield(tz_scope *scope, tz_deadline deadline)
+{
+	tz_scope_enter(scope, deadline);
+	scope->tz__shield = 1;
+}
+
+int tz_scope_wait(struct tz_scope *scope)
+{
+	bool waited;
+	tz_handle future;
+
+	/* Until a whole round has found nothing to wait for: what is given to the scope meanwhile may shift the list. */
+	do {
+		waited = false;
+		for (size_t i = 0; owned_at(scope, i, &future); i++) {
+			if (tz_done_raw(future) != 0)
+				continue;
+			int r = tz_wait_raw(future, tz_never());
+
+			if (r == -ETIMEDOUT || r == -ECANCELED)
+				return r;
+			waited |= r == 0;
+		}
+	} while (waited);
 	return 0;
 }
 
-/* Releases what the scope owns; all of it has ended. The first failure that was not our doing is the scope's. */
-static int release_owned(tz_scope *scope, int cause)
+void tz_scope_cut_short(struct tz_scope *scope)
+{
+	struct tz_strand *self = scope->tz__strand;
+	struct tz_scope *current = self->scope;
+
+	cancel_owned(scope);
+	self->scope = NULL; /* what it owns is to end first, whatever the scopes around say */
+	(void)tz_scope_wait(scope);
+	self->scope = current;
+}
+
+static bool is_bad(const struct tz_job *job, bool unseen)
+{
+	if (job->status == TZ_OK)
+		return false;
+	return !unseen || (job->status != TZ_CANCELLED && !atomic_load_explicit(&job->observed, memory_order_relaxed));
+}
+
+int tz_scope_release(struct tz_scope *scope, int cause, bool unseen, tz_outcome *ret)
 {
 	/* The jobs may have been ended by the scope's deadline or cancel before we came to wait for them. */
 	int why = cause < 0 ? cause : tz_scope_interrupted(scope), r = cause;
+	tz_handle future;
 
-	for (size_t i = 0; i < scope->tz__count; i++) {
-		tz_outcome o;
+	for (size_t i = 0; owned_at(scope, i, &future); i++) {
+		struct tz_job *job = future.tz__cell;
 
-		if (tz_outcome_raw(scope->tz__owned[i], &o) < 0)
+		if (tz_done_raw(future) != 1)
 			continue; /* released by tz_result before */
-		bool ours = why < 0 && (o.status == TZ_CANCELLED || o.status == TZ_TIMED_OUT);
+		bool ours = why < 0 && (job->status == TZ_CANCELLED || job->status == TZ_TIMED_OUT);
 
-		if (ours && r == 0)
-			r = why;
-		if (o.status != TZ_OK && !ours && r != -EREMOTEIO) {
-			r = -EREMOTEIO;
-			tz_strand_self()->last = o;
-			tz_strand_self()->last_task = NULL;
+		if (ours) {
+			r = r == 0 ? why : r;
+			atomic_store_explicit(&job->observed, 1, memory_order_relaxed); /* who cancels knows */
 		}
-		(void)tz_detach_raw(scope->tz__owned[i]);
+		if (!ours && r != -EREMOTEIO && is_bad(job, unseen)) {
+			r = -EREMOTEIO;
+			tz_job_outcome(job, ret);
+			atomic_store_explicit(&job->observed, 1, memory_order_relaxed);
+		}
+		(void)tz_detach_raw(future);
 	}
 	if (r != -EREMOTEIO && __atomic_load_n(&scope->tz__refused, __ATOMIC_ACQUIRE)) {
 		r = -EREMOTEIO;
-		(void)tz_outcome_raw(tz_job_handle(&tz_job_no_memory), &tz_strand_self()->last);
-		tz_strand_self()->last_task = NULL;
+		tz_job_outcome(&tz_job_no_memory, ret);
 	}
 	return r;
+}
+
+void tz_scope_done(struct tz_scope *scope)
+{
+	tz_mutex_lock(lock_of(scope)); /* a canceller that is still under way goes first */
+	tz_handle *owned = scope->tz__owned != scope->tz__few ? scope->tz__owned : NULL, *given = scope->tz__given;
+
+	scope->tz__owned = scope->tz__few;
+	scope->tz__room = sizeof scope->tz__few / sizeof *scope->tz__few;
+	scope->tz__given = NULL;
+	scope->tz__given_room = 0;
+	__atomic_store_n(&scope->tz__count, 0, __ATOMIC_RELAXED);
+	__atomic_store_n(&scope->tz__ngiven, 0, __ATOMIC_RELAXED);
+	tz_mutex_unlock(lock_of(scope));
+	free(owned);
+	free(given);
 }
 
 int tz_scope_leave(tz_scope *scope)
 {
 	struct tz_strand *self = scope->tz__strand;
-	int cause = wait_for_owned(scope);
+	int r = 0;
 
-	if (cause < 0) {
-		cancel_owned(scope);
-		self->scope = NULL; /* the children are to end first, whatever the scopes around say */
-		(void)wait_for_owned(scope);
+	if (tz_scope_owns(scope) || __atomic_load_n(&scope->tz__refused, __ATOMIC_RELAXED)) {
+		tz_outcome first;
+		int cause = tz_scope_wait(scope);
+
+		if (cause < 0)
+			tz_scope_cut_short(scope);
+		r = tz_scope_release(scope, cause, false, &first);
+		if (r == -EREMOTEIO)
+			tz_remember(self, &first);
 	}
+	if (r == 0)
+		r = scope->tz__met;
 	self->scope = scope->tz__parent;
-	int r = release_owned(scope, cause);
-
-	tz_mutex_lock(lock_of(scope)); /* a canceller that is still under way goes first */
-	tz_handle *owned = scope->tz__owned;
-	tz_mutex_unlock(lock_of(scope));
-	free(owned);
+	tz_scope_done(scope);
 	*scope = tz__scope_zero();
 	return r;
 }

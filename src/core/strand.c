@@ -66,6 +66,8 @@ struct tz_strand *tz_strand_new_thread(void)
 	s->base = NULL;
 	s->borrows = false;
 	s->restless = false;
+	atomic_store_explicit(&s->dirty, 0, memory_order_relaxed);
+	s->refused = 0;
 	s->locals = NULL;
 	s->nlocals = 0;
 	s->next_free = NULL;
@@ -128,12 +130,28 @@ struct tz_strand *tz_strand_adopt_foreign(void)
 
 int tz_strand_interrupted(struct tz_strand *s)
 {
+	if (__builtin_expect(atomic_load_explicit(&s->dirty, memory_order_relaxed) != 0, 0))
+		tz_scope_relay(s);
 	return __builtin_expect(s->scope == NULL, 1) ? 0 : tz_scope_interrupted(s->scope);
+}
+
+/* So many refused waits in a row give way at once; after that each one takes some time, which also lets a simulated clock go on. */
+enum { REFUSALS = 100 };
+#define REFUSAL 0.001
+
+int tz_strand_refuse(struct tz_strand *s, int why)
+{
+	tz_scope_meet(s, why);
+	if (++s->refused <= REFUSALS)
+		s->ops->yield(s);
+	else
+		(void)s->ops->park(s, tz_after(REFUSAL));
+	return why;
 }
 
 tz_deadline tz_strand_deadline(struct tz_strand *s, tz_deadline deadline)
 {
-	return s->scope ? tz_deadline_min(deadline, tz_scope_deadline(s->scope)) : deadline;
+	return s->scope ? tz_deadline_min(deadline, tz_scope_limit(s->scope)) : deadline;
 }
 
 void tz_strand_block_begin(struct tz_strand *s)
@@ -157,18 +175,28 @@ int tz_strand_park(struct tz_strand *s, tz_deadline deadline)
 	int r = tz_strand_interrupted(s);
 
 	if (r < 0)
-		return r;
-	deadline = tz_strand_deadline(s, deadline);
+		return tz_strand_refuse(s, r);
+	s->refused = 0;
 	tz_strand_block_begin(s);
-	tz_deadline slice = s->borrows || s->restless ? tz_deadline_min(deadline, tz_after(SLICE)) : deadline;
+	tz_deadline slice = tz_strand_deadline(s, deadline);
 
+	if (s->borrows || s->restless)
+		slice = tz_deadline_min(slice, tz_after(SLICE));
 	r = s->ops->park(s, slice);
 	tz_strand_block_end(s);
-	return r == -ETIMEDOUT && slice.ns != deadline.ns ? 0 : r;
+	if (r != -ETIMEDOUT)
+		return r;
+	/* The slice is over, or the scope's deadline, which may have been moved meanwhile, or the wait's own. */
+	r = tz_strand_interrupted(s);
+	if (r < 0)
+		return tz_strand_refuse(s, r);
+	return tz_expired(deadline) ? -ETIMEDOUT : 0;
 }
 
 void tz_strand_park_deaf(struct tz_strand *s)
 {
+	if (__builtin_expect(atomic_load_explicit(&s->dirty, memory_order_relaxed) != 0, 0))
+		tz_scope_relay(s);
 	tz_strand_block_begin(s);
 	(void)s->ops->park(s, __builtin_expect(s->restless, 0) ? tz_after(SLICE) : tz_never());
 	tz_strand_block_end(s);

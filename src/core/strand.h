@@ -72,6 +72,8 @@ struct tz_strand {
 	void (*on_job_end)(struct tz_strand *self, struct tz_frame *frame); /* the pool's: joins forks left over; or NULL */
 	struct tz_scope *base; /* parent of the outermost scope of every job here: its pool's, or NULL */
 	bool restless; /* its pool could not start a stand-in for it: park in slices, to let it try again */
+	_Atomic uint32_t dirty; /* a request has come to one of its scopes, to be passed on to what they own (scope.c) */
+	uint32_t refused; /* waits in a row that were refused because the scope has ended */
 	bool borrows; /* runs a piece of another strand's job, whose cancel does not wake this one: park in slices */
 };
 
@@ -100,6 +102,9 @@ static inline void tz_strand_unpark(struct tz_strand *s)
 /* Why a wait that is allowed to end early must end now: 0 (go on), -ECANCELED, -ETIMEDOUT, from the scopes of self.
  * One load where there is no scope. */
 int tz_strand_interrupted(struct tz_strand *self);
+
+/* For a wait that must end so: writes that down in the scopes, and lets others run, since the code may go on to wait in vain. Returns `why`. */
+int tz_strand_refuse(struct tz_strand *self, int why);
 
 /* The earlier of `deadline` and the scope's. */
 tz_deadline tz_strand_deadline(struct tz_strand *self, tz_deadline deadline);

@@ -4,6 +4,7 @@
 
 #include <trenza/executor_impl.h>
 
+#include "core/frame.h"
 #include "core/job.h"
 #include "core/probe.h"
 #include "core/scope.h"
@@ -113,7 +114,7 @@ static tz_handle failed_future(const tz_submit_options *options, int code, const
 
 /* A submit with options, without an executor, or of no task. */
 __attribute__((noinline)) static tz_handle submit_special(tz_executor *executor, const tz_submit_options *options,
-							  const tz_task *task, const void *args)
+							  const tz_task *task, const void *args, const struct tz_site *site)
 {
 	if (!executor)
 		executor = tz_executor_default();
@@ -125,6 +126,7 @@ __attribute__((noinline)) static tz_handle submit_special(tz_executor *executor,
 
 	if (!job)
 		return no_memory(options);
+	job->site = site;
 	tz_handle h = future_of(options, &job);
 
 	if (!job)
@@ -138,13 +140,49 @@ __attribute__((noinline)) static tz_handle submit_special(tz_executor *executor,
 tz_handle tz_submit_raw(tz_executor *executor, const tz_submit_options *options, const tz_task *task, const void *args)
 {
 	if (__builtin_expect(options || !executor || !valid(NULL, task), 0))
-		return submit_special(executor, options, task, args);
+		return submit_special(executor, options, task, args, NULL);
 	struct tz_job *job = tz_job_new(executor, NULL, task, args, true);
 
 	if (__builtin_expect(!job, 0))
 		return no_memory(NULL);
 	tz_handle h = tz_job_handle(job);
 
+	TZ_PROBE(TZ_PROBE_JOB_SUBMIT, job, 0);
+	hand_over(executor, &job, 1, TZ_PRIORITY_NORMAL);
+	return h;
+}
+
+/* Spawning what needs more than a plain job in a plain scope. */
+__attribute__((noinline)) static tz_handle spawn_special(struct tz_strand *self, tz_executor *executor,
+							 const tz_submit_options *options, const tz_task *task, const void *args,
+							 const struct tz_site *site)
+{
+	tz_submit_options mine = options ? *options : (tz_submit_options){ .size = 0 };
+
+	if (!mine.scope)
+		mine.scope = self->scope;
+	return submit_special(executor, &mine, task, args, site);
+}
+
+tz_handle tz_spawn_raw(const tz_submit_options *options, const tz_task *task, const void *args, const struct tz_site *site)
+{
+	struct tz_strand *self = tz_strand_self();
+	struct tz_scope *scope = self->scope;
+	tz_executor *executor = self->frame && self->frame->job ? self->frame->job->executor : NULL;
+
+	if (__builtin_expect(options || !executor || !scope || !valid(NULL, task) || !tz_scope_is_plain(scope), 0))
+		return spawn_special(self, executor, options, task, args, site);
+	struct tz_job *job = tz_job_new(executor, NULL, task, args, true);
+
+	if (__builtin_expect(!job || tz_scope_keep(scope, tz_job_handle(job)) < 0, 0)) {
+		if (job)
+			tz_job_free(job);
+		tz_scope_refuse(scope);
+		return tz_job_handle(&tz_job_no_memory);
+	}
+	tz_handle h = tz_job_handle(job);
+
+	job->site = site;
 	TZ_PROBE(TZ_PROBE_JOB_SUBMIT, job, 0);
 	hand_over(executor, &job, 1, TZ_PRIORITY_NORMAL);
 	return h;

@@ -51,8 +51,10 @@ int tz_sleep_until(tz_deadline deadline)
 		if (tz_expired(deadline)) {
 			int r = tz_strand_interrupted(s);
 
+			if (r < 0)
+				return tz_strand_refuse(s, r);
 			s->ops->yield(s);
-			return r;
+			return 0;
 		}
 		int r = tz_strand_park(s, deadline);
 

@@ -21,8 +21,10 @@ struct tz_job_timer {
 static void expire(struct tz_timer_entry *entry)
 {
 	struct tz_job_timer *timer = (struct tz_job_timer *)entry;
+	tz_deadline moved;
 
-	(void)tz_job_expire(timer->job, timer->generation);
+	if (tz_job_expire(timer->job, timer->generation, &moved) == -EAGAIN && moved.ns)
+		(void)tz_timer_add(entry, moved.ns, expire); /* cannot fail: it runs the service */
 }
 
 static int arm(struct tz_job *job)
@@ -45,7 +47,9 @@ static int arm(struct tz_job *job)
 
 static void disarm(struct tz_job_timer *timer)
 {
-	(void)tz_timer_remove_wait(&timer->entry);
+	/* A call that was running may have set it again, for the last time: the job has ended. */
+	if (tz_timer_remove_wait(&timer->entry) == TZ_TIMER_RUNNING)
+		(void)tz_timer_remove_wait(&timer->entry);
 	free(timer);
 }
 

@@ -193,6 +193,7 @@ static void end_stolen(struct stolen *s)
 			tz_failure_new(-ECANCELED, "left by pthread_exit or a thread cancellation");
 	}
 	tz_frame_join_forks(&s->frame, strand);
+	tz_frame_settle(&s->frame, strand, !s->returned);
 	tz_frame_leave(&s->frame, strand);
 	strand->borrows = s->borrowed;
 	if (s->owner)
@@ -214,8 +215,7 @@ void tz_fork_run_stolen(struct tz_fork_stack *victim, struct tz_fork_stack *thie
 		.borrowed = strand->borrows,
 	};
 
-	tz_frame_enter(&s.frame, strand, s.owner ? s.owner->job : NULL,
-		       s.owner ? tz_scope_deadline(&s.owner->scope) : tz_never(), thief->index);
+	tz_frame_enter(&s.frame, strand, s.owner ? s.owner->job : NULL, tz_never(), thief->index);
 	s.frame.scope.tz__parent = s.owner ? &s.owner->scope : NULL;
 	if (s.owner && s.owner->cursor) {
 		/* In a map, the fork belongs to the element that runs now: it waits for its forks before it ends. */

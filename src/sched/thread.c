@@ -346,6 +346,7 @@ static void on_leave(struct guard *g)
 	tz_thread *t = g->thread;
 	struct tz_strand *strand = tz_strand_self();
 
+	tz_frame_settle(&g->frame, strand, !g->returned);
 	write_outcome(g); /* before its scope is gone, which says whether it was cancelled */
 	leave_scopes(t, strand, &g->frame.scope);
 	tz_report_uncaught(t, &t->outcome);

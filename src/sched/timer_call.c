@@ -327,6 +327,7 @@ static void on_leave(struct call *c)
 
 	while (strand->scope && strand->scope != &c->frame.scope)
 		(void)tz_scope_leave(strand->scope); /* entered and not left */
+	tz_frame_settle(&c->frame, strand, !c->returned);
 	(void)tz_scope_leave(&c->frame.scope);
 	tz_frame_leave(&c->frame, strand);
 	report(c);
