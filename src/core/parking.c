@@ -6,14 +6,14 @@
 #include <string.h>
 
 #include "core/probe.h"
-#include "core/spin.h"
+#include "core/sitting.h"
 #include "os/mutex.h"
 
 /* A waiter's state: LOOKING while it spins briefly without a seat, SPINNING while it has one,
  * ASLEEP also on its way to sleep. */
 enum { LOOKING = 0, SPINNING = 1, ASLEEP = 2, DONE = 3 };
 
-enum { LOOKS = 24, SPIN_PAUSES = 8, SEAT_TRIES = 32 };
+enum { LOOKS = 24 };
 
 enum { BUCKET_BITS = 8, BUCKETS = 1 << BUCKET_BITS };
 
@@ -155,34 +155,20 @@ static bool change_state(struct tz_parked *n, uint32_t from, uint32_t to)
 						       memory_order_acquire);
 }
 
-static bool may_spin(const struct tz_parked *n)
-{
-	return tz_spin_allowed() && !(n->strand->flags & TZ_STRAND_NO_SPIN);
-}
-
 bool tz_parking_patient(const void *key, const struct tz_parked *n)
 {
-	return may_spin(n) && tz_patience_is_left(&bucket_of(key)->patience);
+	return tz_strand_may_spin(n->strand) && tz_patience_is_left(&bucket_of(key)->patience);
 }
 
 /* How long to spin, in ticks, before sleeping. */
 static uint32_t ask_patience(struct bucket *b, const struct tz_parked *n, unsigned flags)
 {
-	return (flags & TZ_PARKING_SPIN) && may_spin(n) ? tz_patience_ask(&b->patience) : 0;
+	if (!(flags & TZ_PARKING_SPIN) || !tz_strand_may_spin(n->strand))
+		return 0;
+	return tz_patience_ask(&b->patience);
 }
 
-/* Another waiter that has just been woken leaves its seat any moment now. */
-static bool sit_soon(struct tz_parked *n)
-{
-	for (int i = 0; i < SEAT_TRIES && !is_done(n); i++) {
-		if (tz_spin_sit())
-			return true;
-		tz_cpu_relax();
-	}
-	return false;
-}
-
-/* The same, but no longer than the wait may last. */
+/* So many ticks, but no more than the wait may last. */
 static uint32_t limited(const struct tz_parked *n, uint32_t ticks, tz_deadline deadline)
 {
 	if (tz_strand_interrupted(n->strand) < 0)
@@ -198,24 +184,22 @@ static uint32_t limited(const struct tz_parked *n, uint32_t ticks, tz_deadline d
 	return ticks;
 }
 
-/* Spins with a seat; true once woken. */
+/* Spins with a seat; true once woken. As long as the node says SPINNING it is the waker who gives the
+ * seat back. */
 static bool spin_seated(struct tz_parked *n, uint32_t ticks)
 {
-	if (ticks == 0 || !sit_soon(n))
-		return !change_state(n, LOOKING, ASLEEP);
-	if (!change_state(n, LOOKING, SPINNING)) {
-		tz_spin_leave();
-		return true;
-	}
-	struct tz_spin s = tz_spin_begin(ticks);
+	struct tz_sitting s = tz_sitting_begin(ticks);
+	uint32_t state = LOOKING;
 
-	while (tz_spin_turn(&s, SPIN_PAUSES))
-		if (is_done(n))
-			return true;
-	if (!change_state(n, SPINNING, ASLEEP))
-		return true;
-	tz_spin_leave();
-	return false;
+	do {
+		if (s.seated && state == LOOKING && change_state(n, LOOKING, SPINNING))
+			state = SPINNING;
+	} while (!is_done(n) && tz_sitting_turn(&s));
+	bool woken = is_done(n) || !change_state(n, state, ASLEEP);
+
+	if (!woken || state == LOOKING)
+		tz_sitting_end(&s);
+	return woken;
 }
 
 /* Most hand-overs between strands that both run are over before a seat is worth the trouble. */

@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 
 #include "core/scope.h"
+#include "core/spin.h"
 #include "core/strand_thread.h"
 #include "os/clock.h"
 #include "os/mutex.h"
@@ -126,6 +127,11 @@ struct tz_strand *tz_strand_adopt_foreign(void)
 	if (has_exit_key)
 		(void)pthread_setspecific(exit_key, s);
 	return s;
+}
+
+bool tz_strand_may_spin(const struct tz_strand *s)
+{
+	return tz_spin_allowed() && !(s->flags & TZ_STRAND_NO_SPIN);
 }
 
 int tz_strand_interrupted(struct tz_strand *s)

@@ -99,6 +99,9 @@ static inline void tz_strand_unpark(struct tz_strand *s)
 	s->ops->unpark(s);
 }
 
+/* Whether it makes sense for the strand to wait by spinning (spin.h). */
+bool tz_strand_may_spin(const struct tz_strand *self);
+
 /* Why a wait that is allowed to end early must end now: 0 (go on), -ECANCELED, -ETIMEDOUT, from the scopes of self.
  * One load where there is no scope. */
 int tz_strand_interrupted(struct tz_strand *self);

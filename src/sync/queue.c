@@ -25,13 +25,13 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-#include "core/spin.h"
+#include "core/sitting.h"
 #include "core/strand.h"
 #include "sync/store.h"
 #include "sync/waiters.h"
 
-/* How long a strand looks for an element before it lines up, and how far apart it looks in the end, in pauses. */
-enum { SPIN_NS = 2000, SPIN_PAUSES = 16 };
+/* How long a strand looks for an element before it lines up. */
+enum { SPIN_US = 2 };
 
 enum { SHUT = 1, DROPPED = 2 };
 
@@ -156,33 +156,30 @@ static bool more(const struct call *c)
 	return c->in ? count < c->queue->store->capacity : count > 0;
 }
 
-static ptrdiff_t spin(const struct call *c)
+static ptrdiff_t spin(const struct call *c, const struct tz_strand *self)
 {
 	ptrdiff_t r = -EAGAIN;
-	struct tz_spin s;
 
-	if (!tz_spin_sit())
+	if (!tz_strand_may_spin(self))
 		return r;
-	s = tz_spin_begin(SPIN_NS);
-	while (r == -EAGAIN && tz_spin_turn(&s, SPIN_PAUSES))
+	struct tz_sitting s = tz_sitting_begin(SPIN_US * (uint32_t)tz_clock_ticks_per_us());
+
+	while (r == -EAGAIN && tz_sitting_turn(&s))
 		r = attempt(c);
-	tz_spin_leave();
+	tz_sitting_end(&s);
 	return r;
 }
 
 /* Where there are more strands than processors, the one that we wait for may need ours: given it, it goes on
  * until it waits itself, which moves many elements for one switch. Asleep, we would be woken for the first. */
-static ptrdiff_t let_others_run(const struct call *c)
+static ptrdiff_t let_others_run(const struct call *c, struct tz_strand *self)
 {
-	struct tz_strand *self = tz_strand_self();
-
 	self->ops->yield(self);
 	return attempt(c);
 }
 
-static ptrdiff_t line_up(const struct call *c, tz_deadline deadline)
+static ptrdiff_t line_up(const struct call *c, struct tz_strand *self, tz_deadline deadline)
 {
-	struct tz_strand *self = tz_strand_self();
 	struct tz_waiting w;
 	ptrdiff_t r;
 	int e = 0;
@@ -210,10 +207,12 @@ static ptrdiff_t move(const struct call *c, tz_deadline deadline)
 
 	if (__builtin_expect(r != -EAGAIN, 1))
 		return r;
-	r = spin(c);
+	struct tz_strand *self = tz_strand_self();
+
+	r = spin(c, self);
 	if (r == -EAGAIN)
-		r = let_others_run(c);
-	return r != -EAGAIN ? r : line_up(c, deadline);
+		r = let_others_run(c, self);
+	return r != -EAGAIN ? r : line_up(c, self, deadline);
 }
 
 /* --- put --------------------------------------------------------------------------------------------------- */
