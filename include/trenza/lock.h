@@ -45,7 +45,11 @@ typedef struct tz_rlock {
 	void *tz__owner; /* the strand, NULL if free */
 } tz_rlock;
 
-enum { TZ__LOCK_HELD = 1 }; /* in tz__word; the other bits are the library's */
+/* In tz__word; the other bits are the library's. */
+enum {
+	TZ__LOCK_HELD = 1,
+	TZ__LOCK_RIVAL = 2 /* a strand that is awake will take it: a release has nobody to wake */
+};
 
 TZ_API void tz__lock_acquire_slow(tz_lock *lock);
 TZ_API int tz__lock_release_slow(tz_lock *lock);
@@ -59,10 +63,7 @@ TZ_API int tz__lock_release_slow(tz_lock *lock);
  * Errors: none. */
 TZ_API inline void tz_lock_acquire(tz_lock *lock)
 {
-	uint32_t tz__free = 0;
-
-	if (!__atomic_compare_exchange_n(&lock->tz__word, &tz__free, TZ__LOCK_HELD, true,
-					 __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+	if (__atomic_fetch_or(&lock->tz__word, TZ__LOCK_HELD, __ATOMIC_ACQUIRE) & TZ__LOCK_HELD)
 		tz__lock_acquire_slow(lock);
 }
 
@@ -91,10 +92,12 @@ TZ_API TZ_NODISCARD int tz_lock_acquire_until(tz_lock *lock, tz_deadline deadlin
  * Errors: -EPERM when the lock is not held; nothing has changed then. */
 TZ_API inline int tz_lock_release(tz_lock *lock)
 {
-	uint32_t tz__held = TZ__LOCK_HELD;
+	uint32_t tz__w = __atomic_load_n(&lock->tz__word, __ATOMIC_RELAXED);
 
-	if (__atomic_compare_exchange_n(&lock->tz__word, &tz__held, 0, false, __ATOMIC_RELEASE,
-					__ATOMIC_RELAXED))
+	if ((tz__w == TZ__LOCK_HELD ||
+	     (tz__w & (TZ__LOCK_HELD | TZ__LOCK_RIVAL)) == (TZ__LOCK_HELD | TZ__LOCK_RIVAL)) &&
+	    __atomic_compare_exchange_n(&lock->tz__word, &tz__w, tz__w & ~(uint32_t)TZ__LOCK_HELD,
+					false, __ATOMIC_RELEASE, __ATOMIC_RELAXED))
 		return 0;
 	return tz__lock_release_slow(lock);
 }

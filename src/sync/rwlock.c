@@ -2,12 +2,11 @@
  *
  * Design notes
  *
- * The word. WRITTEN: a writer has it, RIVAL: a writer that is awake will take it as soon as it is
- * free, WAITERS: strands queue, and the number of readers. WAITERS changes under the bucket lock
- * only.
+ * The word is a comer's (comer.h), a comer being a writer, with the number of readers in its upper
+ * bits.
  *
  * Readers and writers wait in one queue. New readers go past neither a writer nor a waiter, so
- * WAITERS holds them up. Writers compete as for a plain lock (lock.c): one swap frees the word if
+ * WAITERS holds them up. Writers compete as for a plain lock: one swap frees the word if
  * nobody waits or a rival is awake; else the first in the queue is looked at under the bucket lock.
  * If it is a reader, all readers in the queue get the lock, at once and for certain: they do not
  * compete. If it is a writer, it is woken as the rival, or handed the lock if it has waited for
@@ -25,25 +24,20 @@
 #include <trenza/rwlock.h>
 
 #include "core/parking.h"
-#include "core/spin.h"
 #include "core/strand.h"
+#include "sync/comer.h"
 
-enum { WRITTEN = 1, RIVAL = 2, WAITERS = 4, READER = 8 };
-enum { WOKEN = 0, HANDED_OVER = 1 }; /* tokens */
+enum { WRITTEN = TZ_COMER_HELD, RIVAL = TZ_COMER_RIVAL, WAITERS = TZ_COMER_WAITERS, READER = 8 };
 enum { FOR_READING = 0, FOR_WRITING = 1 }; /* kinds */
-
-static const uint64_t FAIR_NS = 1000000;
-enum { SPIN_US = 2, SPIN_PAUSES = 64 };
 
 static uint32_t load(const tz_rwlock *lock)
 {
-	return __atomic_load_n(&lock->tz__word, __ATOMIC_RELAXED);
+	return tz_comer_load(&lock->tz__word);
 }
 
 static bool swap(tz_rwlock *lock, uint32_t *expected, uint32_t desired, int order)
 {
-	return __atomic_compare_exchange_n(&lock->tz__word, expected, desired, true, order,
-					   __ATOMIC_RELAXED);
+	return tz_comer_swap(&lock->tz__word, expected, desired, order);
 }
 
 static void set_waiters(tz_rwlock *lock, bool more)
@@ -63,10 +57,7 @@ struct release {
 
 static enum tz_parking_choice choose_writer(struct tz_parked *n, struct release *r)
 {
-	bool hand_over = (int64_t)(r->now - n->since) > (int64_t)FAIR_NS;
-
-	n->token = hand_over ? HANDED_OVER : WOKEN;
-	r->given = hand_over ? WRITTEN : RIVAL;
+	r->given = tz_comer_choose(n, r->now) ? WRITTEN : RIVAL;
 	return TZ_PARKING_TAKE;
 }
 
@@ -203,85 +194,10 @@ int tz_rwlock_try_read(tz_rwlock *lock)
 
 /* Writing */
 
-/* A writer on its way to the lock. */
-struct comer {
-	tz_rwlock *lock;
-	bool is_rival; /* RIVAL is ours to clear */
-};
-
-static bool is_free(uint32_t w)
+static struct tz_comer comer(tz_rwlock *lock)
 {
-	return !(w & WRITTEN) && w < READER;
+	return (struct tz_comer){ .word = &lock->tz__word, .busy = ~(uint32_t)(RIVAL | WAITERS) };
 }
-
-static uint32_t without_rival(const struct comer *c, uint32_t w)
-{
-	return c->is_rival ? w & ~(uint32_t)RIVAL : w;
-}
-
-static bool take_for_writing(struct comer *c)
-{
-	uint32_t w = load(c->lock);
-
-	while (is_free(w))
-		if (swap(c->lock, &w, without_rival(c, w | WRITTEN), __ATOMIC_ACQUIRE))
-			return true;
-	return false;
-}
-
-static bool become_rival(struct comer *c)
-{
-	uint32_t w = load(c->lock);
-
-	while (!c->is_rival) {
-		if (w & (RIVAL | WAITERS))
-			return false;
-		c->is_rival = swap(c->lock, &w, w | RIVAL, __ATOMIC_RELAXED);
-	}
-	return true;
-}
-
-/* Waits for a while without sleeping; true with the lock. */
-static bool spin(struct comer *c)
-{
-	if (take_for_writing(c))
-		return true;
-	if (!tz_spin_allowed() || !become_rival(c))
-		return false;
-	struct tz_spin s = tz_spin_begin(SPIN_US * tz_clock_ticks_per_us());
-
-	while (tz_spin_turn(&s, SPIN_PAUSES))
-		if (take_for_writing(c))
-			return true;
-	return false;
-}
-
-static bool write_begin(struct tz_parked *n)
-{
-	struct comer *c = n->object;
-
-	forget_the_dead(c->lock);
-	uint32_t w = load(c->lock);
-
-	do {
-		if (is_free(w))
-			return false;
-	} while (!swap(c->lock, &w, without_rival(c, w) | WAITERS, __ATOMIC_RELAXED));
-	c->is_rival = false;
-	return true;
-}
-
-static void write_withdrawn(struct tz_parked *n, bool more)
-{
-	struct comer *c = n->object;
-
-	set_waiters(c->lock, more);
-}
-
-static const struct tz_parking_steps write_steps = {
-	.begin = write_begin,
-	.withdrawn = write_withdrawn,
-};
 
 /* Lets in the readers at the head of the queue. */
 static enum tz_parking_choice admit(struct tz_parked *n, void *arg)
@@ -302,49 +218,35 @@ static void settle_admitted(void *arg, size_t taken, bool more)
 	set_waiters(arg, more);
 }
 
-static int acquire_write(struct comer *c, unsigned flags, tz_deadline deadline)
+static int acquire_write(tz_rwlock *lock, unsigned flags, tz_deadline deadline)
 {
-	struct tz_parked n = { .strand = tz_strand_self(), .kind = FOR_WRITING, .object = c };
+	struct tz_comer c = comer(lock);
 
-	while (!spin(c)) {
-		if (n.since == 0)
-			n.since = tz_now();
-		else
-			flags |= TZ_PARKING_FRONT;
-		int r = tz_parking_wait(&n, c->lock, &write_steps, flags, deadline);
+	if (tz_comer_take(&c))
+		return 0;
+	struct tz_parked n = { .strand = tz_strand_self(), .kind = FOR_WRITING };
+	int r = tz_comer_acquire(&c, &n, flags, deadline);
 
-		if (r == 0 && n.token == HANDED_OVER)
-			return 0;
-		if (r == 0) {
-			c->is_rival = true;
-		} else if (r != -EAGAIN) {
-			(void)tz_parking_wake(c->lock, SIZE_MAX, admit, settle_admitted, c->lock);
-			return r;
-		}
-	}
-	return 0;
+	if (r < 0)
+		(void)tz_parking_wake(lock, SIZE_MAX, admit, settle_admitted, lock);
+	return r;
 }
 
 void tz_rwlock_acquire_write(tz_rwlock *lock)
 {
-	struct comer c = { .lock = lock };
-
-	if (!take_for_writing(&c))
-		(void)acquire_write(&c, TZ_PARKING_DEAF, tz_never());
+	(void)acquire_write(lock, TZ_PARKING_DEAF, tz_never());
 }
 
 int tz_rwlock_acquire_write_until(tz_rwlock *lock, tz_deadline deadline)
 {
-	struct comer c = { .lock = lock };
-
-	return take_for_writing(&c) ? 0 : acquire_write(&c, 0, deadline);
+	return acquire_write(lock, 0, deadline);
 }
 
 int tz_rwlock_try_write(tz_rwlock *lock)
 {
-	struct comer c = { .lock = lock };
+	struct tz_comer c = comer(lock);
 
-	return take_for_writing(&c) ? 0 : -EBUSY;
+	return tz_comer_take(&c) ? 0 : -EBUSY;
 }
 
 int tz_rwlock_readers(const tz_rwlock *lock)
