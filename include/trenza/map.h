@@ -27,14 +27,16 @@ typedef struct tz_map_options {
 	size_t chunk; /* elements that are handed out at once; 0: measured while it runs */
 	int workers; /* the most that work on it, the caller included; 0: all of the executor's */
 	tz_map_policy policy;
-	tz_outcome *outcomes; /* array of n that takes the outcome of each element, or NULL; implies one element at a time */
+	tz_outcome *outcomes; /* array of n that takes the outcome of each element, or NULL, which is cheaper */
 } tz_map_options;
 
 /* tz_map_raw - calls a task for each of n elements and waits for all; what tz_map stands on.
  *
- * in[k] is the array of the k-th argument, out the array of results (NULL for a void task).
+ * in[k] is the array of the k-th argument, out the array of results (NULL for a void task). With options->outcomes, elements that were not
+ * called are TZ_CANCELLED there, or TZ_TIMED_OUT if the scope's deadline ended the map; "not called" is their message.
  *
- * Ownership: the arrays are the caller's; out[i] is written for each element that was called.
+ * Ownership: the arrays are the caller's; out[i] is written for each element that was called, outcomes[i] for every one (for none if the map
+ * did not begin: -EINVAL, -ESHUTDOWN).
  * Threads: any; from a job of the same executor too.
  * Errors: -EREMOTEIO if an element failed: the first by index, the same for any number of workers, is in tz_last(), with "element I:"
  * before its message. -ECANCELED, -ETIMEDOUT if the scope ended it: some elements may not have been called. -EINVAL, -ENOMEM,

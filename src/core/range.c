@@ -115,6 +115,29 @@ static void note_outcome(struct tz_range *r, size_t element, const struct tz_fra
 		tz_copy_text(o->message, sizeof o->message, frame->failure->message);
 }
 
+/* Outcomes are pending until somebody has come to their elements. */
+static void begin_outcomes(struct tz_range *r)
+{
+	for (size_t i = 0; r->outcomes && i < r->end - r->begin; i++)
+		r->outcomes[i].status = TZ_PENDING;
+}
+
+/* Nobody will come to the others. */
+static void end_outcomes(struct tz_range *r)
+{
+	bool late = r->interrupted == -ETIMEDOUT;
+
+	for (size_t i = 0; r->outcomes && i < r->end - r->begin; i++) {
+		tz_outcome *o = &r->outcomes[i];
+
+		if (o->status != TZ_PENDING)
+			continue;
+		*o = (tz_outcome){ .status = late ? TZ_TIMED_OUT : TZ_CANCELLED, .code = late ? -ETIMEDOUT : -ECANCELED, .worker = -1 };
+		tz_copy_text(o->task, sizeof o->task, r->task->name);
+		tz_copy_text(o->message, sizeof o->message, "not called");
+	}
+}
+
 /* One piece that runs. */
 struct tz_range_run {
 	struct tz_frame frame;
@@ -240,7 +263,7 @@ static void run_chunk(struct tz_range *r, size_t lo, size_t hi, int worker)
 		run_piece(r, lo, hi, hi, worker);
 		return;
 	}
-	for (size_t i = lo; i < hi; i++)
+	for (size_t i = lo; i < hi && i < atomic_load_explicit(&r->stop, memory_order_relaxed); i++)
 		run_piece(r, i, i + 1, hi, worker);
 }
 
@@ -417,6 +440,7 @@ static int run_range(struct tz_range *r)
 		return -ESHUTDOWN; /* also where the caller could do all of it alone */
 	if (!(r->executor->ops->capabilities & TZ_CAN_SHARE_MEMORY))
 		return -ENOTSUP;
+	begin_outcomes(r);
 	/* Where workers have an initializer, the caller is no worker: all of it must run on theirs. */
 	if (r->executor->ops->range && !r->executor->options.initializer) {
 		int worker = tz_executor_current() == r->executor ? tz_worker_index() : -1;
@@ -430,6 +454,7 @@ static int run_range(struct tz_range *r)
 	} else {
 		error = run_as_jobs(r);
 	}
+	end_outcomes(r);
 	if (r->failed_at != SIZE_MAX) {
 		report(r, self);
 		return -EREMOTEIO;

@@ -167,6 +167,88 @@ static void gives_each_its_outcome(struct subject *s)
 	}
 }
 
+static atomic_int failed_one, calls_of[500];
+
+/* The first one fails, the others come after that. */
+static int fail_first(int n)
+{
+	atomic_fetch_add(&calls_of[n], 1);
+	if (n == 0) {
+		atomic_store(&failed_one, 1);
+		return tz_fail(-EDOM, "the first");
+	}
+	until(atomic_load(&failed_one));
+	(void)tz_sleep(0.0005);
+	return n;
+}
+TZ_TASK(int, fail_first, int);
+
+/* Of elements that a map did not come to. */
+static int check_not_called(const tz_outcome *o, int n, tz_status status, int code)
+{
+	int uncalled = 0;
+
+	for (int i = 0; i < n; i++) {
+		if (atomic_load(&calls_of[i]))
+			continue;
+		uncalled++;
+		assert_int_equal(o[i].status, status);
+		assert_int_equal(o[i].code, code);
+		assert_int_equal(o[i].worker, -1);
+		assert_string_equal(o[i].message, "not called");
+	}
+	return uncalled;
+}
+
+static void says_which_were_not_called(struct subject *s)
+{
+	static tz_outcome o[500];
+	static int got[500];
+	int r;
+
+	memset(o, 0x5a, sizeof o);
+	atomic_store(&failed_one, 0);
+	for (int i = 0; i < 500; i++) {
+		numbers[i] = i;
+		atomic_store(&calls_of[i], 0);
+	}
+	bounded(r, tz_map_with(s->ex, (&(tz_map_options){ .outcomes = o }), fail_first, 500, got,
+			       numbers));
+	assert_int_equal(r, -EREMOTEIO);
+	assert_int_equal(o[0].status, TZ_FAILED);
+	assert_int_equal(o[0].code, -EDOM);
+	for (int i = 1; i < 500; i++)
+		if (atomic_load(&calls_of[i]))
+			assert_int_equal(o[i].status, TZ_OK);
+	assert_true(check_not_called(o, 500, TZ_CANCELLED, -ECANCELED) > 0);
+	assert_string_equal(o[499].task, "fail_first");
+}
+
+static int wait_in_turn(int n)
+{
+	atomic_fetch_add(&calls_of[n], 1);
+	(void)tz_sleep(CREW_PATIENCE);
+	return n;
+}
+TZ_TASK(int, wait_in_turn, int);
+
+static void says_which_a_deadline_kept_away(struct subject *s)
+{
+	static tz_outcome o[500];
+	static int got[500];
+	int r = 0;
+
+	memset(o, 0x5a, sizeof o);
+	for (int i = 0; i < 500; i++)
+		atomic_store(&calls_of[i], 0);
+	TZ_TIMEOUT(0.01) {
+		r = tz_map_with(s->ex, (&(tz_map_options){ .outcomes = o }), wait_in_turn, 500, got,
+				numbers);
+	}
+	assert_int_equal(r, -ETIMEDOUT);
+	assert_true(check_not_called(o, 500, TZ_TIMED_OUT, -ETIMEDOUT) > 0);
+}
+
 /* --- from inside ------------------------------------------------------------------------------------------------------------ */
 
 static double sum_of_squares(int n)
@@ -435,6 +517,8 @@ static const struct conformance_case cases[] = {
 	CASE("map reports the lowest failure, always the same", reports_the_lowest_failure),
 	CASE("map calls all elements if told so", calls_all_in_spite_of_failures),
 	CASE("map gives each element its outcome", gives_each_its_outcome),
+	CASE("map says which elements it did not call", says_which_were_not_called),
+	CASE("map says which elements its deadline kept away", says_which_a_deadline_kept_away),
 	CASE("map inside jobs", maps_inside_jobs),
 	CASE("map inside map", maps_inside_maps),
 	CASE("the failure of a map inside a job is the job's to judge",
