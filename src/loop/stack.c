@@ -36,7 +36,7 @@
 	((size_t)4 << 20) /* bytes of free stacks of one size that may keep what is deeper */
 #define GUARD_MOST ((size_t)64 << 10)
 
-enum { DEFAULT_CLASS = 1, LINE = 64, COLOURS = 16, PROBE = 512 };
+enum { DEFAULT_CLASS = 1, LINE = 64, COLOURS = 16, PROBE = 128 };
 
 /* Flags of free stacks. */
 enum { DEEP = 1, FRESH = 2, FLAGS = 3 }; /* memory beyond SHALLOW; no memory at all */
@@ -119,9 +119,15 @@ static uintptr_t base_of(const struct tz_stack *stack, unsigned shift)
 	return (uintptr_t)stack->low & ~(((uintptr_t)1 << shift) - 1);
 }
 
-static _Atomic(void *) *owner_at(const struct tz_stack *stack)
+/* What stands in the line above a stack. */
+struct top {
+	_Atomic(void *) owner;
+	size_t uses; /* since its memory was fresh, without the present one */
+};
+
+static struct top *top_of(const struct tz_stack *stack)
 {
-	return (_Atomic(void *) *)(stack->low + stack->size);
+	return (struct top *)(stack->low + stack->size);
 }
 
 /* --- which slab an address lies in: a table of tables, by the address's bits 25 to 47 --- */
@@ -198,22 +204,13 @@ static int enter_slab(struct tz_slab *slab)
 
 #ifdef VALGRIND_IS_KNOWN
 
-static bool on_valgrind(void)
-{
-	static _Atomic int known;
-	int is = atomic_load_explicit(&known, memory_order_relaxed);
-
-	if (!is) {
-		is = RUNNING_ON_VALGRIND ? 1 : -1;
-		atomic_store_explicit(&known, is, memory_order_relaxed);
-	}
-	return is > 0;
-}
+static _Atomic bool on_valgrind;
 
 static void tools_begin(struct tz_slab *slab, size_t from, size_t to)
 {
-	if (!on_valgrind())
+	if (!RUNNING_ON_VALGRIND)
 		return;
+	atomic_store_explicit(&on_valgrind, true, memory_order_relaxed);
 	if (!slab->tool_ids)
 		slab->tool_ids = calloc(slab->size >> slab->shift, sizeof *slab->tool_ids);
 	for (size_t i = from >> slab->shift; slab->tool_ids && i < to >> slab->shift; i++) {
@@ -238,7 +235,7 @@ static void tools_end(struct tz_slab *slab)
 /* Frames that were given up may be read. */
 static void tools_forget_frames(const struct tz_stack *stack)
 {
-	if (on_valgrind())
+	if (__builtin_expect(atomic_load_explicit(&on_valgrind, memory_order_relaxed), 0))
 		(void)VALGRIND_MAKE_MEM_DEFINED(stack->low, stack->size);
 }
 
@@ -511,14 +508,15 @@ int tz_stack_take(struct tz_stacks *stacks, size_t size, struct tz_stack *ret)
 	return 0;
 }
 
-/* Whether something was written about 16 KiB below the top. */
+/* Whether something was written about 16 KiB below the top; not where in its page the top lies, or
+ * the processor might take these loads for ones of what was just stored there. */
 static TZ_NO_SANITIZE bool was_deep(const char *end)
 {
-	const uint64_t *words = (const uint64_t *)(end - SHALLOW - PROBE);
+	const uint64_t *w = (const uint64_t *)(end - SHALLOW - 2048);
 	uint64_t any = 0;
 
-	for (size_t i = 0; i < PROBE / sizeof *words; i++)
-		any |= words[i];
+	for (size_t i = 0; i < PROBE / sizeof *w; i += 4)
+		any |= (w[i] | w[i + 1]) | (w[i + 2] | w[i + 3]);
 	return any != 0;
 }
 
@@ -541,10 +539,11 @@ void tz_stack_give(struct tz_stacks *stacks, struct tz_stack stack)
 	unsigned shift = shift_of(&stack);
 	struct tz_stack_class *class = &stacks->classes[class_of_shift(shift)];
 	uintptr_t base = base_of(&stack, shift), flags = 0;
+	struct top *top = top_of(&stack);
 
-	atomic_store_explicit(owner_at(&stack), NULL, memory_order_relaxed);
+	atomic_store_explicit(&top->owner, NULL, memory_order_relaxed);
 	tools_forget_frames(&stack);
-	if (__builtin_expect(was_deep((char *)base + ((size_t)1 << shift)), 0)) {
+	if (top->uses++ > 0 && __builtin_expect(was_deep((char *)base + ((size_t)1 << shift)), 0)) {
 		if (class->deep < DEEP_KEPT >> shift) {
 			class->deep++;
 			flags = DEEP;
@@ -653,7 +652,7 @@ void tz_stacks_done(struct tz_stacks *stacks)
 
 void tz_stack_own(const struct tz_stack *stack, void *owner)
 {
-	atomic_store_explicit(owner_at(stack), owner, memory_order_relaxed);
+	atomic_store_explicit(&top_of(stack)->owner, owner, memory_order_relaxed);
 }
 
 bool tz_stack_find(const void *address, struct tz_stack *ret_stack, void **ret_owner)
@@ -668,7 +667,7 @@ bool tz_stack_find(const void *address, struct tz_stack *ret_stack, void **ret_o
 		return false;
 	*ret_stack = stack_at((uintptr_t)slab->base + (offset >> slab->shift << slab->shift),
 			      slab->shift);
-	*ret_owner = atomic_load_explicit(owner_at(ret_stack), memory_order_relaxed);
+	*ret_owner = atomic_load_explicit(&top_of(ret_stack)->owner, memory_order_relaxed);
 	return true;
 }
 

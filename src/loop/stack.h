@@ -22,8 +22,10 @@
  * Free stacks are a stack themselves: the one used last, whose first page is in the cache, is taken
  * next, and neither taking nor giving makes a system call. What was used of a stack beyond 16 KiB
  * stays in memory only for a few of the free ones (4 MiB of stacks for each size). To see whether
- * it was, a block at that depth is read, which is zero if nothing has been there. tz_stacks_trim
- * gives back more, as the number of stacks in use, at most, decays.
+ * it was, two lines at that depth are read, which are zero if nothing has been there; from a stack's
+ * second use on, as to read fresh memory is a page fault, which a program should not pay whose
+ * million tasks run once. tz_stacks_trim gives back more, as the number of stacks in use, at most,
+ * decays.
  *
  * The tops of stacks do not all have the same place in a page: sixteen colours, a cache line apart,
  * let them lie in different sets of the first cache. They stay within the first KiB, so that a
