@@ -22,6 +22,9 @@ enum {
 	BENCH_WINDOW = 1024, /* of them, not yet released at any moment */
 	BENCH_PARKED_TRIPS = 200,
 	BENCH_QUEUE = 1024, /* capacity of the message queue */
+	BENCH_TIMERS = 100000, /* pending, while one after the other is set anew */
+	BENCH_TIMERS_A_TURN = 1000, /* set anew before the loop takes a turn */
+	BENCH_SLEEPS = 200, /* of a millisecond, one after the other */
 };
 
 typedef struct bench_message {
@@ -196,6 +199,95 @@ static inline double bench_map(void (*map)(size_t n, const double *in, double *o
 	free(in);
 	free(out);
 	return us;
+}
+
+/* Milliseconds after which the timer that is set as the n-th fires: 10 to 70 s, none while we look. */
+static inline unsigned bench_timer_ms(uint32_t n)
+{
+	return 10000 + (n * 2654435761u >> 8) % 60000;
+}
+
+/* The timer that is set anew as the n-th: each of them in turn, in no order of their deadlines. */
+static inline unsigned bench_timer_index(uint32_t n)
+{
+	return (unsigned)((uint64_t)n * 7919 % BENCH_TIMERS);
+}
+
+/* Median microseconds by which `nap`, which sleeps for a millisecond, takes longer than that. */
+static inline double bench_sleeps(void (*nap)(void))
+{
+	double late[BENCH_SLEEPS];
+	for (int i = 0; i < BENCH_SLEEPS; i++) {
+		/* Start at any part of a millisecond: some contenders count in whole ones. */
+		double start = bench_now(), end = start + i * 617 % 1000 * 1e-6;
+		while ((start = bench_now()) < end)
+			bench_pause();
+		nap();
+		late[i] = (bench_now() - start - 1e-3) * 1e6;
+	}
+	return bench_median(late, BENCH_SLEEPS);
+}
+
+/* A value of the run beside the one that the workload returns; `part` is its name in bench/run. */
+static inline void bench_part(const char *part, double value)
+{
+	printf("%s %.6g\n", part, value);
+}
+
+/* Bytes of memory that this process occupies, its page tables with it. */
+static inline double bench_resident(void)
+{
+	char line[256];
+	double kib = 0, found;
+	FILE *f = fopen("/proc/self/status", "r");
+	while (f && fgets(line, sizeof line, f))
+		if (sscanf(line, "VmRSS: %lf", &found) == 1 ||
+		    sscanf(line, "VmPTE: %lf", &found) == 1)
+			kib += found;
+	if (f)
+		fclose(f);
+	return kib * 1024;
+}
+
+/*
+ * Many tasks that sleep at the same time.
+ *
+ * The one that falls asleep last, and so finds all the others asleep, looks how much memory the
+ * process occupies. If one of them wakes before that, the sleep is too short and the run fails.
+ */
+#define BENCH_SLEEP_100K 2.0 /* seconds that each of 100,000 sleeps */
+#define BENCH_SLEEP_1M 5.0 /* and of 1,000,000: more than it takes to start them all */
+
+typedef struct bench_sleep {
+	long tasks;
+	double seconds; /* that each of them sleeps */
+	long asleep;
+	double memory; /* with all of them asleep */
+} bench_sleep;
+
+/* Just before a task goes to sleep. */
+static inline void bench_falls_asleep(bench_sleep *s)
+{
+	if (++s->asleep == s->tasks)
+		s->memory = bench_resident();
+}
+
+static inline void bench_wakes(bench_sleep *s)
+{
+	bench_check(s->memory > 0, "they do not all sleep at the same time");
+}
+
+/* Milliseconds that `run` takes beyond one sleep; CPU time in ms and bytes a task as further parts. */
+static inline double bench_sleepers(void (*run)(bench_sleep *s), long tasks, double seconds)
+{
+	bench_sleep s = { tasks, seconds, 0, 0 };
+	double memory = bench_resident(), cpu = bench_cpu(), start = bench_now();
+	run(&s);
+	double ms = (bench_now() - start - seconds) * 1e3;
+	bench_check(s.memory > 0, "they have not all slept");
+	bench_part("cpu", (bench_cpu() - cpu) * 1e3);
+	bench_part("memory", (s.memory - memory) / (double)tasks);
+	return ms;
 }
 
 static inline int bench_main(int argc, char **argv, const bench_workload *table)

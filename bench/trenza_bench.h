@@ -8,5 +8,6 @@
 
 extern const bench_workload tasks_workloads[];
 extern const bench_workload sync_workloads[];
+extern const bench_workload internal_workloads[];
 
 #endif

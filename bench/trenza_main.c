@@ -5,12 +5,13 @@
 
 int main(int argc, char **argv)
 {
+	const bench_workload *const areas[] = { tasks_workloads, sync_workloads,
+						internal_workloads };
 	static bench_workload table[64];
 	size_t n = 0;
 
-	for (const bench_workload *w = tasks_workloads; w->name; w++)
-		table[n++] = *w;
-	for (const bench_workload *w = sync_workloads; w->name; w++)
-		table[n++] = *w;
+	for (size_t i = 0; i < sizeof areas / sizeof *areas; i++)
+		for (const bench_workload *w = areas[i]; w->name; w++)
+			table[n++] = *w;
 	return bench_main(argc, argv, table);
 }

@@ -2,7 +2,7 @@
 //
 // "go" hands tasks to two workers through a channel, without a future, as Go programs do;
 // "go-future" gives each task a channel of its own on which its end is awaited.
-// The sizes are those of bench.h.
+// The sizes are those of bench.h. The area coroutines is in coroutines.go, on GOMAXPROCS=1.
 package main
 
 import (
@@ -46,7 +46,8 @@ func nop() {}
 
 func check(ok bool, what string) {
 	if !ok {
-		panic(what)
+		fmt.Fprintln(os.Stderr, what)
+		os.Exit(1)
 	}
 }
 
@@ -353,10 +354,18 @@ func main() {
 		"queue-64b":                queue64b,
 		"idle-cpu":                 idleCPU,
 	}
-	run := table[os.Args[len(os.Args)-1]]
+	name := os.Args[len(os.Args)-1]
+	run := table[name]
+	if run == nil {
+		run = coroutines[name]
+		runtime.GOMAXPROCS(1)
+	}
 	if run == nil {
 		fmt.Fprintln(os.Stderr, "usage: go-peer WORKLOAD, one of:")
 		for name := range table {
+			fmt.Fprintln(os.Stderr, name)
+		}
+		for name := range coroutines {
 			fmt.Fprintln(os.Stderr, name)
 		}
 		os.Exit(2)

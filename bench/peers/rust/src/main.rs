@@ -4,6 +4,8 @@
 //! Rayon's spawn gives no future: tasks are counted when they have run. Tokio's gives a JoinHandle.
 //! The sizes are those of bench.h.
 
+mod coroutines;
+
 use std::arch::asm;
 use std::collections::VecDeque;
 use std::future::Future;
@@ -293,7 +295,7 @@ fn tokio(workload: &str) -> Option<f64> {
             runtime.block_on(tokio_submit(TASKS / 10));
             idle_cpu()
         }
-        _ => return None,
+        _ => return coroutines::run(workload),
     })
 }
 
