@@ -30,10 +30,32 @@ int tz_futex_wait_shared(const _Atomic uint32_t *word, uint32_t expected, uint64
 	return futex_wait(word, FUTEX_WAIT_BITSET, expected, deadline_ns);
 }
 
-void tz_futex_wake(const _Atomic uint32_t *word, int n)
+static void futex_wake(const _Atomic uint32_t *word, int op, int n)
 {
 	int saved = errno;
 
-	(void)syscall(SYS_futex, word, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, n, NULL, NULL, 0);
+	(void)syscall(SYS_futex, word, op, n, NULL, NULL, 0);
 	errno = saved; /* the word may be gone by now, which is no error */
+}
+
+void tz_futex_wake(const _Atomic uint32_t *word, int n)
+{
+	futex_wake(word, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, n);
+}
+
+void tz_futex_wake_shared(const _Atomic uint32_t *word, int n)
+{
+	futex_wake(word, FUTEX_WAKE, n);
+}
+
+int tz_futex_wait_many(const struct tz_futex_many *words, unsigned n, uint64_t deadline_ns)
+{
+	static const long number = 449; /* futex_waitv; older headers do not know it */
+	struct timespec at = {
+		.tv_sec = (time_t)(deadline_ns / 1000000000u),
+		.tv_nsec = (long)(deadline_ns % 1000000000u),
+	};
+	long r = syscall(number, words, n, 0, deadline_ns ? &at : NULL, CLOCK_MONOTONIC);
+
+	return r < 0 ? -errno : (int)r;
 }
