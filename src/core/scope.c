@@ -322,7 +322,7 @@ void tz_scope_move(struct tz_scope *scope, tz_deadline deadline)
 int tz_scope_reschedule(tz_scope *scope, tz_deadline deadline)
 {
 	bool own = scope->tz__strand == tz_strand_self();
-	bool too_late = own && scope->tz__met == -ETIMEDOUT;
+	bool too_late = own && scope->tz__met == -ETIMEDOUT && tz_scope_expired(scope);
 
 	tz_scope_move(scope, deadline);
 	if (own)
@@ -423,6 +423,7 @@ int tz_scope_release(struct tz_scope *scope, int cause, bool unseen, tz_outcome 
 		bool ours = why < 0 && (job->status == TZ_CANCELLED || job->status == TZ_TIMED_OUT);
 
 		if (ours) {
+			scope->tz__met = why;
 			r = r == 0 ? why : r;
 			atomic_store_explicit(&job->observed, 1, memory_order_relaxed); /* who cancels knows */
 		}

@@ -148,10 +148,13 @@ enum { REFUSALS = 100 };
 int tz_strand_refuse(struct tz_strand *s, int why)
 {
 	tz_scope_meet(s, why);
-	if (++s->refused <= REFUSALS)
+	if (++s->refused <= REFUSALS) {
 		s->ops->yield(s);
-	else
-		(void)s->ops->park(s, tz_after(REFUSAL));
+		return why;
+	}
+	tz_strand_block_begin(s);
+	(void)s->ops->park(s, tz_after(REFUSAL));
+	tz_strand_block_end(s);
 	return why;
 }
 
