@@ -12,7 +12,7 @@
 #include <trenza/future.h>
 
 #include "core/frame.h"
-#include "core/group.h"
+#include "core/gathering.h"
 #include "core/job.h"
 #include "core/outcome.h"
 #include "core/sitting.h"
@@ -272,28 +272,28 @@ static bool ended_badly(tz_handle future)
 	return tz_done_raw(future) == 1 && job->status != TZ_OK;
 }
 
-/* The members of a group: on the stack if they are few. */
+/* The members of a gathering: on the stack if they are few. */
 enum { FEW = 16 };
 
 static int wait_for_one(const tz_handle *futures, size_t stride, size_t n, tz_deadline deadline, bool failures_only)
 {
 	struct tz_member few[FEW], *members = n <= FEW ? few : malloc(n * sizeof *members);
-	struct tz_group group = { 0 };
+	struct tz_gathering gathering = { 0 };
 	struct tz_member *m;
 	int r;
 
 	if (!members)
 		return -ENOMEM;
-	r = tz_group_init(&group, members, futures, stride, n);
+	r = tz_gathering_init(&gathering, members, futures, stride, n);
 	if (r == 0) {
 		do
-			r = tz_group_next(&group, deadline, &m);
+			r = tz_gathering_next(&gathering, deadline, &m);
 		while (r == 0 && failures_only && m->status == TZ_OK);
 		if (r == 0)
 			r = (int)m->index;
 		else if (r == -ENOENT)
 			r = (int)n;
-		tz_group_done(&group, members);
+		tz_gathering_done(&gathering, members);
 	}
 	if (members != few)
 		free(members);
@@ -347,7 +347,7 @@ int tz_gather_raw(const tz_handle *futures, size_t stride, size_t n)
 /* --- as they end ------------------------------------------------------------------------------------------------------- */
 
 struct tz_completed {
-	struct tz_group group;
+	struct tz_gathering gathering;
 	struct tz_member members[];
 };
 
@@ -360,7 +360,7 @@ int tz_as_completed_raw(tz_completed **ret, const tz_handle *futures, size_t str
 	c = calloc(1, sizeof *c + n * sizeof *c->members);
 	if (!c)
 		return -ENOMEM;
-	int r = tz_group_init(&c->group, c->members, futures, stride, n);
+	int r = tz_gathering_init(&c->gathering, c->members, futures, stride, n);
 
 	if (r < 0) {
 		free(c);
@@ -373,7 +373,7 @@ int tz_as_completed_raw(tz_completed **ret, const tz_handle *futures, size_t str
 int tz_completed_next(tz_completed *completed, tz_deadline deadline)
 {
 	struct tz_member *m;
-	int r = tz_group_next(&completed->group, deadline, &m);
+	int r = tz_gathering_next(&completed->gathering, deadline, &m);
 
 	return r < 0 ? r : (int)m->index;
 }
@@ -382,6 +382,6 @@ void tz_completed_close(tz_completed *completed)
 {
 	if (!completed)
 		return;
-	tz_group_done(&completed->group, completed->members);
+	tz_gathering_done(&completed->gathering, completed->members);
 	free(completed);
 }

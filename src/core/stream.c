@@ -3,7 +3,7 @@
  * Design notes
  *
  * At most `window` elements are under way: taken from the generator and not given out. Each lies in a slot. In the generator's order, the slots
- * are a ring and the oldest one is waited for. As completed, each slot is a member of a group (group.h), and the first that ends is given out.
+ * are a ring and the oldest one is waited for. As completed, each slot is a member of a gathering (gathering.h), and the first that ends is given out.
  *
  * A generator may be slow itself. So a call of next that has something to give out takes at most two more elements from it: one for
  * the place that becomes free, and one to fill the window in the course of time. A call that would have to wait fills the window first.
@@ -18,7 +18,7 @@
 #include <trenza/executor_impl.h>
 #include <trenza/stream.h>
 
-#include "core/group.h"
+#include "core/gathering.h"
 #include "core/strand.h"
 
 struct slot {
@@ -40,7 +40,7 @@ struct tz_stream {
 	void *arg;
 	void *args; /* of the call that is being made */
 	size_t window, under_way, taken;
-	struct tz_group group;
+	struct tz_gathering gathering;
 	struct slot *free; /* as completed */
 	struct slot slots[];
 };
@@ -76,7 +76,7 @@ static bool take_one(struct tz_stream *s)
 	slot->index = s->taken++;
 	slot->future = tz_submit_raw(s->executor, &s->submit, s->task, s->args);
 	if (s->as_completed &&
-	    tz_group_add(&s->group, &slot->member, slot->future, (size_t)(slot - s->slots)) < 0)
+	    tz_gathering_add(&s->gathering, &slot->member, slot->future, (size_t)(slot - s->slots)) < 0)
 		give_back(s, slot); /* the scope that owns it has been left already */
 	else
 		s->under_way++;
@@ -92,7 +92,7 @@ static bool has_something(struct tz_stream *s)
 {
 	if (s->under_way == 0)
 		return false;
-	return s->as_completed ? tz_group_has_next(&s->group) : tz_done_raw(oldest(s)->future) != 0;
+	return s->as_completed ? tz_gathering_has_next(&s->gathering) : tz_done_raw(oldest(s)->future) != 0;
 }
 
 static void fill(struct tz_stream *s)
@@ -111,7 +111,7 @@ static int wait_for_slot(struct tz_stream *s, struct slot **ret)
 	int r;
 
 	if (s->as_completed) {
-		r = tz_group_next(&s->group, tz_never(), &m);
+		r = tz_gathering_next(&s->gathering, tz_never(), &m);
 		if (r == 0)
 			*ret = &s->slots[m->index];
 		return r;
@@ -171,7 +171,7 @@ static struct tz_stream *new_stream(const tz_task *task, size_t window)
 		return NULL;
 	}
 	s->window = window;
-	tz_group_begin(&s->group);
+	tz_gathering_begin(&s->gathering);
 	for (size_t i = window; i-- > 0; s->free = &s->slots[i])
 		s->slots[i].next_free = s->free;
 	return s;

@@ -1,10 +1,10 @@
-/* The group: one strand waits for several jobs. See group.h.
+/* The gathering: one strand waits for several jobs. See gathering.h.
  *
- * Design notes. Each member is a waiter of its job. When the job ends, fire() appends the member to the group's queue under the
- * group's lock, and wakes the strand. The lock makes the life of the members simple: fire's last touch of the group is the unlock,
- * and tz_group_done removes the members that have not been fired and then waits, under the lock, until the others have been.
+ * Design notes. Each member is a waiter of its job. When the job ends, fire() appends the member to its queue under the
+ * its lock, and wakes the strand. The lock makes the life of the members simple: fire's last touch of the gathering is the unlock,
+ * and tz_gathering_done removes the members that have not been fired and then waits, under the lock, until the others have been.
  */
-#include "core/group.h"
+#include "core/gathering.h"
 
 #include <errno.h>
 
@@ -14,7 +14,7 @@
 static void fire(struct tz_waiter *waiter, struct tz_job *job, int status)
 {
 	struct tz_member *m = (struct tz_member *)waiter;
-	struct tz_group *g = m->group;
+	struct tz_gathering *g = m->gathering;
 
 	(void)job;
 	tz_mutex_lock(&g->lock);
@@ -34,18 +34,18 @@ static const tz_handle *handle_at(const tz_handle *futures, size_t stride, size_
 	return (const tz_handle *)(const void *)((const char *)futures + i * stride);
 }
 
-void tz_group_begin(struct tz_group *g)
+void tz_gathering_begin(struct tz_gathering *g)
 {
-	*g = (struct tz_group){ .last = &g->first };
+	*g = (struct tz_gathering){ .last = &g->first };
 }
 
-int tz_group_add(struct tz_group *g, struct tz_member *m, tz_handle future, size_t index)
+int tz_gathering_add(struct tz_gathering *g, struct tz_member *m, tz_handle future, size_t index)
 {
 	int r = tz_done_raw(future);
 
 	*m = (struct tz_member){
 		.waiter.fire = fire,
-		.group = g,
+		.gathering = g,
 		.job = future.tz__cell,
 		.generation = (uint32_t)future.tz__generation,
 		.index = index,
@@ -66,14 +66,14 @@ int tz_group_add(struct tz_group *g, struct tz_member *m, tz_handle future, size
 	return r;
 }
 
-int tz_group_init(struct tz_group *g, struct tz_member *members, const tz_handle *futures, size_t stride, size_t n)
+int tz_gathering_init(struct tz_gathering *g, struct tz_member *members, const tz_handle *futures, size_t stride, size_t n)
 {
-	tz_group_begin(g);
+	tz_gathering_begin(g);
 	for (size_t i = 0; i < n; i++) {
-		int r = tz_group_add(g, &members[i], *handle_at(futures, stride, i), i);
+		int r = tz_gathering_add(g, &members[i], *handle_at(futures, stride, i), i);
 
 		if (r < 0) {
-			tz_group_done(g, members);
+			tz_gathering_done(g, members);
 			return r;
 		}
 	}
@@ -81,7 +81,7 @@ int tz_group_init(struct tz_group *g, struct tz_member *members, const tz_handle
 }
 
 /* Takes the head of the queue, or NULL and registers the strand for a wake-up. */
-static struct tz_member *take(struct tz_group *g, struct tz_strand *self)
+static struct tz_member *take(struct tz_gathering *g, struct tz_strand *self)
 {
 	tz_mutex_lock(&g->lock);
 	struct tz_member *m = g->first;
@@ -97,7 +97,7 @@ static struct tz_member *take(struct tz_group *g, struct tz_strand *self)
 	return m;
 }
 
-int tz_group_next(struct tz_group *g, tz_deadline deadline, struct tz_member **ret)
+int tz_gathering_next(struct tz_gathering *g, tz_deadline deadline, struct tz_member **ret)
 {
 	struct tz_strand *self = tz_strand_self();
 	struct tz_member *m;
@@ -120,7 +120,7 @@ int tz_group_next(struct tz_group *g, tz_deadline deadline, struct tz_member **r
 	return 0;
 }
 
-bool tz_group_has_next(struct tz_group *g)
+bool tz_gathering_has_next(struct tz_gathering *g)
 {
 	tz_mutex_lock(&g->lock);
 	bool has = g->first != NULL;
@@ -128,7 +128,7 @@ bool tz_group_has_next(struct tz_group *g)
 	return has;
 }
 
-void tz_group_done(struct tz_group *g, struct tz_member *members)
+void tz_gathering_done(struct tz_gathering *g, struct tz_member *members)
 {
 	for (size_t i = 0; i < g->added; i++) {
 		struct tz_member *m = &members[i];
