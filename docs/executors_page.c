@@ -55,6 +55,8 @@ static const struct {
 	{ "it calls `pthread_exit`", TZ_CAN_RUN_AT_SUBMIT,
 	  "CRASHED, `-ECANCELED`; its worker is replaced",
 	  "CRASHED, `-ECANCELED`; the caller's thread ends" },
+	{ "a job that it waits for runs on its stack, and calls `pthread_exit`", 0, NULL,
+	  "CRASHED, `-ECANCELED`, with the name of that job" },
 	{ "a signal kills it (SIGSEGV, abort)", TZ_CAN_SURVIVE_CRASH, "the process ends",
 	  "CRASHED, with the signal; its worker is replaced" },
 	{ "it calls `exit`", TZ_CAN_SURVIVE_CRASH, "the process ends",

@@ -4,7 +4,9 @@
  *
  * A job's code may return; or leave by pthread_exit, by cancellation of its thread, or (from C++) by an exception that its TZ_TASK turns
  * into a failure. The first is the straight path. The others unwind through run_guarded's frame, whose cleanup ends the job with a
- * cause; the thread then goes on unwinding, and its pool replaces it. The library is compiled with -fexceptions for that.
+ * cause; the thread then goes on unwinding, and its pool replaces it. The library is compiled with -fexceptions for that. Where a job runs on the
+ * stack of another one, which waits for it, the other's frame is unwound next: nobody can keep a thread that ends. That one has crashed, too, with a cause that names
+ * the first.
  *
  * A job does not end before what it has spawned: its outermost scope owns that, and it is waited for while the frame is still there, so that a worker
  * may run it here, and a cancel still reaches it.
@@ -16,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/outcome.h"
 #include "core/scope.h"
 #include "core/strand.h"
 
@@ -31,7 +34,7 @@ void tz_frame_enter(struct tz_frame *frame, struct tz_strand *strand, struct tz_
 	frame->cursor = NULL;
 	frame->failure = NULL;
 	frame->worker = worker;
-	frame->failed = false;
+	frame->failed = frame->dragged = false;
 	atomic_store_explicit(&frame->fork_failure, NULL, memory_order_relaxed);
 	frame->fork_mark = tz__forks_self->head;
 	tz_scope_set_up(&frame->scope, strand, strand->base, deadline);
@@ -63,6 +66,42 @@ static tz_status status_of(const struct tz_frame *frame)
 	if (frame->code == -ETIMEDOUT && tz_scope_expired(&frame->scope))
 		return TZ_TIMED_OUT;
 	return TZ_FAILED;
+}
+
+static void record_end(struct tz_frame *frame, const char *why)
+{
+	free(frame->failure);
+	frame->failure = tz_failure_new(-ECANCELED, why);
+	frame->failed = true;
+	frame->code = -ECANCELED;
+}
+
+void tz_frame_unwound(struct tz_frame *frame)
+{
+	struct tz_frame *outer = frame->outer;
+	char why[TZ_MESSAGE_MAX] = "its thread was ended by what it waited for";
+
+	if (!frame->dragged)
+		record_end(frame, "left by pthread_exit or a thread cancellation");
+	if (!outer || (outer->job == frame->job && !frame->dragged))
+		return; /* that is the same job's code: it has left itself */
+	if (!frame->dragged)
+		(void)snprintf(why, sizeof why, "its thread was ended by %s, which it waited for", tz_job_name(frame->job));
+	else if (frame->failure)
+		tz_copy_text(why, sizeof why, frame->failure->message);
+	record_end(outer, why);
+	outer->dragged = true;
+}
+
+void tz_frame_outcome(struct tz_frame *frame, bool returned, tz_outcome *ret)
+{
+	if (!returned)
+		tz_frame_unwound(frame);
+	ret->status = returned ? status_of(frame) : TZ_CRASHED;
+	ret->code = frame->failed ? frame->code : 0;
+	tz_copy_text(ret->message, sizeof ret->message, frame->failure ? frame->failure->message : NULL);
+	free(frame->failure);
+	frame->failure = NULL;
 }
 
 void tz_frame_join_forks(struct tz_frame *frame, struct tz_strand *strand)
@@ -159,8 +198,7 @@ static void on_unwind(struct guard *guard)
 		return;
 	struct tz_frame *frame = guard->frame;
 
-	free(frame->failure);
-	frame->failure = tz_failure_new(-ECANCELED, "left by pthread_exit or a thread cancellation");
+	tz_frame_unwound(frame);
 	end_run(frame, guard->strand, true, guard->unref);
 }
 

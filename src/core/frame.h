@@ -26,6 +26,7 @@ struct tz_frame {
 	int32_t worker;
 	int32_t code; /* given to tz_fail, if failed */
 	bool failed;
+	bool dragged; /* a run above it on the stack is taking the thread away; `failure` says which */
 };
 
 /* The stack of forks of who is no worker: always full. */
@@ -47,6 +48,13 @@ static inline void tz_frame_settle(struct tz_frame *frame, struct tz_strand *str
 	if (__builtin_expect(tz_scope_owns(&frame->scope), 0))
 		tz_frame_settle_children(frame, strand, left);
 }
+
+/* The code of a run has left by pthread_exit, or the thread was cancelled: records that as the failure. The runs below on the same stack will have to go, too, and
+ * will say why. */
+void tz_frame_unwound(struct tz_frame *frame);
+
+/* How a run ended that is no job's: status, code and message. Takes the failure. */
+void tz_frame_outcome(struct tz_frame *frame, bool returned, tz_outcome *ret);
 
 /* Whether a job runs on this strand, at any depth. */
 bool tz_frame_runs(const struct tz_strand *strand, const struct tz_job *job);

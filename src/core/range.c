@@ -202,10 +202,7 @@ static void on_unwind(struct tz_range_run *run)
 	unlink_run(run);
 	tz_frame_join_forks(&run->frame, run->strand); /* thieves use the frame */
 	tz_frame_settle(&run->frame, run->strand, true);
-	free(run->frame.failure);
-	run->frame.failure = tz_failure_new(-ECANCELED, "left by pthread_exit or a thread cancellation");
-	run->frame.failed = true;
-	run->frame.code = -ECANCELED;
+	tz_frame_unwound(&run->frame);
 	if (r->outcomes)
 		note_outcome(r, element, &run->frame);
 	tz_frame_leave(&run->frame, run->strand);

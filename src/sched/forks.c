@@ -185,13 +185,8 @@ static void end_stolen(struct stolen *s)
 {
 	struct tz_strand *strand = s->thief->strand;
 
-	if (__builtin_expect(!s->returned, 0)) {
-		s->frame.failed = true;
-		s->frame.code = -ECANCELED;
-		free(s->frame.failure);
-		s->frame.failure =
-			tz_failure_new(-ECANCELED, "left by pthread_exit or a thread cancellation");
-	}
+	if (__builtin_expect(!s->returned, 0))
+		tz_frame_unwound(&s->frame);
 	tz_frame_join_forks(&s->frame, strand);
 	tz_frame_settle(&s->frame, strand, !s->returned);
 	tz_frame_leave(&s->frame, strand);

@@ -318,25 +318,9 @@ struct guard {
 static void write_outcome(struct guard *g)
 {
 	tz_outcome *o = &g->thread->outcome;
-	struct tz_frame *f = &g->frame;
 
 	o->worker = -1;
-	if (!g->returned) {
-		o->status = TZ_CRASHED;
-		o->code = -ECANCELED;
-		tz_copy_text(o->message, sizeof o->message,
-			     "left by pthread_exit or a thread cancellation");
-	} else if (f->failed) {
-		o->status = f->code == -ECANCELED && tz_scope_interrupted(&f->scope) == -ECANCELED
-				    ? TZ_CANCELLED
-				    : TZ_FAILED;
-		o->code = f->code;
-		tz_copy_text(o->message, sizeof o->message,
-			     f->failure ? f->failure->message : NULL);
-	} else {
-		o->status = TZ_OK;
-	}
-	free(f->failure);
+	tz_frame_outcome(&g->frame, g->returned, o);
 	name_outcome(g->thread);
 }
 

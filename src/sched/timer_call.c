@@ -275,20 +275,11 @@ struct call {
 
 static void report(struct call *c)
 {
-	struct tz_frame *f = &c->frame;
-	tz_outcome o = { .status = TZ_FAILED, .code = f->code, .worker = -1 };
+	tz_outcome o = { .worker = -1 };
 
-	if (!c->returned) {
-		o.status = TZ_CRASHED;
-		o.code = -ECANCELED;
-		tz_copy_text(o.message, sizeof o.message,
-			     "left by pthread_exit or a thread cancellation");
-	} else if (f->failed) {
-		tz_copy_text(o.message, sizeof o.message, f->failure ? f->failure->message : NULL);
-	} else {
+	tz_frame_outcome(&c->frame, c->returned, &o);
+	if (o.status == TZ_OK)
 		return;
-	}
-	free(f->failure);
 	tz_copy_text(o.task, sizeof o.task, c->timer->task->name);
 	tz_report_uncaught(NULL, &o);
 }

@@ -260,6 +260,66 @@ static void pthread_exit_ends_the_caller(struct subject *s)
 	assert_int_equal(tz_executor_shutdown(s->ex, TZ_DRAIN, soon()), 0);
 }
 
+static struct {
+	leave_the_thread_future inner;
+	atomic_int ends;
+} dragging;
+
+static void note_an_end(void *arg, const tz_outcome *outcome, const void *result)
+{
+	(void)arg, (void)outcome, (void)result;
+	atomic_fetch_add(&dragging.ends, 1);
+}
+
+/* Waits for a job that takes its thread along. If that runs on this stack, this job has to go, too. */
+static int wait_for_what_leaves(void)
+{
+	dragging.inner = tz_submit(tz_executor_current(), leave_the_thread);
+	must(tz_on_done(dragging.inner, note_an_end, NULL) == 0);
+	return tz_wait(dragging.inner, tz_never());
+}
+TZ_TASK(int, wait_for_what_leaves, void);
+
+static int wait_for_who_waits(void)
+{
+	int r = -1;
+
+	(void)tz_result(tz_submit(tz_executor_current(), wait_for_what_leaves), &r);
+	return tz_last()->status == TZ_OK ? r : tz_last()->code;
+}
+TZ_TASK(int, wait_for_who_waits, void);
+
+static void pthread_exit_on_a_waiters_stack(struct subject *s)
+{
+	for (int i = 0; i < 6; i++) {
+		tz_outcome o;
+
+		atomic_store(&dragging.ends, 0);
+		wait_for_who_waits_future f = tz_submit(s->ex, wait_for_who_waits);
+
+		assert_int_equal(tz_on_done(f, note_an_end, NULL), 0);
+		settle(f);
+		settle(dragging.inner);
+		assert_int_equal(tz_outcome_of(dragging.inner, &o), 0);
+		assert_int_equal(o.status, TZ_CRASHED);
+		assert_string_equal(o.message, "left by pthread_exit or a thread cancellation");
+		assert_int_equal(tz_outcome_of(f, &o), 0);
+		if (o.status == TZ_OK) {
+			assert_int_not_equal(tz_executor_workers(s->ex), 1);
+		} else {
+			assert_int_equal(o.status, TZ_CRASHED);
+			assert_int_equal(o.code, -ECANCELED);
+			assert_string_equal(o.message, "its thread was ended by leave_the_thread, "
+						       "which it waited for");
+		}
+		until(atomic_load(&dragging.ends) == 2); /* each ended once */
+		assert_int_equal(tz_detach(f), 0);
+		assert_int_equal(tz_detach(dragging.inner), 0);
+	}
+	assert_int_equal(tz_executor_shutdown(s->ex, TZ_DRAIN, soon()), 0);
+	assert_int_equal(atomic_load(&dragging.ends), 2);
+}
+
 /* --- scopes ------------------------------------------------------------------------------------------------------------------- */
 
 static void scope_waits_for_what_it_owns(struct subject *s)
@@ -459,6 +519,8 @@ static const struct conformance_case cases[] = {
 	     zero_is_no_code),
 	CASE("a long message is cut", cuts_long_messages),
 	HELD("pthread_exit in a job ends that job only", survives_pthread_exit),
+	HELD("pthread_exit in a job on the stack of who waits for it ends both",
+	     pthread_exit_on_a_waiters_stack),
 	{ "pthread_exit in a job ends its caller's thread", pthread_exit_ends_the_caller,
 	  TZ_CAN_RUN_AT_SUBMIT, 0, 0 },
 	CASE("a scope waits for what it owns", scope_waits_for_what_it_owns),
