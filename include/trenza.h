@@ -15,6 +15,7 @@
 #include <trenza/executor.h>
 #include <trenza/fork.h>
 #include <trenza/future.h>
+#include <trenza/lane.h>
 #include <trenza/local.h>
 #include <trenza/lock.h>
 #include <trenza/map.h>

@@ -76,6 +76,7 @@ struct tz_executor {
 	int workers;
 	uint32_t process; /* which process of a chain of forks it belongs to */
 	uint32_t closing; /* atomic: a shutdown was asked for */
+	uint32_t permanent; /* the library's: cannot be shut down or closed */
 	tz_executor_options options;
 };
 

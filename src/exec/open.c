@@ -27,6 +27,7 @@
 #include "core/outcome.h"
 #include "core/strand.h"
 #include "exec/chaos/chaos.h"
+#include "exec/coroutine/coroutine.h"
 #include "exec/inline/inline.h"
 #include "exec/thread/thread.h"
 #include "sched/deadline.h"
@@ -37,7 +38,8 @@ enum { MOST_KINDS = 32, MOST_WORKERS = 32767 };
 
 static _Atomic(const tz_executor_ops *) kinds[MOST_KINDS] = { &tz_inline_executor_ops,
 							      &tz_chaos_executor_ops,
-							      &tz_thread_executor_ops };
+							      &tz_thread_executor_ops, &tz_coroutine_executor_ops,
+							      &tz_sim_executor_ops };
 
 const tz_executor_ops *tz_executor_kinds(size_t n)
 {
@@ -308,6 +310,7 @@ void tz_executor_init(tz_executor *executor, const tz_executor_ops *ops,
 	executor->workers = workers;
 	executor->process = atomic_load_explicit(&tz_process_number, memory_order_relaxed);
 	executor->closing = 0;
+	executor->permanent = 0;
 	executor->options = *options;
 	tz_copy_text(executor->name, sizeof executor->name,
 		     options->name ? options->name : ops->kind);
@@ -329,9 +332,11 @@ static tz_executor *make_default(tz_executor *there)
 
 	if (tz_executor_open(&made, "threads") < 0)
 		return NULL;
+	made->permanent = 1;
 	if (atomic_compare_exchange_strong_explicit(&shared, &there, made, memory_order_acq_rel,
 						    memory_order_acquire))
 		return made;
+	made->permanent = 0;
 	tz_executor_close(made); /* somebody else was faster */
 	return there;
 }
@@ -341,11 +346,6 @@ tz_executor *tz_executor_default(void)
 	tz_executor *ex = atomic_load_explicit(&shared, memory_order_acquire);
 
 	return __builtin_expect(ex && !is_lost(ex), 1) ? ex : make_default(ex);
-}
-
-static bool is_default(const tz_executor *ex)
-{
-	return ex == atomic_load_explicit(&shared, memory_order_relaxed);
 }
 
 /* --- where we are ----------------------------------------------------------------------------------------------------------- */
@@ -394,7 +394,7 @@ int tz_executor_shutdown(tz_executor *executor, tz_shutdown how, tz_deadline dea
 {
 	if (!executor || (unsigned)how > TZ_STOP_NOW)
 		return -EINVAL;
-	if (is_default(executor))
+	if (executor->permanent)
 		return -EPERM;
 	if (is_lost(executor))
 		return 0;
@@ -406,7 +406,7 @@ int tz_executor_shutdown(tz_executor *executor, tz_shutdown how, tz_deadline dea
 
 void tz_executor_request_shutdown(tz_executor *executor, tz_shutdown how)
 {
-	if (!executor || (unsigned)how > TZ_STOP_NOW || is_default(executor) || is_lost(executor))
+	if (!executor || (unsigned)how > TZ_STOP_NOW || executor->permanent || is_lost(executor))
 		return;
 	note_closing(executor);
 	executor->ops->request_shutdown(executor, how);
@@ -456,7 +456,7 @@ static void close_elsewhere(tz_executor *ex)
 
 void tz_executor_close(tz_executor *executor)
 {
-	if (!executor || is_default(executor))
+	if (!executor || executor->permanent)
 		return;
 	if (is_lost(executor))
 		executor->ops->destroy(executor);

@@ -78,7 +78,7 @@ static struct epoll *self(struct tz_backend *b)
 	return (struct epoll *)b;
 }
 
-/* --- watches ---------------------------------------------------------------------------------- */
+/* --- watches ----------------------------------------------------------------------------------- */
 
 static int make_room(struct epoll *e, size_t fd)
 {
@@ -208,7 +208,7 @@ static void epoll_disarm(struct tz_backend *b, struct tz_watch *w)
 	b->armed--;
 }
 
-/* --- waiting ---------------------------------------------------------------------------------- */
+/* --- waiting ----------------------------------------------------------------------------------- */
 
 static int wait_exactly(struct epoll *e, struct epoll_event *events, const struct timespec *timeout)
 {
@@ -311,7 +311,7 @@ static uint64_t epoll_now(struct tz_backend *b)
 	return tz_clock_now();
 }
 
-/* --- life ------------------------------------------------------------------------------------- */
+/* --- life -------------------------------------------------------------------------------------- */
 
 static int open_descriptors(struct epoll *e)
 {

@@ -54,7 +54,7 @@ static uint64_t next_random(uint64_t *state)
 	return z ^ z >> 31;
 }
 
-/* --- chance ----------------------------------------------------------------------------------- */
+/* --- chance ------------------------------------------------------------------------------------ */
 
 static uint64_t sim_choose(struct tz_backend *b, uint64_t n)
 {
@@ -97,7 +97,7 @@ static void sim_hold(struct tz_backend *b, int more)
 	self(b)->held += more;
 }
 
-/* --- watches ---------------------------------------------------------------------------------- */
+/* --- watches ----------------------------------------------------------------------------------- */
 
 static void count(struct sim *s)
 {
@@ -175,7 +175,7 @@ static int begin_waiting(struct sim *s)
 	return refused;
 }
 
-/* --- waiting ---------------------------------------------------------------------------------- */
+/* --- waiting ----------------------------------------------------------------------------------- */
 
 /* Waits for what is real, for `grace` at most. */
 static int wait_a_while(struct sim *s)

@@ -7,7 +7,7 @@ _Static_assert(sizeof(struct tz_wheel_timer) <= 48, "it lies in every wait of a 
 
 enum { BITS = 6, FIRST_SLOT = 1 };
 
-/* --- rings ------------------------------------------------------------------------------------ */
+/* --- rings ------------------------------------------------------------------------------------- */
 
 static void append(struct tz_wheel_timer **list, struct tz_wheel_timer *t)
 {
@@ -74,7 +74,7 @@ static struct tz_wheel_timer *close_ring(struct tz_wheel_timer *chain)
 	return chain;
 }
 
-/* --- order ------------------------------------------------------------------------------------ */
+/* --- order ------------------------------------------------------------------------------------- */
 
 static bool earlier(const struct tz_wheel_timer *a, const struct tz_wheel_timer *b)
 {
@@ -130,7 +130,7 @@ static struct tz_wheel_timer *sort(struct tz_wheel_timer *ring)
 	return close_ring(all);
 }
 
-/* --- slots ------------------------------------------------------------------------------------ */
+/* --- slots ------------------------------------------------------------------------------------- */
 
 /* The list for a time. */
 static uint32_t place_of(const struct tz_wheel *w, uint64_t when)
@@ -185,7 +185,7 @@ static uint32_t first_slot(const struct tz_wheel *w)
 	return FIRST_SLOT + level * TZ_WHEEL_SLOTS + (unsigned)__builtin_ctzll(w->slots[level]);
 }
 
-/* --- for the loop ----------------------------------------------------------------------------- */
+/* --- for the loop ------------------------------------------------------------------------------ */
 
 void tz_wheel_init(struct tz_wheel *w, uint64_t now)
 {

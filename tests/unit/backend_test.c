@@ -59,7 +59,7 @@ static int close_it(void **state)
 	return 0;
 }
 
-/* --- watches that count ---------------------------------------------------------------------------------- */
+/* --- watches that count ------------------------------------------------------------------------ */
 
 struct noted {
 	struct tz_watch watch; /* first */
@@ -142,7 +142,7 @@ static void close_both(const int fds[2])
 	(void)close(fds[1]);
 }
 
-/* --- descriptors ----------------------------------------------------------------------------------------- */
+/* --- descriptors ------------------------------------------------------------------------------- */
 
 static void tells_that_a_descriptor_is_readable(void **state)
 {
@@ -360,7 +360,7 @@ static void a_bad_descriptor_is_an_error(void **state)
 	disarm(&n);
 }
 
-/* --- numbers that are used again --------------------------------------------------------------------------- */
+/* --- numbers that are used again --------------------------------------------------------------- */
 
 static void a_number_that_is_used_again_is_noticed(void **state)
 {
@@ -456,7 +456,7 @@ static void who_waited_for_a_closed_one_is_told_when_it_shows(void **state)
 	(void)close(file);
 }
 
-/* --- many -------------------------------------------------------------------------------------------------- */
+/* --- many -------------------------------------------------------------------------------------- */
 
 enum { MANY = 300 };
 
@@ -482,7 +482,7 @@ static void many_at_once(void **state)
 	}
 }
 
-/* --- time -------------------------------------------------------------------------------------------------- */
+/* --- time -------------------------------------------------------------------------------------- */
 
 static void a_poll_is_never_early(void **state)
 {
@@ -518,7 +518,7 @@ static void two_hours_pass(void **state)
 	assert_true(tz_clock_now() - real < 7200 * SECOND);
 }
 
-/* --- wake-ups ------------------------------------------------------------------------------------------------ */
+/* --- wake-ups ---------------------------------------------------------------------------------- */
 
 static void *wake_it(void *n)
 {
@@ -652,7 +652,7 @@ static void a_wake_up_comes_beside_descriptors(void **state)
 	close_both(fds);
 }
 
-/* --- the process ----------------------------------------------------------------------------------------------- */
+/* --- the process ------------------------------------------------------------------------------- */
 
 static void a_child_may_close_its_copy(void **state)
 {
@@ -734,7 +734,7 @@ static void closing_none_is_legal(void **state)
 	tz_backend_sim.close(NULL);
 }
 
-/* --- the simulation ------------------------------------------------------------------------------------------- */
+/* --- the simulation ---------------------------------------------------------------------------- */
 
 static void open_seeded(struct tz_backend_options options)
 {

@@ -292,7 +292,7 @@ static void a_child_may_wait_too(void **state)
 
 #endif
 
-/* --- all at once -------------------------------------------------------------------------------------- */
+/* --- all at once ------------------------------------------------------------------------------- */
 
 enum { WAITERS = 4, ROUNDS = 300, FEW_ROUNDS = 40, WORDS = 8 };
 static atomic_bool over;
