@@ -703,14 +703,18 @@ static void on_job_end(struct tz_strand *strand, struct tz_frame *frame)
 	tz_fork_join_rest(&strand->worker->forks, frame->fork_mark);
 }
 
-/* What is left in the run queue of a worker that ends goes to the others. */
+/* What is left in the run queue of a worker that ends goes to the others. Under the lock, but for the ends of jobs: who hears of one may call the pool. */
 static void give_queue_back(struct tz_pool *p, struct tz_worker *w)
 {
 	tz_job *job;
 
-	while ((job = tz_runqueue_take(&w->queue)))
-		if (tz_injector_push(&p->injector, &job, 1, TZ_PRIORITY_NORMAL) == 0)
-			drop(p, job, TZ_FAILED, -ENOMEM, "no memory for the queue");
+	while ((job = tz_runqueue_take(&w->queue))) {
+		if (tz_injector_push(&p->injector, &job, 1, TZ_PRIORITY_NORMAL) > 0)
+			continue;
+		tz_mutex_unlock(&p->lock);
+		drop(p, job, TZ_FAILED, -ENOMEM, "no memory for the queue");
+		tz_mutex_lock(&p->lock);
+	}
 }
 
 static void notify_change(struct tz_pool *p)

@@ -2,6 +2,7 @@
 #include "fault.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -320,6 +321,44 @@ static int from_outside(tz_executor *ex)
 	return r;
 }
 
+static tz_executor *asked;
+static _Atomic int dropped_for;
+
+/* Who hears of a job's end may call the pool. */
+static void ask_the_pool(const tz_outcome *outcome)
+{
+	tz_executor_stats stats;
+
+	tz_executor_stats_of(asked, &stats);
+	if (outcome->status != TZ_CRASHED)
+		dropped_for = outcome->code;
+}
+
+static void submit_and_leave(long n)
+{
+	for (long i = 0; i < n; i++)
+		(void)tz_detach(tz_submit(tz_executor_current(), square, i));
+	pthread_exit(NULL);
+}
+TZ_TASK(void, submit_and_leave, long);
+
+/* A worker ends with jobs in its queue. */
+static int left_in_a_queue(tz_executor *ex)
+{
+	static const tz_submit_options urgent = { .priority = TZ_PRIORITY_HIGH };
+
+	if (strcmp(tz_executor_kind(ex), "inline") == 0)
+		return 0;
+	asked = ex;
+	dropped_for = 0;
+	tz_unobserved_hook hook = tz_on_unobserved(ask_the_pool);
+	int r = cause(tz_result(tz_submit_with(ex, &urgent, submit_and_leave, 20), NULL));
+
+	expect(tz_executor_shutdown(ex, TZ_DRAIN, tz_never()) == 0);
+	(void)tz_on_unobserved(hook);
+	return first(dropped_for, r == -ECANCELED ? 0 : r);
+}
+
 static int nothing(void *arg)
 {
 	(void)arg;
@@ -360,6 +399,7 @@ static int on_executor(const void *arg)
 	X(dropped) \
 	X(without_help) \
 	X(from_outside) \
+	X(left_in_a_queue) \
 	X(with_locals)
 #define DEFINE(work) \
 	static void work##_test(void **state) \
