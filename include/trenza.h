@@ -16,6 +16,7 @@
 #include <trenza/fork.h>
 #include <trenza/future.h>
 #include <trenza/lane.h>
+#include <trenza/group.h>
 #include <trenza/local.h>
 #include <trenza/lock.h>
 #include <trenza/map.h>

@@ -25,6 +25,7 @@ TZ_BEGIN_DECLS
 
 typedef struct tz_executor tz_executor;
 struct tz_scope;
+struct tz_group;
 
 /* Priorities of jobs. A higher one is begun first; a lower one still gets every 61st turn. Jobs that run are not interrupted. */
 typedef enum tz_priority {
@@ -67,6 +68,7 @@ typedef struct tz_submit_options {
 	int retries; /* how often a job that failed is run again; for idempotent tasks */
 	const char *name; /* in outcomes, instead of the task's; copied */
 	struct tz_scope *scope; /* owns the future, see scope.h; its deadline applies too */
+	struct tz_group *group; /* owns the future instead, see group.h */
 	bool eager; /* a hint: where the submitter's own loop runs the job, begin it at once and go on when it first waits */
 } tz_submit_options;
 

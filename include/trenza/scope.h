@@ -47,6 +47,7 @@ typedef struct tz_scope {
 	uint32_t tz__room;
 	tz_handle *tz__given; /* by other strands, under the lock */
 	uint32_t tz__ngiven, tz__given_room;
+	uint32_t tz__weeded; /* atomic: how often what was given has been moved together */
 	uint32_t tz__refused; /* atomic: 1 once a submit into it got no memory */
 	int32_t tz__met; /* what ended a wait in it: 0, -ECANCELED, -ETIMEDOUT */
 	uint8_t tz__shield; /* the scopes around do not reach into it */

@@ -180,6 +180,7 @@ static int make_room_for_given(tz_scope *scope)
 		scope->tz__given_room = room ? 2 * room : 8;
 	}
 	__atomic_store_n(&scope->tz__ngiven, n, __ATOMIC_RELAXED);
+	__atomic_store_n(&scope->tz__weeded, scope->tz__weeded + 1, __ATOMIC_RELAXED);
 	return n < scope->tz__given_room ? 0 : -ENOMEM;
 }
 
@@ -212,8 +213,7 @@ void tz_scope_refuse(tz_scope *scope)
 	__atomic_store_n(&scope->tz__refused, 1, __ATOMIC_RELEASE);
 }
 
-/* The i-th of what the scope owns, for any strand: false if there are fewer. */
-static bool owned_at(const tz_scope *scope, size_t i, tz_handle *ret)
+bool tz_scope_owned_at(const struct tz_scope *scope, size_t i, tz_handle *ret)
 {
 	tz_mutex_lock(lock_of(scope));
 	size_t n = __atomic_load_n(&scope->tz__count, __ATOMIC_ACQUIRE);
@@ -267,7 +267,7 @@ static void cancel_owned(const tz_scope *scope)
 
 	if (!nested)
 		errand = &mine;
-	for (size_t i = 0; owned_at(scope, i, &future); i++) {
+	for (size_t i = 0; tz_scope_owned_at(scope, i, &future); i++) {
 		if (nested) {
 			put_off(errand, future);
 			continue;
@@ -309,7 +309,7 @@ static void limit_owned(const tz_scope *scope)
 	tz_deadline limit = tz_scope_limit(scope);
 	tz_handle f;
 
-	for (size_t i = 0; owned_at(scope, i, &f); i++)
+	for (size_t i = 0; tz_scope_owned_at(scope, i, &f); i++)
 		(void)tz_job_limit(f.tz__cell, (uint32_t)f.tz__generation, limit);
 }
 
@@ -373,12 +373,14 @@ void tz_scope_enter_shield(tz_scope *scope, tz_deadline deadline)
 int tz_scope_wait(struct tz_scope *scope)
 {
 	bool waited;
+	uint32_t weeded;
 	tz_handle future;
 
-	/* Until a whole round has found nothing to wait for: what is given to the scope meanwhile may shift the list. */
+	/* Until a whole round has found nothing to wait for, and nobody has shifted the list under it. */
 	do {
 		waited = false;
-		for (size_t i = 0; owned_at(scope, i, &future); i++) {
+		weeded = __atomic_load_n(&scope->tz__weeded, __ATOMIC_RELAXED);
+		for (size_t i = 0; tz_scope_owned_at(scope, i, &future); i++) {
 			if (tz_done_raw(future) != 0)
 				continue;
 			int r = tz_wait_raw(future, tz_never());
@@ -387,7 +389,7 @@ int tz_scope_wait(struct tz_scope *scope)
 				return r;
 			waited |= r == 0;
 		}
-	} while (waited);
+	} while (waited || weeded != __atomic_load_n(&scope->tz__weeded, __ATOMIC_RELAXED));
 	return 0;
 }
 
@@ -415,7 +417,7 @@ int tz_scope_release(struct tz_scope *scope, int cause, bool unseen, tz_outcome 
 	int why = cause < 0 ? cause : tz_scope_interrupted(scope), r = cause;
 	tz_handle future;
 
-	for (size_t i = 0; owned_at(scope, i, &future); i++) {
+	for (size_t i = 0; tz_scope_owned_at(scope, i, &future); i++) {
 		struct tz_job *job = future.tz__cell;
 
 		if (tz_done_raw(future) != 1)

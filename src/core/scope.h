@@ -36,6 +36,9 @@ void tz_scope_refuse(struct tz_scope *scope);
 /* Makes room for one more future of the scope's own strand. */
 int tz_scope_make_room(struct tz_scope *scope);
 
+/* The i-th of what the scope owns, for any strand: false if there are fewer. */
+bool tz_scope_owned_at(const struct tz_scope *scope, size_t i, tz_handle *ret);
+
 /* Waits for what the scope owns, which is the strand's current one: 0, or what ended the wait. */
 int tz_scope_wait(struct tz_scope *scope);
 
@@ -118,7 +121,7 @@ static inline void tz_scope_set_up(struct tz_scope *scope, struct tz_strand *str
 	scope->tz__room = sizeof scope->tz__few / sizeof *scope->tz__few;
 	scope->tz__given = NULL;
 	scope->tz__ngiven = scope->tz__given_room = 0;
-	scope->tz__refused = 0;
+	scope->tz__refused = scope->tz__weeded = 0;
 	scope->tz__met = 0;
 	scope->tz__shield = scope->tz__reaps = 0;
 }

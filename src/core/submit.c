@@ -3,8 +3,10 @@
 #include <string.h>
 
 #include <trenza/executor_impl.h>
+#include <trenza/spawn.h>
 
 #include "core/frame.h"
+#include "core/group.h"
 #include "core/job.h"
 #include "core/probe.h"
 #include "core/scope.h"
@@ -53,6 +55,25 @@ static bool adopted(const tz_submit_options *options, tz_handle h)
 	return false;
 }
 
+/* Has the options' group, if there is one, hear when the job ends. */
+static bool watched(const tz_submit_options *options, struct tz_job *job)
+{
+	if (!options->group || tz_group_watch(options->group, job) == 0)
+		return true;
+	tz_scope_refuse(options->scope);
+	return false;
+}
+
+/* Options of a call of a group: its scope is the owner. */
+static const tz_submit_options *grouped(const tz_submit_options *options, tz_submit_options *mine)
+{
+	if (__builtin_expect(!options || !options->group, 1))
+		return options;
+	*mine = *options;
+	mine->scope = &options->group->tz__scope;
+	return mine;
+}
+
 /* The future of a submit for which there was no memory. */
 static tz_handle no_memory(const tz_submit_options *options)
 {
@@ -62,7 +83,7 @@ static tz_handle no_memory(const tz_submit_options *options)
 	return h;
 }
 
-/* The future of a new job, for its caller. A job that its scope cannot own must not be submitted: then job becomes NULL. */
+/* The future of a new job, for its caller. A job that its scope or group cannot keep must not be submitted: then job becomes NULL. */
 static tz_handle future_of(const tz_submit_options *options, struct tz_job **job)
 {
 	tz_handle h = tz_job_handle(*job);
@@ -116,6 +137,9 @@ static tz_handle failed_future(const tz_submit_options *options, int code, const
 __attribute__((noinline)) static tz_handle submit_special(tz_executor *executor, const tz_submit_options *options,
 							  const tz_task *task, const void *args, const struct tz_site *site)
 {
+	tz_submit_options mine;
+
+	options = grouped(options, &mine);
 	if (!executor)
 		executor = tz_executor_default();
 	if (!valid(options, task))
@@ -159,7 +183,7 @@ __attribute__((noinline)) static tz_handle spawn_special(struct tz_strand *self,
 {
 	tz_submit_options mine = options ? *options : (tz_submit_options){ .size = 0 };
 
-	if (!mine.scope)
+	if (!mine.scope && !mine.group)
 		mine.scope = self->scope;
 	return submit_special(executor, &mine, task, args, site);
 }
@@ -192,8 +216,10 @@ int tz_submit_bulk_raw(tz_executor *executor, const tz_submit_options *options, 
 		       tz_handle *ret_futures)
 {
 	struct tz_job *batch[BATCH];
+	tz_submit_options mine;
 	size_t held = 0;
 
+	options = grouped(options, &mine);
 	if (!executor)
 		executor = tz_executor_default();
 	if (!executor)
