@@ -134,15 +134,16 @@ func sleepers(tasks int64, pause time.Duration) float64 {
 	var with float64
 	w.Add(int(tasks))
 	memory, used, start := resident(), cpu(), time.Now()
+	sleeper := func() {
+		if atomic.AddInt64(&asleep, 1) == tasks {
+			with = resident()
+		}
+		time.Sleep(pause)
+		check(with > 0, "they do not all sleep at the same time")
+		w.Done()
+	}
 	for i := int64(0); i < tasks; i++ {
-		go func() {
-			if atomic.AddInt64(&asleep, 1) == tasks {
-				with = resident()
-			}
-			time.Sleep(pause)
-			check(with > 0, "they do not all sleep at the same time")
-			w.Done()
-		}()
+		go sleeper()
 	}
 	w.Wait()
 	ms := (time.Since(start) - pause).Seconds() * 1e3
