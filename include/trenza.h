@@ -19,6 +19,7 @@
 #include <trenza/group.h>
 #include <trenza/local.h>
 #include <trenza/lock.h>
+#include <trenza/loop.h>
 #include <trenza/map.h>
 #include <trenza/once.h>
 #include <trenza/outcome.h>

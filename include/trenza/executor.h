@@ -70,6 +70,8 @@ typedef struct tz_submit_options {
 	struct tz_scope *scope; /* owns the future, see scope.h; its deadline applies too */
 	struct tz_group *group; /* owns the future instead, see group.h */
 	bool eager; /* a hint: where the submitter's own loop runs the job, begin it at once and go on when it first waits */
+	tz_deadline start; /* not begun before; where the executor cannot wait for that, the future has failed with -ENOTSUP */
+	size_t stack_size; /* of a coroutine's stack, in bytes; 0: its loop's. Other executors ignore it */
 } tz_submit_options;
 
 /* tz_submit_raw - submits a call of a task; what tz_submit stands on.

@@ -73,6 +73,24 @@ TZ_API int tz_done_raw(tz_handle future);
  * Errors: -ESTALE. */
 TZ_API int tz_running_raw(tz_handle future);
 
+/* What a task is doing. The numbers are part of the ABI. */
+typedef enum tz_task_state {
+	TZ_TASK_QUEUED = 0, /* it has not begun */
+	TZ_TASK_RUNNABLE = 1, /* it has begun, waits for nothing, and could go on: others use its loop's thread */
+	TZ_TASK_RUNNING = 2,
+	TZ_TASK_WAITING = 3, /* in a call that blocks its thread or suspends its coroutine */
+	TZ_TASK_DONE = 4
+} tz_task_state;
+
+/* tz_state_raw - what the task behind a future is doing: a tz_task_state. Never blocks; it may be something else the next moment.
+ *
+ * A thread that blocks in a call which is not the library's counts as running.
+ *
+ * Ownership: the future is kept.
+ * Threads: any.
+ * Errors: -ESTALE. */
+TZ_API int tz_state_raw(tz_handle future);
+
 /* tz_cancel_raw - ends a job that has not begun; asks one that runs to end.
  *
  * A job that is asked sees it in tz_interrupted(), and its waits end with -ECANCELED. Whether it obeys is its choice: a result beats a
@@ -220,6 +238,7 @@ template <typename F> static inline int tz__result(F f, tz__result_to<decltype(F
 #define tz_outcome_of(f, ret) tz_outcome_raw((f).handle, ret)
 #define tz_done(f) tz_done_raw((f).handle)
 #define tz_running(f) tz_running_raw((f).handle)
+#define tz_state(f) tz_state_raw((f).handle)
 #define tz_cancel(f) tz_cancel_raw((f).handle)
 #define tz_detach(f) tz_detach_raw((f).handle)
 #define tz_on_done(f, fn, arg) tz_on_done_raw((f).handle, fn, arg)

@@ -50,7 +50,8 @@ static int look(struct tz_job *job, uint32_t generation)
 struct lone_waiter {
 	struct tz_waiter waiter;
 	struct tz_strand *strand;
-	struct tz_moment woken; /* when and where the job ended */
+	bool patient; /* it may spin */
+	struct tz_moment woken; /* when and where the job ended, if it is patient */
 	_Atomic uint32_t fired;
 };
 
@@ -60,7 +61,8 @@ static void wake_lone(struct tz_waiter *waiter, struct tz_job *job, int status)
 	struct tz_strand *strand = w->strand;
 
 	(void)job, (void)status;
-	w->woken = tz_moment_now();
+	if (w->patient)
+		w->woken = tz_moment_now();
 	atomic_store_explicit(&w->fired, 1, memory_order_release); /* the last touch: the waiter may be gone */
 	tz_strand_unpark(strand);
 }
@@ -75,7 +77,7 @@ static struct tz_patience patience; /* of those who wait for a job */
 /* Spins for as long as that was worth it of late. */
 static bool spin_for(struct lone_waiter *w)
 {
-	uint32_t ticks = tz_spin_allowed() ? tz_patience_ask(&patience) : 0;
+	uint32_t ticks = tz_patience_ask(&patience);
 
 	if (ticks == 0)
 		return has_fired(w);
@@ -103,20 +105,32 @@ static int sleep_for(struct tz_strand *self, struct tz_job *job, uint32_t genera
 	return 0;
 }
 
-static int wait_as_waiter(struct tz_strand *self, struct tz_job *job, uint32_t generation, tz_deadline deadline)
+/* Waits as a patient waiter: spins before it sleeps, as long as that is worth it. */
+static int spin_or_sleep(struct tz_strand *self, struct tz_job *job, uint32_t generation, struct lone_waiter *w, tz_deadline deadline,
+			 struct tz_moment begun)
 {
-	struct lone_waiter w = { .waiter.fire = wake_lone, .strand = self };
-	struct tz_moment begun = tz_moment_now();
+	bool spun = spin_for(w);
+	int r = spun ? 0 : sleep_for(self, job, generation, w, deadline);
+
+	if (r == 0)
+		tz_patience_learn(&patience, begun, w->woken, !spun);
+	return r;
+}
+
+static int wait_as_waiter(struct tz_strand *self, struct tz_job *job, uint32_t generation, tz_deadline deadline, bool patient)
+{
+	struct lone_waiter w = { .waiter.fire = wake_lone, .strand = self, .patient = patient };
+	struct tz_moment begun = { 0 };
+
+	if (patient)
+		begun = tz_moment_now();
 	int r = tz_job_add_waiter(job, generation, &w.waiter);
 
 	if (r)
 		return r == 1 ? 0 : r;
-	bool spun = spin_for(&w);
-
-	r = spun ? 0 : sleep_for(self, job, generation, &w, deadline);
-	if (r == 0)
-		tz_patience_learn(&patience, begun, w.woken, !spun);
-	return r;
+	if (patient)
+		return spin_or_sleep(self, job, generation, &w, deadline, begun);
+	return sleep_for(self, job, generation, &w, deadline);
 }
 
 enum { LOOKS = 24 };
@@ -148,9 +162,11 @@ static int wait_slow(struct tz_job *job, uint32_t generation, tz_deadline deadli
 	}
 	if (tz_expired(deadline))
 		return -ETIMEDOUT;
-	if (tz_spin_allowed() && look_twice(job))
+	bool patient = tz_strand_may_spin(self);
+
+	if (patient && look_twice(job))
 		return look(job, generation) == 1 ? 0 : -ESTALE;
-	return wait_as_waiter(self, job, generation, deadline);
+	return wait_as_waiter(self, job, generation, deadline, patient);
 }
 
 int tz_wait_raw(tz_handle future, tz_deadline deadline)
@@ -223,6 +239,15 @@ int tz_running_raw(tz_handle future)
 	int r = look(job, generation_of(future));
 
 	return r ? (r < 0 ? r : 0) : tz_job_phase(atomic_load_explicit(&job->state, memory_order_relaxed)) == JOB_RUNNING;
+}
+
+int tz_state_raw(tz_handle future)
+{
+	int r = look(cell_of(future), generation_of(future));
+
+	if (r)
+		return r < 0 ? r : TZ_TASK_DONE;
+	return tz_job_state(cell_of(future), generation_of(future));
 }
 
 int tz_cancel_raw(tz_handle future)

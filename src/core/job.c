@@ -188,15 +188,20 @@ static size_t round_up(size_t n, size_t align)
 	return (n + align - 1) / align * align;
 }
 
+/* Whether there is something to keep with the job beyond its cell. */
+static bool has_options(const tz_submit_options *o)
+{
+	return o->deadline.ns || o->retries > 0 || o->name || o->scope || o->start.ns || o->stack_size;
+}
+
 static struct tz_job_options *copy_options(const tz_submit_options *o)
 {
-	struct tz_job_options *mine;
+	struct tz_job_options *mine = calloc(1, sizeof *mine);
 
-	if (o->deadline.ns == 0 && o->retries <= 0 && !o->name && !o->scope)
-		return NULL;
-	mine = calloc(1, sizeof *mine);
 	if (!mine)
 		return NULL;
+	mine->start = o->start;
+	mine->stack_size = o->stack_size;
 	mine->own_deadline = mine->deadline = o->deadline;
 	if (o->scope)
 		mine->deadline = tz_deadline_min(mine->deadline, tz_scope_limit(o->scope));
@@ -225,12 +230,10 @@ static void *big_payload(struct tz_job *job, const tz_task *task)
 __attribute__((noinline)) static bool set_up_rest(struct tz_job *job, const tz_submit_options *options, const tz_task *task)
 {
 	if (options) {
-		bool wanted = options->deadline.ns || options->retries > 0 || options->name || options->scope;
-
 		job->priority = options->priority;
 		job->eager = options->eager;
-		job->options = copy_options(options);
-		if (wanted && !job->options)
+		job->options = has_options(options) ? copy_options(options) : NULL;
+		if (has_options(options) && !job->options)
 			return false;
 	}
 	void *payload = big_payload(job, task);
@@ -639,6 +642,26 @@ void tz_job_finish_unrun(struct tz_job *job, tz_status status, struct tz_failure
 {
 	atomic_store_explicit(&job->frame, &no_frame, memory_order_release); /* a canceller may be waiting for it */
 	tz_job_finish(job, status, failure, unref);
+}
+
+int tz_job_state(struct tz_job *job, uint32_t generation)
+{
+	int why;
+	uint64_t s = lock_bit(job, generation, false, &why);
+
+	if (!s)
+		return why == -EALREADY ? TZ_TASK_DONE : why;
+	enum tz_task_state state = tz_job_phase(s) == JOB_QUEUED ? TZ_TASK_QUEUED : TZ_TASK_RUNNING;
+	struct tz_frame *frame = state == TZ_TASK_RUNNING ? atomic_load_explicit(&job->frame, memory_order_acquire) : NULL;
+
+	if (frame && frame != &no_frame) {
+		/* The runner cannot leave the frame while LOCKED is held. */
+		struct tz_strand *strand = frame->scope.tz__strand;
+
+		state = strand->ops->state(strand);
+	}
+	unlock_bit(job);
+	return (int)state;
 }
 
 /* Ends a job that has not begun. One that runs: calls `running` under its LOCKED bit. */

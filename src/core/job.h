@@ -80,10 +80,14 @@ struct tz_failure {
 struct tz_job_options {
 	tz_deadline deadline; /* the earlier of its own and that of the scope it was submitted into */
 	tz_deadline own_deadline;
-	struct tz_context *context; /* bindings that it inherits, or NULL (context.c) */
+	struct tz_bindings *bindings; /* that it inherits, until it runs; or NULL */
 	int retries;
 	uint32_t result_offset; /* of the result in the payload: apart from the arguments if the job may run again */
 	char name[TZ_NAME_MAX]; /* "": the task's */
+	tz_deadline start; /* not to begin before; the executor sees to it */
+	size_t stack_size; /* of a coroutine; 0: its loop's */
+	struct tz_job *job; /* whose options these are, for the loop's timer */
+	uint64_t loop_timer[6]; /* the loop's, while the job waits for its start */
 	struct tz_job_timer *timer; /* ends the job at its deadline if it has not begun (sched) */
 };
 
@@ -170,6 +174,9 @@ bool tz_job_remove_waiter(struct tz_job *job, uint32_t generation, struct tz_wai
 
 /* As tz_cancel_raw, for any reference: 0 ended here, 1 asked, -EALREADY, -ESTALE. */
 int tz_job_cancel(struct tz_job *job, uint32_t generation, tz_status status, int code, const char *message);
+
+/* As tz_state_raw. */
+int tz_job_state(struct tz_job *job, uint32_t generation);
 
 /* Where the result lies. */
 void *tz_job_result(const struct tz_job *job);

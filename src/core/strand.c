@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "core/bindings.h"
 #include "core/scope.h"
 #include "core/spin.h"
 #include "core/strand_thread.h"
@@ -48,17 +49,12 @@ static struct tz_strand *take_free(void)
 	return s;
 }
 
-struct tz_strand *tz_strand_new_thread(void)
+void tz_strand_set_up(struct tz_strand *s, const struct tz_strand_ops *ops, uint32_t flags)
 {
-	tz_mutex_lock(&pool.lock);
-	struct tz_strand *s = take_free();
-	tz_mutex_unlock(&pool.lock);
-	if (!s)
-		return NULL;
 	/* The token is left alone: a late waker of the last owner may be about to set it, and is reading ops for that. */
-	if (s->ops != &tz_thread_strand_ops)
-		s->ops = &tz_thread_strand_ops;
-	s->flags = 0;
+	if (s->ops != ops)
+		s->ops = ops;
+	s->flags = flags;
 	s->scope = NULL;
 	s->frame = NULL;
 	s->worker = NULL;
@@ -69,11 +65,30 @@ struct tz_strand *tz_strand_new_thread(void)
 	s->restless = false;
 	atomic_store_explicit(&s->dirty, 0, memory_order_relaxed);
 	s->refused = 0;
+	s->bindings = NULL;
 	s->locals = NULL;
 	s->nlocals = 0;
 	s->next_free = NULL;
 	s->last.status = TZ_PENDING;
 	s->last_task = NULL;
+}
+
+void tz_strand_recycle(struct tz_strand *s)
+{
+	if (at_exit)
+		at_exit(s);
+	s->last.status = TZ_PENDING;
+	s->last_task = NULL;
+}
+
+struct tz_strand *tz_strand_new_thread(void)
+{
+	tz_mutex_lock(&pool.lock);
+	struct tz_strand *s = take_free();
+	tz_mutex_unlock(&pool.lock);
+	if (!s)
+		return NULL;
+	tz_strand_set_up(s, &tz_thread_strand_ops, 0);
 	return s;
 }
 
@@ -83,6 +98,8 @@ void tz_strand_free(struct tz_strand *s)
 		return;
 	if (at_exit)
 		at_exit(s);
+	tz_bindings_unref(s->bindings);
+	s->bindings = NULL;
 	if (tz_strand_current == s)
 		tz_strand_current = NULL;
 	tz_mutex_lock(&pool.lock);
@@ -131,7 +148,7 @@ struct tz_strand *tz_strand_adopt_foreign(void)
 
 bool tz_strand_may_spin(const struct tz_strand *s)
 {
-	return tz_spin_allowed() && !(s->flags & TZ_STRAND_NO_SPIN);
+	return !(s->flags & TZ_STRAND_NO_SPIN) && tz_spin_allowed();
 }
 
 int tz_strand_interrupted(struct tz_strand *s)

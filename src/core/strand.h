@@ -26,6 +26,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <trenza/future.h>
 #include <trenza/outcome.h>
 #include <trenza/time.h>
 
@@ -37,8 +38,12 @@ struct tz_worker;
 struct tz_strand_ops {
 	/* Waits for self's token until the deadline. 0 after a token (or spuriously), -ETIMEDOUT. Only the strand itself. */
 	int (*park)(struct tz_strand *self, tz_deadline deadline);
-	/* Gives the token. Any thread; async-signal-safe. */
+	/* Gives the token. Any thread. */
 	void (*unpark)(struct tz_strand *strand);
+	/* The same; any thread, and async-signal-safe. */
+	void (*unpark_from_signal)(struct tz_strand *strand);
+	/* What the strand, whose job runs, is doing: any thread, and it may have changed the next moment. */
+	enum tz_task_state (*state)(const struct tz_strand *strand);
 	/* The strand's clock, ns, never 0. */
 	uint64_t (*now)(struct tz_strand *self);
 	/* Lets other strands run. */
@@ -72,6 +77,7 @@ struct tz_strand {
 	void (*on_job_end)(struct tz_strand *self, struct tz_frame *frame); /* the pool's: joins forks left over; or NULL */
 	struct tz_scope *base; /* parent of the outermost scope of every job here: its pool's, or NULL */
 	bool restless; /* its pool could not start a stand-in for it: park in slices, to let it try again */
+	struct tz_bindings *bindings; /* of context variables, or NULL (bindings.c) */
 	_Atomic uint32_t dirty; /* a request has come to one of its scopes, to be passed on to what they own (scope.c) */
 	uint32_t refused; /* waits in a row that were refused because the scope has ended */
 	bool borrows; /* runs a piece of another strand's job, whose cancel does not wake this one: park in slices */
@@ -97,6 +103,11 @@ static inline struct tz_strand *tz_strand_peek(void)
 static inline void tz_strand_unpark(struct tz_strand *s)
 {
 	s->ops->unpark(s);
+}
+
+static inline void tz_strand_unpark_from_signal(struct tz_strand *s)
+{
+	s->ops->unpark_from_signal(s);
 }
 
 /* Whether it makes sense for the strand to wait by spinning (spin.h). */
@@ -127,6 +138,11 @@ void tz_strand_block_end(struct tz_strand *self);
 struct tz_strand *tz_strand_new_thread(void);
 void tz_strand_adopt(struct tz_strand *strand); /* the calling thread is that strand from now on */
 void tz_strand_free(struct tz_strand *strand);
+
+/* Makes a strand of another kind, whose memory is its owner's; and between two jobs, ends what belongs to the first: its strand-local values
+ * and its last outcome. The token is left alone, as above. */
+void tz_strand_set_up(struct tz_strand *strand, const struct tz_strand_ops *ops, uint32_t flags);
+void tz_strand_recycle(struct tz_strand *strand);
 
 /* Around fork(2): the free list is not in the middle of something in the child. */
 void tz_strand_fork_prepare(void);

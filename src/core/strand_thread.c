@@ -51,6 +51,11 @@ static void thread_unpark(struct tz_strand *s)
 		tz_futex_wake(&s->token, 1);
 }
 
+static enum tz_task_state thread_state(const struct tz_strand *s)
+{
+	return atomic_load_explicit(&s->token, memory_order_relaxed) == SLEEPS ? TZ_TASK_WAITING : TZ_TASK_RUNNING;
+}
+
 static uint64_t thread_now(struct tz_strand *s)
 {
 	(void)s;
@@ -106,6 +111,8 @@ static void thread_run_blocking(struct tz_strand *s, void (*fn)(void *arg), void
 const struct tz_strand_ops tz_thread_strand_ops = {
 	.park = thread_park,
 	.unpark = thread_unpark,
+	.unpark_from_signal = thread_unpark,
+	.state = thread_state,
 	.now = thread_now,
 	.yield = thread_yield,
 	.wait_fd = thread_wait_fd,

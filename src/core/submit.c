@@ -88,7 +88,7 @@ static tz_handle future_of(const tz_submit_options *options, struct tz_job **job
 {
 	tz_handle h = tz_job_handle(*job);
 
-	if (__builtin_expect(!options, 1) || adopted(options, h))
+	if (__builtin_expect(!options, 1) || (adopted(options, h) && watched(options, *job)))
 		return h;
 	refuse(*job, -ENOMEM);
 	(void)tz_detach_raw(h);
@@ -146,6 +146,8 @@ __attribute__((noinline)) static tz_handle submit_special(tz_executor *executor,
 		return failed_future(options, -EINVAL, "not a valid task, or options out of range");
 	if (!executor)
 		return failed_future(options, -EAGAIN, "there is no default executor");
+	if (options && options->start.ns && !(executor->ops->capabilities & TZ_CAN_START_LATER))
+		return failed_future(options, -ENOTSUP, "its executor cannot begin it later");
 	struct tz_job *job = tz_job_new(executor, options, task, args, true);
 
 	if (!job)

@@ -27,6 +27,7 @@
 #include "core/outcome.h"
 #include "core/strand.h"
 #include "exec/chaos/chaos.h"
+#include "exec/coroutine/coroutine.h"
 #include "exec/inline/inline.h"
 #include "exec/thread/thread.h"
 #include "sched/deadline.h"
@@ -37,7 +38,8 @@ enum { MOST_KINDS = 32, MOST_WORKERS = 32767 };
 
 static _Atomic(const tz_executor_ops *) kinds[MOST_KINDS] = { &tz_inline_executor_ops,
 							      &tz_chaos_executor_ops,
-							      &tz_thread_executor_ops };
+							      &tz_thread_executor_ops, &tz_coroutine_executor_ops,
+							      &tz_sim_executor_ops };
 
 const tz_executor_ops *tz_executor_kinds(size_t n)
 {

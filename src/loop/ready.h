@@ -1,14 +1,17 @@
-/* What is ready to go on, on one loop: jobs that have not begun, and coroutines that were woken, in one line, first come, first served.
+/* What is ready to go on, on one loop: jobs that have not begun, and coroutines that were woken, in
+ * one line, first come, first served.
  *
  * Design notes
  *
- * Entries are linked through themselves, so that neither a submit nor a wake-up can fail for want of memory. An entry is a pointer to a job or to
- * a coroutine, told apart by its lowest bit; each has a word for the link (tz_job.next_ready: a job in an executor's hands has no frame
- * yet; tz_coroutine.next_ready). An entry is in one line at most: a job is submitted once, and a coroutine is put in line only by who takes its
- * token from PARKED (coroutine.h).
+ * Entries are linked through themselves, so that neither a submit nor a wake-up can fail for want
+ * of memory. An entry is a pointer to a job or to a coroutine, told apart by its lowest bit; each
+ * has a word for the link (tz_job.next_ready: a job in an executor's hands has no frame yet;
+ * tz_coroutine.next_ready). An entry is in one line at most: a job is submitted once, and a
+ * coroutine is put in line only by who takes its token from PARKED (coroutine.h).
  *
- * The line belongs to the loop's thread. Others, and signal handlers, push onto the inbox, a stack (Treiber's) of which the loop takes all at once and turns
- * it around. There is no ABA: nobody takes single entries.
+ * The line belongs to the loop's thread. Others, and signal handlers, push onto the inbox, a stack
+ * (Treiber's) of which the loop takes all at once and turns it around. There is no ABA: nobody
+ * takes single entries.
  */
 #ifndef TZ_LOOP_READY_H
 #define TZ_LOOP_READY_H
@@ -47,8 +50,9 @@ static inline struct tz_coroutine *tz_entry_coroutine(tz_entry e)
 
 static inline tz_entry *tz_entry_link(tz_entry e)
 {
-	return e & TZ_ENTRY_COROUTINE ? &((struct tz_coroutine *)(e ^ TZ_ENTRY_COROUTINE))->next_ready :
-					&((struct tz_job *)e)->next_ready;
+	return e & TZ_ENTRY_COROUTINE
+		       ? &((struct tz_coroutine *)(e ^ TZ_ENTRY_COROUTINE))->next_ready
+		       : &((struct tz_job *)e)->next_ready;
 }
 
 static inline void tz_ready_init(struct tz_ready *r)
@@ -111,7 +115,8 @@ static inline void tz_inbox_push(_Atomic tz_entry *inbox, tz_entry e)
 
 	do
 		*tz_entry_link(e) = head;
-	while (!atomic_compare_exchange_weak_explicit(inbox, &head, e, memory_order_release, memory_order_relaxed));
+	while (!atomic_compare_exchange_weak_explicit(inbox, &head, e, memory_order_release,
+						      memory_order_relaxed));
 }
 
 /* Moves what is in the inbox to the end of the line, in the order in which it came. */

@@ -1,0 +1,55 @@
+/* Waiting for a descriptor and for a shared word, on whatever strand. */
+#include <errno.h>
+#include <poll.h>
+
+#include <trenza/loop.h>
+
+#include "core/strand.h"
+
+int tz_wait_fd(int fd, int events, tz_deadline deadline)
+{
+	struct tz_strand *self = tz_strand_self();
+	short revents = 0;
+	int r;
+
+	if (fd < 0)
+		return -EBADF; /* poll(2) would wait for ever */
+	do {
+		r = tz_strand_interrupted(self);
+		if (r < 0)
+			return r;
+		tz_strand_block_begin(self);
+		r = self->ops->wait_fd(self, fd, (short)events, tz_strand_deadline(self, deadline), &revents);
+		tz_strand_block_end(self);
+	} while (r == -EINTR);
+	if (r < 0)
+		return r;
+	return revents & POLLNVAL ? -EBADF : revents;
+}
+
+int tz_wait_word(const uint32_t *word, uint32_t expected, tz_deadline deadline)
+{
+	struct tz_strand *self = tz_strand_self();
+	int r;
+
+	if (__atomic_load_n(word, __ATOMIC_ACQUIRE) != expected)
+		return -EAGAIN;
+	do {
+		r = tz_strand_interrupted(self);
+		if (r < 0)
+			return r;
+		tz_strand_block_begin(self);
+		r = self->ops->wait_word(self, (const _Atomic uint32_t *)(const void *)word, expected,
+					 tz_strand_deadline(self, deadline));
+		tz_strand_block_end(self);
+	} while (r == -EINTR);
+	return r == -EAGAIN ? 0 : r; /* it has changed meanwhile */
+}
+
+int tz_yield(void)
+{
+	struct tz_strand *self = tz_strand_self();
+
+	self->ops->yield(self);
+	return tz_strand_interrupted(self);
+}

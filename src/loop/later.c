@@ -1,0 +1,108 @@
+/* Jobs that wait for a point in time. See later.h. */
+#include "loop/later.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <string.h>
+
+static void do_nothing(void *result, const void *args)
+{
+	(void)result, (void)args;
+}
+
+const tz_task tz_timer_task = { .name = "timer", .run = do_nothing, .args_size = sizeof(tz_deadline), .align = 8, .nargs = 1 };
+
+/* A timer future's timer lies in its cell behind `failure`, which a canceller may set at any time, over the rest of the payload and `site`. */
+enum { AT = offsetof(struct tz_job, bytes) + sizeof(struct tz_failure *) };
+_Static_assert(AT + sizeof(struct tz_wheel_timer) <= offsetof(struct tz_job, id), "a timer future has its timer in its cell");
+_Static_assert(sizeof(struct tz_wheel_timer) <= sizeof((struct tz_job_options){ 0 }.loop_timer), "and others in their options");
+
+static struct tz_job *job_of_future(struct tz_wheel_timer *timer)
+{
+	return (struct tz_job *)(void *)((char *)timer - AT);
+}
+
+static struct tz_job *job_of_start(struct tz_wheel_timer *timer)
+{
+	return ((struct tz_job_options *)(void *)((char *)timer - offsetof(struct tz_job_options, loop_timer)))->job;
+}
+
+static void count(_Atomic uint64_t *counter)
+{
+	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + 1, memory_order_relaxed);
+}
+
+/* A timer future's time has come. */
+static void end_future(struct tz_wheel_timer *timer)
+{
+	struct tz_job *job = job_of_future(timer);
+	struct tz_loop *l = tz_loop_self;
+
+	if (tz_job_claim(job))
+		tz_job_finish_unrun(job, TZ_OK, NULL, true);
+	else
+		tz_job_unref(job); /* cancelled before */
+	count(&l->begun);
+	count(&l->ended);
+}
+
+static void start(struct tz_wheel_timer *timer)
+{
+	struct tz_job *job = job_of_start(timer);
+
+	tz_ready_push(&tz_loop_self->ready, tz_entry_of_job(job));
+}
+
+bool tz_later_hold(struct tz_loop *l, struct tz_job *job)
+{
+	if (job->task == &tz_timer_task) {
+		uint64_t when = ((const tz_deadline *)job->payload)->ns;
+		struct tz_wheel_timer *timer = (struct tz_wheel_timer *)(void *)((char *)job + AT);
+
+		memset(timer, 0, sizeof *timer);
+		tz_wheel_set(&l->wheel, timer, when ? when : UINT64_MAX, end_future);
+		return true;
+	}
+	struct tz_job_options *o = job->options;
+
+	if (!o || o->start.ns == 0 || l->backend->ops->now(l->backend) >= o->start.ns)
+		return false;
+	struct tz_wheel_timer *timer = (struct tz_wheel_timer *)(void *)o->loop_timer;
+
+	o->job = job;
+	memset(timer, 0, sizeof *timer);
+	tz_wheel_set(&l->wheel, timer, o->start.ns, start);
+	return true;
+}
+
+static void cancel(struct tz_loop *l, struct tz_wheel_timer *timer)
+{
+	struct tz_job *job = timer->fire == start ? job_of_start(timer) : job_of_future(timer);
+
+	(void)tz_wheel_clear(&l->wheel, timer);
+	(void)tz_job_end(job, TZ_CANCELLED, -ECANCELED, "the executor was shut down");
+	count(&l->begun);
+	count(&l->ended);
+}
+
+static size_t length_of(const struct tz_wheel_timer *first)
+{
+	size_t n = 0;
+
+	for (const struct tz_wheel_timer *t = first; t && (n == 0 || t != first); t = t->next)
+		n++;
+	return n;
+}
+
+void tz_later_cancel(struct tz_loop *l)
+{
+	for (int i = 1; i < TZ_WHEEL_LISTS; i++) {
+		struct tz_wheel_timer *t = l->wheel.lists[i], *next;
+
+		for (size_t n = length_of(t); n > 0; n--, t = next) {
+			next = t->next;
+			if (t->fire == end_future || t->fire == start)
+				cancel(l, t);
+		}
+	}
+}

@@ -1,0 +1,20 @@
+/* Jobs that wait for a point in time without a coroutine: those that are to start later, and timer
+ * futures, whose whole task it is to wait. They are held by a timer of the loop; a timer future has
+ * it in its cell, in place of its arguments. */
+#ifndef TZ_LOOP_LATER_H
+#define TZ_LOOP_LATER_H
+
+#include <stdbool.h>
+
+#include "loop/loop.h"
+
+extern const tz_task tz_timer_task;
+
+/* Takes a job that is about to begin, if its time has not come: it is put in line, or ended, when
+ * that is so. On the loop's thread. */
+bool tz_later_hold(struct tz_loop *loop, struct tz_job *job);
+
+/* Ends all that are held. */
+void tz_later_cancel(struct tz_loop *loop);
+
+#endif

@@ -1,0 +1,603 @@
+/* The loop. See loop.h. */
+#include "loop/loop.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/frame.h"
+#include "core/parking.h"
+#include "core/strand_thread.h"
+#include "loop/later.h"
+#include "os/clock.h"
+#include "os/cpu.h"
+
+enum {
+	TURNS = 16, /* switches between two looks at the clock */
+	SIMULATED_TURNS = 61,
+	SLICE_US = 100,
+	CHOICE = 32 /* how many from the front of the line a simulation chooses from */
+};
+
+/* A host's scope may be cancelled by somebody who cannot ring the loop: it looks that often. */
+static const uint64_t HOST_SLICE_NS = 20000000;
+
+_Thread_local struct tz_loop *tz_loop_self __attribute__((tls_model("initial-exec")));
+
+static void bump(_Atomic uint64_t *counter)
+{
+	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + 1,
+			      memory_order_relaxed);
+}
+
+/* --- coroutines: making, running, ending ------------------------------------------------------ */
+
+static void coroutine_main(void *arg);
+
+static void link_coroutine(struct tz_loop *l, struct tz_coroutine *c)
+{
+	c->previous = NULL;
+	c->next = l->all;
+	if (l->all)
+		l->all->previous = c;
+	l->all = c;
+}
+
+static void unlink_coroutine(struct tz_loop *l, struct tz_coroutine *c)
+{
+	*(c->previous ? &c->previous->next : &l->all) = c->next;
+	if (c->next)
+		c->next->previous = c->previous;
+}
+
+/* A coroutine with a stack of that size (0: the loop's), or NULL without memory. */
+static struct tz_coroutine *make_coroutine(struct tz_loop *l, size_t stack_size)
+{
+	struct tz_coroutine *c = tz_coroutine_alloc();
+
+	if (!c)
+		return NULL;
+	c->loop = l;
+	c->own_stack = stack_size != 0;
+	c->strand.base = &l->scope;
+	if (tz_stack_take(&l->stacks, stack_size ? stack_size : l->executor.options.stack_size,
+			  &c->stack) < 0)
+		goto no_stack;
+	if (tz_context_make(&c->context, c->stack.low, c->stack.size, coroutine_main, c) < 0)
+		goto no_context;
+	tz_stack_own(&c->stack, c);
+	link_coroutine(l, c);
+	return c;
+
+no_context:
+	tz_stack_give(&l->stacks, c->stack);
+no_stack:
+	tz_coroutine_free(c);
+	return NULL;
+}
+
+static void end_coroutine(struct tz_loop *l, struct tz_coroutine *c)
+{
+	unlink_coroutine(l, c);
+	tz_context_done(&c->context);
+	tz_stack_own(&c->stack, NULL);
+	tz_stack_give(&l->stacks, c->stack);
+	tz_coroutine_free(c);
+}
+
+static void put_aside(struct tz_coroutine **list, struct tz_coroutine *c)
+{
+	c->job = NULL;
+	c->next_ready = (uintptr_t)*list;
+	*list = c;
+}
+
+static struct tz_coroutine *take_aside(struct tz_coroutine **list)
+{
+	struct tz_coroutine *c = *list;
+
+	if (c)
+		*list = (struct tz_coroutine *)c->next_ready;
+	return c;
+}
+
+/* Sees to those that left their stacks for good, and to those whose stacks are not kept. On `main`:
+ * nobody stands on them any more. */
+static void see_to_retired(struct tz_loop *l)
+{
+	struct tz_coroutine *c;
+
+	while ((c = take_aside(&l->retired)) != NULL) {
+		if (c->own_stack || tz_context_make(&c->context, c->stack.low, c->stack.size,
+						    coroutine_main, c) < 0)
+			end_coroutine(l, c);
+		else
+			put_aside(&l->idle, c);
+	}
+}
+
+static size_t stack_size_of(const struct tz_job *job)
+{
+	return job->options ? job->options->stack_size : 0;
+}
+
+/* Takes a job out of the world that nobody is to run. */
+static void drop_job(struct tz_loop *l, struct tz_job *job, tz_status status, int code,
+		     const char *message)
+{
+	job->next_ready = 0;
+	(void)tz_job_end(job, status, code, message);
+	bump(&l->begun);
+	bump(&l->ended);
+}
+
+/* The coroutine that will run the job: `self`, which has just ended another one, if it may; NULL if
+ * there is none to run it, or it need not be. */
+static struct tz_coroutine *give(struct tz_loop *l, struct tz_job *job, struct tz_coroutine *self)
+{
+	size_t stack_size = stack_size_of(job);
+	struct tz_coroutine *c;
+
+	job->next_ready = 0; /* from here on it is `frame` */
+	if (__builtin_expect(!tz_job_is_pending(job), 0)) {
+		drop_job(l, job, TZ_CANCELLED, -ECANCELED,
+			 "cancelled"); /* it has ended already: the words do not matter */
+		return NULL;
+	}
+	if (__builtin_expect(atomic_load_explicit(&l->broken, memory_order_relaxed) < 0, 0)) {
+		drop_job(l, job, TZ_FAILED, atomic_load_explicit(&l->broken, memory_order_relaxed),
+			 "the executor is broken: its initializer failed");
+		return NULL;
+	}
+	if (__builtin_expect(job->options || job->task == &tz_timer_task, 0) && tz_later_hold(l, job))
+		return NULL;
+	if (__builtin_expect(stack_size != 0, 0))
+		c = make_coroutine(l, stack_size);
+	else if (self && !self->own_stack)
+		c = self;
+	else if (!(c = take_aside(&l->idle)))
+		c = make_coroutine(l, 0);
+	if (__builtin_expect(!c, 0)) {
+		drop_job(l, job, TZ_FAILED, -ENOMEM, "no memory for its stack");
+		return NULL;
+	}
+	c->job = job;
+	return c;
+}
+
+static size_t count_up_to(const struct tz_ready *r, size_t most)
+{
+	size_t n = 0;
+
+	for (tz_entry e = r->first; e && n < most; e = *tz_entry_link(e))
+		n++;
+	return n;
+}
+
+static tz_entry next_entry(struct tz_loop *l)
+{
+	if (__builtin_expect(l->simulated, 0)) {
+		size_t n = count_up_to(&l->ready, CHOICE);
+
+		if (n > 1)
+			return tz_ready_take(&l->ready, tz_backend_choose(l->backend, n));
+	}
+	return tz_ready_pop(&l->ready);
+}
+
+/* Who goes on next, or NULL if nothing is ready. */
+static struct tz_coroutine *next_coroutine(struct tz_loop *l, struct tz_coroutine *self)
+{
+	tz_entry e;
+
+	while ((e = next_entry(l)) != 0) {
+		struct tz_coroutine *c = tz_entry_coroutine(e);
+
+		if (!c)
+			c = give(l, (struct tz_job *)e, self);
+		if (c)
+			return c;
+	}
+	return NULL;
+}
+
+static bool slice_is_over(struct tz_loop *l)
+{
+	if (l->simulated)
+		return true;
+	if (tz_clock_ticks() >= l->slice_end)
+		return true;
+	l->turns = TURNS;
+	return false;
+}
+
+static void begin_slice(struct tz_loop *l)
+{
+	l->turns = l->simulated ? SIMULATED_TURNS : TURNS;
+	l->slice_end = tz_clock_ticks() + SLICE_US * tz_clock_ticks_per_us();
+}
+
+static inline void go_on_with(struct tz_loop *l, struct tz_context *from, struct tz_coroutine *to)
+{
+	l->current = to;
+	tz_strand_current = &to->strand;
+	tz_context_switch(from, &to->context);
+}
+
+static inline void go_to_main(struct tz_loop *l, struct tz_context *from)
+{
+	l->current = NULL;
+	tz_strand_current = l->host;
+	tz_context_switch(from, &l->main);
+}
+
+/* The next one to switch to, unless it is main's turn. */
+static struct tz_coroutine *next_in_slice(struct tz_loop *l, struct tz_coroutine *self)
+{
+	if (__builtin_expect(--l->turns <= 0, 0) && slice_is_over(l))
+		return NULL;
+	return next_coroutine(l, self);
+}
+
+void tz_loop_suspend(struct tz_coroutine *self)
+{
+	struct tz_loop *l = self->loop;
+	int saved = *l->errno_location;
+	struct tz_coroutine *next = next_in_slice(l, NULL);
+
+	if (next == self)
+		return;
+	if (next)
+		go_on_with(l, &self->context, next);
+	else
+		go_to_main(l, &self->context);
+	*l->errno_location = saved;
+}
+
+static void finish_job(struct tz_loop *l, struct tz_coroutine *c)
+{
+	c->job = NULL;
+	bump(&l->ended);
+	tz_strand_recycle(&c->strand);
+}
+
+/* The code of a job left by pthread_exit, or somebody cancelled the thread: the coroutine begins
+ * anew, and the thread goes on. */
+static void abandon(struct tz_coroutine **at)
+{
+	struct tz_coroutine *c = *at;
+	struct tz_loop *l = c->loop;
+
+	if (tz_loop_self != l)
+		return; /* in a fork child, this is the thread */
+	finish_job(l, c);
+	put_aside(&l->retired, c);
+	go_to_main(l, &c->context);
+	__builtin_unreachable();
+}
+
+static void coroutine_main(void *arg)
+{
+	struct tz_coroutine *c __attribute__((cleanup(abandon))) = arg;
+	struct tz_loop *l = c->loop;
+
+	for (;;) {
+		bump(&l->begun);
+		(void)tz_job_run(c->job, l->index);
+		if (__builtin_expect(tz_loop_self != l, 0))
+			pthread_exit(
+				NULL); /* a fork child, whose only thread has nothing more to do */
+		finish_job(l, c);
+		struct tz_coroutine *next = next_in_slice(l, c);
+
+		if (next == c)
+			continue;
+		put_aside(c->own_stack ? &l->retired : &l->idle, c);
+		if (next)
+			go_on_with(l, &c->context, next);
+		else
+			go_to_main(l, &c->context);
+	}
+}
+
+/* --- main -------------------------------------------------------------------------------------- */
+
+static void fire_timers(struct tz_loop *l)
+{
+	uint64_t next = tz_wheel_next(&l->wheel);
+
+	if (next) {
+		uint64_t now = l->backend->ops->now(l->backend);
+
+		if (now >= next)
+			(void)tz_wheel_fire(&l->wheel, now);
+	}
+}
+
+static void take_inbox(struct tz_loop *l)
+{
+	if (atomic_load_explicit(&l->inbox, memory_order_relaxed))
+		tz_inbox_take(&l->inbox, &l->ready);
+}
+
+/* Ends what has not begun. */
+static void cancel_pending(struct tz_loop *l)
+{
+	struct tz_ready keep;
+	tz_entry e;
+
+	tz_ready_init(&keep);
+	if (!l->ready.first)
+		return;
+	while ((e = tz_ready_pop(&l->ready)) != 0) {
+		if (tz_entry_coroutine(e))
+			tz_ready_push(&keep, e);
+		else
+			drop_job(l, (struct tz_job *)e, TZ_CANCELLED, -ECANCELED,
+				 "the executor was shut down");
+	}
+	while ((e = tz_ready_pop(&keep)) != 0)
+		tz_ready_push(&l->ready, e);
+}
+
+static void wake_all(struct tz_loop *l)
+{
+	for (struct tz_coroutine *c = l->all; c; c = c->next)
+		tz_strand_unpark(&c->strand);
+}
+
+/* Does what a shutdown asks for. */
+static void obey(struct tz_loop *l, uint32_t closing)
+{
+	if (closing >= 1 + TZ_CANCEL_PENDING) {
+		cancel_pending(l); /* each time: a submit may have been under way */
+		if (l->obeyed < closing || l->wheel.count)
+			tz_later_cancel(l);
+	}
+	if (closing >= 1 + TZ_STOP_NOW && l->obeyed < closing) {
+		__atomic_store_n(&l->scope.tz__cancelled, 1, __ATOMIC_RELEASE);
+		wake_all(l);
+	}
+	l->obeyed = closing;
+}
+
+/* Until when a poll may last; a past time: it must not wait at all. */
+static uint64_t poll_until(struct tz_loop *l)
+{
+	uint64_t until = tz_wheel_next(&l->wheel);
+
+	if (l->host->scope) {
+		uint64_t slice = l->backend->ops->now(l->backend) + HOST_SLICE_NS;
+
+		until = until && until < slice ? until : slice;
+	}
+	return until;
+}
+
+enum { AWAKE = 0, ASLEEP = 1, RUNG = 2 };
+
+/* Nothing is ready: sleeps until something is, or the next timer. */
+static void sleep_in_poll(struct tz_loop *l)
+{
+	uint32_t bell = AWAKE;
+
+	if (atomic_compare_exchange_strong_explicit(&l->bell, &bell, ASLEEP, memory_order_acq_rel,
+						    memory_order_acquire)) {
+		tz_strand_block_begin(l->host);
+		(void)l->backend->ops->poll(l->backend, poll_until(l));
+		tz_strand_block_end(l->host);
+	}
+	(void)atomic_exchange_explicit(&l->bell, AWAKE, memory_order_acquire);
+}
+
+/* One turn of main. */
+static void turn(struct tz_loop *l)
+{
+	uint32_t closing = atomic_load_explicit(&l->closing, memory_order_acquire);
+
+	see_to_retired(l);
+	take_inbox(l);
+	fire_timers(l);
+	if (__builtin_expect(closing != 0, 0))
+		obey(l, closing);
+	struct tz_coroutine *c = next_coroutine(l, NULL);
+
+	if (!c) {
+		if (closing && atomic_load_explicit(&l->visitors, memory_order_relaxed))
+			tz_cpu_backoff(
+				/* they may be all that we wait for, and leave without a word */
+				&l->spins);
+		else if (!l->retired)
+			sleep_in_poll(l);
+		return;
+	}
+	begin_slice(l);
+	go_on_with(l, &l->main, c);
+	if (l->backend->armed && l->ready.first)
+		(void)l->backend->ops->poll(l->backend, 1);
+}
+
+bool tz_loop_has_ended(struct tz_loop *l, void *unused)
+{
+	(void)unused;
+	if (!atomic_load_explicit(&l->closing, memory_order_seq_cst) ||
+	    atomic_load_explicit(&l->visitors, memory_order_seq_cst))
+		return false;
+	return atomic_load_explicit(&l->ended, memory_order_relaxed) ==
+	       atomic_load_explicit(&l->submitted, memory_order_relaxed) +
+		       atomic_load_explicit(&l->submitted_outside, memory_order_acquire);
+}
+
+int tz_loop_drive(struct tz_loop *l, bool (*over)(struct tz_loop *loop, void *arg), void *arg)
+{
+	struct tz_strand *host = tz_strand_self();
+	struct tz__forks *forks = tz__forks_self;
+
+	if (l->host || tz_loop_self)
+		return -EBUSY;
+	tz_context_of_thread(&l->main);
+	l->host = host;
+	l->errno_location = &errno;
+	tz_loop_self = l;
+	tz__forks_self =
+		/* coroutines that take turns would not join in the order of forking */
+		&tz_no_forks;
+	while (!over(l, arg))
+		turn(l);
+	tz__forks_self = forks;
+	tz_loop_self = NULL;
+	l->host = NULL;
+	return 0;
+}
+
+/* --- from outside ------------------------------------------------------------------------------ */
+
+void tz_loop_ring(struct tz_loop *l)
+{
+	if (atomic_exchange_explicit(&l->bell, RUNG, memory_order_acq_rel) == ASLEEP)
+		l->backend->ops->wake(l->backend);
+}
+
+bool tz_loop_is_asleep(const struct tz_loop *l)
+{
+	return atomic_load_explicit(&l->bell, memory_order_relaxed) == ASLEEP;
+}
+
+void tz_loop_post(struct tz_loop *l, tz_entry e)
+{
+	tz_loop_visit(l);
+	tz_inbox_push(&l->inbox, e);
+	tz_loop_ring(l);
+	tz_loop_leave(l);
+}
+
+static uint32_t next_id(struct tz_loop *l)
+{
+	if (++l->ids == 0)
+		l->ids = 1;
+	return l->ids;
+}
+
+/* On the loop's own thread. */
+static size_t submit_here(struct tz_loop *l, tz_job *const *jobs, size_t n, int *ret_error)
+{
+	if (__builtin_expect(atomic_load_explicit(&l->closing, memory_order_relaxed) != 0, 0)) {
+		*ret_error = -ESHUTDOWN;
+		return 0;
+	}
+	uint32_t parent = l->current && l->current->job ? l->current->job->id : 0;
+
+	for (size_t i = 0; i < n; i++) {
+		jobs[i]->id = next_id(l);
+		jobs[i]->parent = parent;
+		tz_ready_push(&l->ready, tz_entry_of_job(jobs[i]));
+	}
+	atomic_store_explicit(&l->submitted,
+			      atomic_load_explicit(&l->submitted, memory_order_relaxed) + n,
+			      memory_order_relaxed);
+	return n;
+}
+
+static size_t submit_from_outside(struct tz_loop *l, tz_job *const *jobs, size_t n, int *ret_error)
+{
+	tz_loop_visit(l);
+	if (atomic_load_explicit(&l->closing, memory_order_seq_cst)) {
+		tz_loop_leave(l);
+		*ret_error = -ESHUTDOWN;
+		return 0;
+	}
+	(void)atomic_fetch_add_explicit(&l->submitted_outside, n, memory_order_release);
+	for (size_t i = 0; i < n; i++)
+		tz_inbox_push(&l->inbox, tz_entry_of_job(jobs[i]));
+	tz_loop_ring(l);
+	tz_loop_leave(l);
+	return n;
+}
+
+size_t tz_loop_submit(struct tz_loop *l, tz_job *const *jobs, size_t n, int *ret_error)
+{
+	if (__builtin_expect(tz_loop_self == l, 1))
+		return submit_here(l, jobs, n, ret_error);
+	return submit_from_outside(l, jobs, n, ret_error);
+}
+
+void tz_loop_break(struct tz_loop *l, int code)
+{
+	atomic_store_explicit(&l->broken, code, memory_order_relaxed);
+}
+
+void tz_loop_request_shutdown(struct tz_loop *l, tz_shutdown how)
+{
+	uint32_t now = atomic_load_explicit(&l->closing, memory_order_relaxed),
+		 want = 1 + (uint32_t)how;
+
+	tz_loop_visit(l);
+	while (now < want &&
+	       !atomic_compare_exchange_weak_explicit(&l->closing, &now, want, memory_order_seq_cst,
+						      memory_order_relaxed))
+		;
+	tz_loop_ring(l);
+	tz_loop_leave(l);
+}
+
+/* --- beginning and end of a loop --------------------------------------------------------------- */
+
+int tz_loop_init(struct tz_loop *l, const tz_executor_ops *ops, const tz_executor_options *options,
+		 const struct tz_loop_setup *setup)
+{
+	const struct tz_backend_ops *backend = setup->backend ? setup->backend : &tz_backend_epoll;
+
+	memset((void *)l, 0, sizeof *l);
+	tz_executor_init(&l->executor, ops, options, 1);
+	l->executor.options.stack_size = setup->stack_size;
+	tz_ready_init(&l->ready);
+	int r = backend->open(&l->backend, &setup->backend_options);
+
+	if (r < 0)
+		return r;
+	l->simulated = backend->choose != NULL;
+	tz_wheel_init(&l->wheel, backend->now(l->backend));
+	return 0;
+}
+
+void tz_loop_done(struct tz_loop *l)
+{
+	bool ours = l->executor.process ==
+		    atomic_load_explicit(&tz_process_number, memory_order_relaxed);
+
+	while (ours && atomic_load_explicit(&l->visitors, memory_order_acquire))
+		tz_cpu_relax();
+	if (ours) {
+		see_to_retired(l);
+		for (struct tz_coroutine *c; (c = take_aside(&l->idle)) != NULL;)
+			end_coroutine(l, c);
+	}
+	tz_stacks_done(&l->stacks);
+	l->backend->ops->close(l->backend);
+}
+
+/* The child's one thread is the one that called fork. If that was a coroutine, it is a thread from
+ * now on. */
+static void in_child(void)
+{
+	struct tz_loop *l = tz_loop_self;
+
+	tz_coroutine_fork_done();
+	if (!l)
+		return;
+	tz_loop_self = NULL;
+	if (l->current) {
+		struct tz_strand *s = &l->current->strand;
+
+		s->ops = &tz_thread_strand_ops;
+		s->flags = 0;
+		s->base = NULL;
+		atomic_store_explicit(&s->token, 0, memory_order_relaxed);
+	}
+}
+
+__attribute__((constructor)) static void watch_forks(void)
+{
+	(void)pthread_atfork(tz_coroutine_fork_prepare, tz_coroutine_fork_done, in_child);
+}

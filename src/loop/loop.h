@@ -1,0 +1,151 @@
+/* The loop: runs the coroutines of one thread, and waits when none of them can go on.
+ *
+ * Design notes
+ *
+ * Who switches to whom. A coroutine that waits, yields or ends looks for the next one itself and
+ * switches to it directly; to the thread's own stack, the loop's `main`, it goes only if nothing is
+ * ready or its slice is over. `main` takes the inbox, fires timers, asks the backend, and goes on
+ * with the first one ready. So a hand-over between two coroutines is one switch, and descriptors,
+ * timers and other threads are looked after every SLICE at the latest, or in the middle of the one
+ * task that runs for longer.
+ *
+ * Slices. Reading the clock costs more than a switch. It is read every TURNS-th time that a
+ * coroutine is left; if the slice is over then, `main` gets its turn. In a simulation the clock
+ * stands still and the turn comes by count, so that a run depends on the seed alone.
+ *
+ * Waking. Same thread: into the line (ready.h). Other threads and signal handlers: into the inbox;
+ * then they ring: swap RUNG into `bell`. The loop swaps ASLEEP into a bell that is AWAKE before it
+ * polls; if it finds RUNG, it looks around again instead. Who swaps RUNG in and finds ASLEEP wakes
+ * the backend. So whatever was done before a ring is seen before the loop sleeps, or ends the poll.
+ * A visitor counts itself before its push and off after its last touch; a loop that ends waits for
+ * the count, since what was pushed may have been all that kept the loop from ending.
+ *
+ * Ending. Whoever asks for a shutdown sets `closing` and wakes the loop, from a signal handler too.
+ * The loop's thread does what was asked for: ends pending jobs, cancels the loop's scope, which is
+ * the parent of every job's, and wakes everybody to see it. A loop has ended when it is closing,
+ * nobody visits, and every job that was ever accepted has ended. A submit from outside visits first
+ * and looks at `closing` then; the loop sets `closing` first and looks at `visitors` then.
+ *
+ * Fork. In the child, the coroutine that called fork becomes a plain thread on its stack: its
+ * strand gets the operations of one. The loop and everybody else on it are gone; futures say so.
+ */
+#ifndef TZ_LOOP_LOOP_H
+#define TZ_LOOP_LOOP_H
+
+#include <trenza/executor_impl.h>
+
+#include "core/scope.h"
+#include "loop/backend.h"
+#include "loop/coroutine.h"
+#include "loop/ready.h"
+#include "loop/stack.h"
+#include "loop/timers.h"
+
+struct tz_loop {
+	tz_executor executor; /* first: the loop by itself, as an executor */
+	tz_executor *group; /* of whose loops it is one, or NULL */
+	int index; /* as a worker of its executor */
+	struct tz_backend *backend;
+	struct tz_context main;
+	struct tz_strand *host; /* of the thread that runs the loop; NULL: none does */
+	struct tz_coroutine *current; /* NULL: main */
+	struct tz_ready ready;
+	int turns; /* left before the clock is read */
+	uint64_t slice_end; /* in ticks */
+	bool simulated;
+	struct tz_coroutine *idle; /* linked by next_ready */
+	struct tz_coroutine *retired; /* the same: must not be gone on with as they are */
+	struct tz_coroutine *all;
+	struct tz_wheel wheel;
+	struct tz_stacks stacks;
+	struct tz_scope scope; /* parent of every job's: cancelled by TZ_STOP_NOW */
+	uint32_t obeyed; /* what of `closing` was done */
+	uint32_t ids; /* given to jobs */
+	unsigned spins;
+	uint64_t begun_ticks; /* when the current coroutine was switched to; for the watchdog */
+	int *errno_location;
+	/* Written by the loop's thread, read by anybody. */
+	_Atomic uint64_t submitted, begun, ended;
+
+	/* Written by others. */
+	_Alignas(64) _Atomic tz_entry inbox;
+	_Atomic uint32_t bell;
+	_Atomic uint32_t visitors;
+	_Atomic uint32_t closing; /* 1 + the tz_shutdown; 0: open */
+	_Atomic uint64_t submitted_outside;
+	_Atomic int broken; /* the code that all jobs are to fail with; 0: none */
+	_Atomic bool stop; /* tz_loop_run is to return */
+};
+
+/* The loop that runs on this thread, or NULL. */
+extern _Thread_local struct tz_loop *tz_loop_self
+	__attribute__((tls_model("initial-exec"), visibility("hidden")));
+
+/* What a loop is as an executor by itself. */
+extern const tz_executor_ops tz_loop_ops;
+
+struct tz_loop_setup {
+	const struct tz_backend_ops *backend; /* NULL: epoll */
+	struct tz_backend_options backend_options;
+	size_t stack_size; /* 0: the default */
+};
+
+/* Sets up a loop whose jobs are those of an executor with that table. 0, -ENOMEM, -EMFILE, -ENFILE.
+ * */
+int tz_loop_init(struct tz_loop *loop, const tz_executor_ops *ops,
+		 const tz_executor_options *options, const struct tz_loop_setup *setup);
+
+/* The loop has ended, or this is a fork child. */
+void tz_loop_done(struct tz_loop *loop);
+
+/* Runs the loop on the calling thread until over(loop, arg), which is asked on the thread's own
+ * stack. -EBUSY if it runs elsewhere, or a loop runs here. */
+int tz_loop_drive(struct tz_loop *loop, bool (*over)(struct tz_loop *loop, void *arg), void *arg);
+
+/* Whether all that was accepted has ended and nothing more will be; for tz_loop_drive. */
+bool tz_loop_has_ended(struct tz_loop *loop, void *unused);
+
+/* Adds what the loop has done and is doing to statistics. Any thread. */
+void tz_loop_stats(const struct tz_loop *loop, tz_executor_stats *add);
+bool tz_loop_is_asleep(const struct tz_loop *loop);
+
+/* Takes n jobs: all, or none, if it is closing. Any thread. */
+size_t tz_loop_submit(struct tz_loop *loop, tz_job *const *jobs, size_t n, int *ret_error);
+
+/* From now on the loop ends all jobs that have not begun with that negative code. Any thread. */
+void tz_loop_break(struct tz_loop *loop, int code);
+
+/* Any thread; async-signal-safe. */
+void tz_loop_request_shutdown(struct tz_loop *loop, tz_shutdown how);
+
+/* Has the loop look around, if it sleeps: a condition of `over` may have changed. Any thread;
+ * async-signal-safe. The caller has visited. */
+void tz_loop_ring(struct tz_loop *loop);
+static inline void tz_loop_visit(struct tz_loop *loop)
+{
+	(void)atomic_fetch_add_explicit(&loop->visitors, 1, memory_order_seq_cst);
+}
+static inline void tz_loop_leave(struct tz_loop *loop)
+{
+	(void)atomic_fetch_sub_explicit(&loop->visitors, 1, memory_order_release);
+}
+
+/* Puts a coroutine that was PARKED in line. Any thread; not in a signal handler. */
+static inline void tz_loop_wake(struct tz_loop *loop, struct tz_coroutine *c);
+
+/* As tz_loop_wake, from anywhere. */
+void tz_loop_post(struct tz_loop *loop, tz_entry e);
+
+/* Leaves the running coroutine for whoever is next. It is in line, or PARKED; returns when somebody
+ * goes on with it. */
+void tz_loop_suspend(struct tz_coroutine *self);
+
+static inline void tz_loop_wake(struct tz_loop *loop, struct tz_coroutine *c)
+{
+	if (__builtin_expect(loop == tz_loop_self, 1))
+		tz_ready_push(&loop->ready, tz_entry_of_coroutine(c));
+	else
+		tz_loop_post(loop, tz_entry_of_coroutine(c));
+}
+
+#endif
