@@ -36,7 +36,7 @@
 	((size_t)4 << 20) /* bytes of free stacks of one size that may keep what is deeper */
 #define GUARD_MOST ((size_t)64 << 10)
 
-enum { DEFAULT_CLASS = 1, LINE = 64, COLOURS = 16, PROBE = 128 };
+enum { LEAST_PAGE = 4096, LINE = 64, COLOURS = 16, PROBE = 128 };
 
 /* Flags of free stacks. */
 enum { DEEP = 1, FRESH = 2, FLAGS = 3 }; /* memory beyond SHALLOW; no memory at all */
@@ -46,8 +46,9 @@ struct tz_slab {
 	char *base;
 	size_t size;
 	unsigned shift; /* of its stacks' size */
-	_Atomic size_t opened; /* bytes from base on */
-	size_t guarded; /* of which: the stacks before have a guard, those behind a gap */
+	size_t all; /* stacks that fit in */
+	_Atomic size_t opened; /* stacks from base on */
+	size_t guarded; /* the first ones have a guard, the others a gap */
 	size_t nprotected; /* stacks guarded by mprotect */
 	size_t free; /* counted by trim */
 	bool closing; /* by trim */
@@ -89,26 +90,32 @@ static size_t page_size(void)
 	return page;
 }
 
+/* An odd number of pages, so that the distance of two stacks is odd too. */
 static size_t guard_size(unsigned shift)
 {
-	size_t size = (size_t)1 << (shift - 4);
+	size_t page = page_size(), size = (size_t)1 << (shift - 4);
 
 	if (size > GUARD_MOST)
 		size = GUARD_MOST;
-	return size < page_size() ? page_size() : size;
+	return size / page % 2 ? size / page * page : (size / page + 1) * page;
 }
 
-/* A stack of a size from its lowest address. The words above `size` are the owner's. */
+/* From one stack's guard to the next one's. */
+static size_t stride(unsigned shift)
+{
+	return ((size_t)1 << shift) + guard_size(shift);
+}
+
+/* A stack of a size from the lowest address of its guard. The words above `size` are its top. */
 static struct tz_stack stack_at(uintptr_t base, unsigned shift)
 {
-	size_t guard = guard_size(shift);
-	size_t colour = (base >> shift) % COLOURS * LINE;
+	size_t colour = base / LEAST_PAGE % COLOURS * LINE;
 
-	return (struct tz_stack){ (char *)base + guard,
-				  ((size_t)1 << shift) - guard - colour - LINE };
+	return (struct tz_stack){ (char *)base + guard_size(shift),
+				  ((size_t)1 << shift) - colour - LINE };
 }
 
-/* The usable part is more than half of the whole. */
+/* The usable part is more than half of the size. */
 static unsigned shift_of(const struct tz_stack *stack)
 {
 	return ceil_log2(stack->size);
@@ -116,7 +123,7 @@ static unsigned shift_of(const struct tz_stack *stack)
 
 static uintptr_t base_of(const struct tz_stack *stack, unsigned shift)
 {
-	return (uintptr_t)stack->low & ~(((uintptr_t)1 << shift) - 1);
+	return (uintptr_t)stack->low - guard_size(shift);
 }
 
 /* What stands in the line above a stack. */
@@ -212,10 +219,10 @@ static void tools_begin(struct tz_slab *slab, size_t from, size_t to)
 		return;
 	atomic_store_explicit(&on_valgrind, true, memory_order_relaxed);
 	if (!slab->tool_ids)
-		slab->tool_ids = calloc(slab->size >> slab->shift, sizeof *slab->tool_ids);
-	for (size_t i = from >> slab->shift; slab->tool_ids && i < to >> slab->shift; i++) {
+		slab->tool_ids = calloc(slab->all, sizeof *slab->tool_ids);
+	for (size_t i = from; slab->tool_ids && i < to; i++) {
 		struct tz_stack s =
-			stack_at((uintptr_t)slab->base + (i << slab->shift), slab->shift);
+			stack_at((uintptr_t)slab->base + i * stride(slab->shift), slab->shift);
 
 		slab->tool_ids[i] = VALGRIND_STACK_REGISTER(s.low, s.low + s.size);
 	}
@@ -224,11 +231,11 @@ static void tools_begin(struct tz_slab *slab, size_t from, size_t to)
 static void tools_end(struct tz_slab *slab)
 {
 	if (slab->tool_ids)
-		for (size_t i = 0; i < slab->opened >> slab->shift; i++)
+		for (size_t i = 0; i < slab->opened; i++)
 			VALGRIND_STACK_DEREGISTER(slab->tool_ids[i]);
 	free(slab->tool_ids);
 #if TZ_ASAN
-	__asan_unpoison_memory_region(slab->base, slab->opened);
+	__asan_unpoison_memory_region(slab->base, slab->opened * stride(slab->shift));
 #endif
 }
 
@@ -252,7 +259,7 @@ static void tools_end(struct tz_slab *slab)
 {
 	(void)slab;
 #if TZ_ASAN
-	__asan_unpoison_memory_region(slab->base, slab->opened);
+	__asan_unpoison_memory_region(slab->base, slab->opened * stride(slab->shift));
 #endif
 }
 
@@ -298,7 +305,7 @@ static void close_slab(struct tz_stacks *stacks, struct tz_slab *slab)
 {
 	forget_slab(slab);
 	tools_end(slab);
-	stacks->unguarded -= (slab->opened - slab->guarded) >> slab->shift;
+	stacks->unguarded -= slab->opened - slab->guarded;
 	atomic_fetch_sub_explicit(&protected_guards, (long)slab->nprotected, memory_order_relaxed);
 	(void)munmap(slab->base, slab->size);
 	free(slab);
@@ -312,7 +319,9 @@ static struct tz_slab *open_slab(struct tz_stacks *stacks, unsigned shift,
 	if (!slab)
 		return NULL;
 	slab->shift = shift;
-	slab->size = (size_t)1 << shift > UNIT ? (size_t)1 << shift : UNIT;
+	slab->size = ((size_t)1 << shift < UNIT ? 2 : 1) * stride(shift);
+	slab->size = (slab->size + UNIT - 1) / UNIT * UNIT;
+	slab->all = slab->size / stride(shift);
 	slab->base = reserve_aligned(before ? before->base : NULL, slab->size);
 	if (!slab->base) {
 		free(slab);
@@ -336,7 +345,7 @@ static bool guard_by_madvise(char *at, size_t n, unsigned shift)
 	struct iovec parts[AT_ONCE];
 
 	for (size_t i = 0; i < n; i++)
-		parts[i] = (struct iovec){ at + (i << shift), guard };
+		parts[i] = (struct iovec){ at + i * stride(shift), guard };
 #ifdef SYS_process_madvise
 	if (syscall(SYS_process_madvise, PIDFD_SELF_THREAD_GROUP, parts, n, MADV_GUARD_INSTALL,
 		    0) == (long)(n * guard))
@@ -385,12 +394,13 @@ static bool guard_by_mprotect(char *at, size_t n, unsigned shift)
 	if (atomic_fetch_add_explicit(&protected_guards, (long)n, memory_order_relaxed) + (long)n <=
 	    guard_budget())
 		while (done < n &&
-		       mprotect(at + (done << shift), guard_size(shift), PROT_NONE) == 0)
+		       mprotect(at + done * stride(shift), guard_size(shift), PROT_NONE) == 0)
 			done++;
 	if (done == n)
 		return true;
 	while (done > 0)
-		(void)mprotect(at + (--done << shift), guard_size(shift), PROT_READ | PROT_WRITE);
+		(void)mprotect(at + --done * stride(shift), guard_size(shift),
+			       PROT_READ | PROT_WRITE);
 	atomic_fetch_sub_explicit(&protected_guards, (long)n, memory_order_relaxed);
 	return false;
 }
@@ -398,7 +408,7 @@ static bool guard_by_mprotect(char *at, size_t n, unsigned shift)
 /* Guards n stacks as well as can be. */
 static void guard(struct tz_stacks *stacks, struct tz_slab *slab, size_t from, size_t n)
 {
-	char *at = slab->base + from;
+	char *at = slab->base + from * stride(slab->shift);
 
 	if (stacks->guards < tz_guards_at_best)
 		stacks->guards = tz_guards_at_best;
@@ -409,7 +419,7 @@ static void guard(struct tz_stacks *stacks, struct tz_slab *slab, size_t from, s
 	if (stacks->guards == TZ_GUARDS_NONE)
 		stacks->unguarded += n;
 	else
-		slab->guarded = from + (n << slab->shift);
+		slab->guarded = from + n;
 	if (stacks->guards == TZ_GUARDS_MPROTECT)
 		slab->nprotected += n;
 }
@@ -436,21 +446,20 @@ static bool make_room(struct tz_stack_class *class, size_t more)
 /* Makes a batch of the slab usable. */
 static int open_batch(struct tz_stacks *stacks, struct tz_stack_class *class, struct tz_slab *slab)
 {
-	size_t one = (size_t)1 << slab->shift, size = one > BATCH ? one : BATCH;
-	size_t from = atomic_load_explicit(&slab->opened, memory_order_relaxed),
-	       n = size >> slab->shift;
+	size_t one = stride(slab->shift), n = one < BATCH ? BATCH / one : 1;
+	size_t from = atomic_load_explicit(&slab->opened, memory_order_relaxed);
+	char *at = slab->base + from * one;
 
-	if (!make_room(class, n))
-		return -ENOMEM;
-	if (mprotect(slab->base + from, size, PROT_READ | PROT_WRITE) < 0)
+	if (n > slab->all - from)
+		n = slab->all - from;
+	if (!make_room(class, n) || mprotect(at, n * one, PROT_READ | PROT_WRITE) < 0)
 		return -ENOMEM;
 	guard(stacks, slab, from, n);
-	tools_begin(slab, from, from + size);
-	atomic_store_explicit(&slab->opened, from + size, memory_order_release);
+	tools_begin(slab, from, from + n);
+	atomic_store_explicit(&slab->opened, from + n, memory_order_release);
 	/* The lowest is taken first. */
 	for (size_t i = n; i > 0; i--)
-		class->free[class->nfree++] =
-			((uintptr_t)slab->base + from + (i - 1) * one) | FRESH;
+		class->free[class->nfree++] = ((uintptr_t)at + (i - 1) * one) | FRESH;
 	return 0;
 }
 
@@ -459,7 +468,7 @@ static int open_more(struct tz_stacks *stacks, unsigned c)
 	struct tz_stack_class *class = &stacks->classes[c];
 	struct tz_slab *slab = class->slabs;
 
-	if (!slab || slab->opened == slab->size) {
+	if (!slab || slab->opened == slab->all) {
 		slab = open_slab(stacks, shift_of_class(c), slab);
 		if (!slab)
 			return -ENOMEM;
@@ -479,8 +488,6 @@ static unsigned class_for(size_t size)
 		size = TZ_STACK_DEFAULT;
 	shift = ceil_log2(size);
 	c = class_of_shift(shift < TZ_STACK_LEAST ? TZ_STACK_LEAST : shift);
-	while (shift_of_class(c) < 26 && (size_t)1 << shift_of_class(c) < 4 * page_size())
-		c++;
 	return c;
 }
 
@@ -523,10 +530,10 @@ static TZ_NO_SANITIZE bool was_deep(const char *end)
 /* Gives the memory back but for the topmost `keep` bytes, which is a number of pages. */
 static void release(uintptr_t base, unsigned shift, size_t keep)
 {
-	size_t guard = guard_size(shift), size = (size_t)1 << shift;
+	size_t size = (size_t)1 << shift;
 
-	if (size - guard > keep)
-		(void)madvise((char *)base + guard, size - guard - keep, MADV_DONTNEED);
+	if (size > keep)
+		(void)madvise((char *)base + guard_size(shift), size - keep, MADV_DONTNEED);
 }
 
 static size_t shallow(void)
@@ -543,7 +550,7 @@ void tz_stack_give(struct tz_stacks *stacks, struct tz_stack stack)
 
 	atomic_store_explicit(&top->owner, NULL, memory_order_relaxed);
 	tools_forget_frames(&stack);
-	if (top->uses++ > 0 && __builtin_expect(was_deep((char *)base + ((size_t)1 << shift)), 0)) {
+	if (top->uses++ > 0 && __builtin_expect(was_deep((char *)base + stride(shift)), 0)) {
 		if (class->deep < DEEP_KEPT >> shift) {
 			class->deep++;
 			flags = DEEP;
@@ -563,7 +570,7 @@ static size_t close_free_slabs(struct tz_stacks *stacks, struct tz_stack_class *
 	size_t n = 0;
 
 	for (struct tz_slab *slab = class->slabs; slab; slab = slab->next) {
-		size_t all = slab->opened >> slab->shift;
+		size_t all = slab->opened;
 
 		slab->closing = slab->free == all && all <= most;
 		if (slab->closing)
@@ -658,15 +665,15 @@ void tz_stack_own(const struct tz_stack *stack, void *owner)
 bool tz_stack_find(const void *address, struct tz_stack *ret_stack, void **ret_owner)
 {
 	const struct tz_slab *slab = slab_of(address);
-	size_t offset;
+	size_t one, i;
 
 	if (!slab)
 		return false;
-	offset = (size_t)((const char *)address - slab->base);
-	if (offset >= atomic_load_explicit(&slab->opened, memory_order_acquire))
+	one = stride(slab->shift);
+	i = (size_t)((const char *)address - slab->base) / one;
+	if (i >= atomic_load_explicit(&slab->opened, memory_order_acquire))
 		return false;
-	*ret_stack = stack_at((uintptr_t)slab->base + (offset >> slab->shift << slab->shift),
-			      slab->shift);
+	*ret_stack = stack_at((uintptr_t)slab->base + i * one, slab->shift);
 	*ret_owner = atomic_load_explicit(&top_of(ret_stack)->owner, memory_order_relaxed);
 	return true;
 }
@@ -710,7 +717,7 @@ TZ_NO_SANITIZE bool tz_stack_gap_is_intact(const struct tz_stack *stack)
 	const uint64_t *words = (const uint64_t *)(stack->low - page);
 	uint64_t any = 0;
 
-	if ((size_t)(stack->low - slab->base) < slab->guarded)
+	if ((size_t)(stack->low - slab->base) / stride(slab->shift) < slab->guarded)
 		return true;
 	for (size_t i = 0; i < page / sizeof *words; i++)
 		any |= words[i];

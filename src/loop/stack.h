@@ -1,23 +1,30 @@
 /* The stacks of one loop's coroutines.
  *
  * A stack's size is a power of two, from 64 KiB to 64 GiB, and is address space: memory is used as
- * deep as it is written, a page at least. The size includes the guard below the stack and a little
- * at its top, as the size of a thread's stack does.
+ * deep as it is written, a page at least. The size includes a little at its top; the guard below the
+ * stack comes on top of it.
  *
  * Design notes
  *
- * Slabs. Stacks of one size lie back to back in slabs of 32 MiB, which are aligned to 32 MiB; so an
- * address tells by two table look-ups whether it lies in a slab, of which size its stacks are, and
- * where its stack begins. A slab is reserved without access and opened in batches of 4 MiB, so that
- * a process under strict overcommit accounting pays for batches only.
+ * Slabs. Stacks of one size lie one above the other in slabs of 32 MiB, which are aligned to 32 MiB;
+ * so an address tells by two table look-ups whether it lies in a slab, and by a division in which
+ * stack. A slab is reserved without access and opened in batches of 4 MiB, so that a process under
+ * strict overcommit accounting pays for batches only.
  *
- * Guards. Below each stack there are pages that fault: 4 KiB of 64, 16 KiB of 256, 64 KiB of more.
- * Which way, is the best of these that works, found out with the first batch and again when it
- * fails:
+ * The distance of two stacks is an odd number of pages. With a power of two, the tops of all stacks
+ * would share a few sets of the second-level TLB, and their page-table entries a few sets of the
+ * caches, and to switch among a thousand would take three times as long. For the first-level cache,
+ * the tops do not all have the same place in their page: sixteen colours, a line apart, within the
+ * first KiB, so that a coroutine that is not deep still uses one page.
+ *
+ * Guards. Below each stack there are pages that fault: 1 page of 64 KiB, 5 of 256, 17 of more. Which
+ * way, is the best of these that works, found out with the first batch and again when it fails:
  *   1. MADV_GUARD_INSTALL (Linux 6.13): costs no mapping.
- *   2. mprotect: two mappings each, of which a process may have 65,530; so only up to half of them, over all loops.
- *   3. none: the pages are a gap which nobody writes, so that they read as zeros, from the zero page. tz_stack_is_intact looks
- *      whether they still do. A loop that has such stacks calls it whenever a coroutine stops.
+ *   2. mprotect: two mappings each, of which a process may have 65,530; so only up to half of them,
+ *      over all loops.
+ *   3. none: the pages are a gap which nobody writes, so that they read as zeros, from the zero page.
+ *      tz_stack_is_intact looks whether they still do. A loop that has such stacks calls it whenever
+ *      a coroutine stops.
  *
  * Free stacks are a stack themselves: the one used last, whose first page is in the cache, is taken
  * next, and neither taking nor giving makes a system call. What was used of a stack beyond 16 KiB
@@ -26,10 +33,6 @@
  * second use on, as to read fresh memory is a page fault, which a program should not pay whose
  * million tasks run once. tz_stacks_trim gives back more, as the number of stacks in use, at most,
  * decays.
- *
- * The tops of stacks do not all have the same place in a page: sixteen colours, a cache line apart,
- * let them lie in different sets of the first cache. They stay within the first KiB, so that a
- * coroutine that is not deep still uses one page.
  *
  * The owner of a stack stands at its top, in the line above the first frame, which is in the cache
  * anyway.
@@ -71,7 +74,7 @@ struct tz_stacks {
 /* The size that a program gets which does not ask for one. */
 #define TZ_STACK_DEFAULT ((size_t)256 * 1024)
 
-/* Takes a stack of at least that size, guard included; 0 for the default. 0, -ENOMEM, or -EINVAL
+/* Takes a stack of at least that size; 0 for the default. 0, -ENOMEM, or -EINVAL
  * over 64 GiB. */
 int tz_stack_take(struct tz_stacks *stacks, size_t size, struct tz_stack *ret);
 void tz_stack_give(struct tz_stacks *stacks, struct tz_stack stack);
@@ -93,7 +96,7 @@ bool tz_stack_find(const void *address, struct tz_stack *ret_stack, void **ret_o
 /* Its owner, or NULL. Async-signal-safe. */
 void *tz_stack_owner_of(const void *address);
 
-/* The size that was asked for, rounded up: with guard and all. */
+/* The size that was asked for, rounded up. */
 size_t tz_stack_full_size(const struct tz_stack *stack);
 
 /* How deep it was used, in bytes, since its memory was last fresh. */
