@@ -622,6 +622,7 @@ static enum verdict rest(struct tz_worker *w)
 		tz_mutex_lock(&p->lock);
 		if (w->idle)
 			leave_idle(p, w);
+		set_searching(p, w, true); /* whoever brought it saw us search, and left the next worker for us to wake */
 		tz_mutex_unlock(&p->lock);
 		return GO_ON;
 	}
