@@ -12,6 +12,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -41,6 +43,12 @@ static void *no_memory(void)
 	return NULL;
 }
 
+static int no_room(void)
+{
+	errno = ENOMEM;
+	return -1;
+}
+
 /* WRAP(result, name, (parameters), (arguments), what a failure answers): the names are the linker's. */
 #define WRAP(R, name, parameters, arguments, failure) \
 	R __real_##name parameters; \
@@ -63,6 +71,10 @@ WRAP(int, pthread_key_create, (pthread_key_t *ret, void (*destroy)(void *)), (re
 WRAP(int, pthread_create,
      (pthread_t *ret, const pthread_attr_t *attr, void *(*run)(void *), void *arg),
      (ret, attr, run, arg), EAGAIN)
+WRAP(int, epoll_create1, (int flags), (flags), no_room())
+WRAP(int, epoll_ctl, (int set, int op, int fd, struct epoll_event *event), (set, op, fd, event),
+     no_room())
+WRAP(int, eventfd, (unsigned count, int flags), (count, flags), no_room())
 
 void fault_give_up(const char *what, int line)
 {
