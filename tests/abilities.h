@@ -18,6 +18,13 @@
 #define BUILT_FOR_SANITIZER 0
 #endif
 
+/* Under qemu-user, which has limits and words of its own. */
+#ifdef TRENZA_EMULATED
+#define EMULATED 1
+#else
+#define EMULATED 0
+#endif
+
 /* A child that was forked by a process of several threads may start threads. Not so with the thread sanitizer,
  * which ends it, nor under qemu-user 7.2, which fails an assertion of its own. */
 #if defined(__SANITIZE_THREAD__) || defined(TRENZA_EMULATED)

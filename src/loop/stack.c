@@ -24,6 +24,9 @@
 #define MADV_GUARD_INSTALL 102
 #define MADV_GUARD_REMOVE 103
 #endif
+#ifndef MADV_POPULATE_READ /* Linux 5.14 */
+#define MADV_POPULATE_READ 22
+#endif
 #ifndef PIDFD_SELF_THREAD_GROUP /* Linux 6.14 */
 #define PIDFD_SELF_THREAD_GROUP (-10001)
 #endif
@@ -339,9 +342,15 @@ static struct tz_slab *open_slab(struct tz_stacks *stacks, unsigned shift,
 
 enum { AT_ONCE = 64 };
 
+/* As in advice, an emulated kernel may say that it did what it does not know: no guard if it can be read. */
+static bool is_guard(void *page)
+{
+	return madvise(page, page_size(), MADV_POPULATE_READ) < 0 && errno == EFAULT;
+}
+
 static bool guard_by_madvise(char *at, size_t n, unsigned shift)
 {
-	size_t guard = guard_size(shift);
+	size_t guard = guard_size(shift), done = 0;
 	struct iovec parts[AT_ONCE];
 
 	for (size_t i = 0; i < n; i++)
@@ -349,16 +358,15 @@ static bool guard_by_madvise(char *at, size_t n, unsigned shift)
 #ifdef SYS_process_madvise
 	if (syscall(SYS_process_madvise, PIDFD_SELF_THREAD_GROUP, parts, n, MADV_GUARD_INSTALL,
 		    0) == (long)(n * guard))
-		return true;
+		done = n;
 #endif
-	for (size_t i = 0; i < n; i++) {
-		if (madvise(parts[i].iov_base, guard, MADV_GUARD_INSTALL) == 0)
-			continue;
-		while (i-- > 0)
-			(void)madvise(parts[i].iov_base, guard, MADV_GUARD_REMOVE);
-		return false;
-	}
-	return true;
+	while (done < n && madvise(parts[done].iov_base, guard, MADV_GUARD_INSTALL) == 0)
+		done++;
+	if (done == n && is_guard(at))
+		return true;
+	while (done > 0)
+		(void)madvise(parts[--done].iov_base, guard, MADV_GUARD_REMOVE);
+	return false;
 }
 
 /* How many guards mprotect may make: half of what the mappings allow, at two each. */

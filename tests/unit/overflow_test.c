@@ -90,6 +90,13 @@ static void says(const char *text)
 	assert_non_null(strstr(output, text));
 }
 
+static void says_nothing(void)
+{
+	assert_null(strstr(output, "trenza"));
+	if (!EMULATED) /* which reports the signal itself */
+		assert_string_equal(output, "");
+}
+
 static volatile int enough = -1;
 
 static __attribute__((noinline)) int recurse(int depth)
@@ -214,9 +221,9 @@ static void other_faults_are_not_reported(void **state)
 {
 	(void)state;
 	ends_by(status_of_child(fault_elsewhere), SIGSEGV);
-	assert_string_equal(output, "");
+	says_nothing();
 	ends_by(status_of_child(fault_in_another_guard), SIGSEGV);
-	assert_string_equal(output, "");
+	says_nothing();
 }
 
 static void say_and_leave(int sig, siginfo_t *info, void *context)
@@ -285,7 +292,7 @@ static void a_handler_may_repair(void **state)
 	int status = status_of_child(fault_that_is_repaired);
 
 	(void)state;
-	assert_string_equal(output, "");
+	says_nothing();
 	assert_true(WIFEXITED(status));
 	assert_int_equal(WEXITSTATUS(status), 44);
 }
@@ -317,7 +324,7 @@ static void signals_that_somebody_sends(void **state)
 
 	(void)state;
 	ends_by(status_of_child(signal_from_outside), SIGSEGV);
-	assert_string_equal(output, "");
+	says_nothing();
 	status = status_of_child(ignored_signal);
 	assert_true(WIFEXITED(status));
 	assert_int_equal(WEXITSTATUS(status), 45);
@@ -340,7 +347,7 @@ static void it_can_be_switched_off(void **state)
 {
 	(void)state;
 	ends_by(status_of_child(switched_off), SIGSEGV);
-	assert_string_equal(output, "");
+	says_nothing();
 }
 
 static void *loop_of_its_own(void *arg)
