@@ -218,7 +218,7 @@ static void delay(struct chaos *c, uint64_t ns)
 static void count_out(struct chaos **c)
 {
 	atomic_fetch_sub_explicit(&(*c)->running, 1, memory_order_relaxed);
-	atomic_fetch_add_explicit(&(*c)->completed, 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&(*c)->completed, 1, memory_order_release);
 }
 
 static void run(struct chaos *c, const struct entry *e, int worker)
@@ -455,11 +455,12 @@ static void read_stats(tz_executor *executor, tz_executor_stats *ret)
 
 	tz_pool_stats(&c->pool->executor, ret);
 	ret->stolen = 0; /* those were tickets */
+	/* First, so that what counts as completed does not count as running, too. */
+	ret->completed = atomic_load_explicit(&c->completed, memory_order_acquire);
 	tz_mutex_lock(&c->lock);
 	ret->pending = c->length;
 	ret->running = atomic_load_explicit(&c->running, memory_order_relaxed);
 	tz_mutex_unlock(&c->lock);
-	ret->completed = atomic_load_explicit(&c->completed, memory_order_relaxed);
 	ret->submitted = atomic_load_explicit(&c->submitted, memory_order_relaxed);
 }
 
