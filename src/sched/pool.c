@@ -22,7 +22,7 @@ enum {
 	HELP_DEPTH = 128, /* jobs that wait for each other on one stack; deeper ones park */
 	SPARES = 256
 };
-static const uint64_t SPARE_IDLE_NS = 1000000000;
+static const uint64_t SPARE_IDLE_NS = 1000000000, JOIN_SOONEST_NS = 100000, JOIN_LATEST_NS = 1000000000;
 
 static struct tz_pool *pool_of(tz_executor *executor)
 {
@@ -87,6 +87,19 @@ static void set_searching(struct tz_pool *p, struct tz_worker *w, bool searching
 		atomic_fetch_add_explicit(&p->searching, 1, memory_order_relaxed);
 	else
 		atomic_fetch_sub_explicit(&p->searching, 1, memory_order_relaxed);
+}
+
+/* Joins threads that have given up their places; those that are still on their way out are left. Under the lock: it does not wait. */
+static void join_leavers(struct tz_pool *p)
+{
+	for (int i = 0; p->unjoined > 0 && i < atomic_load_explicit(&p->known, memory_order_relaxed); i++) {
+		struct tz_worker *w = p->workers[i];
+
+		if (w->taken || !w->joinable || pthread_tryjoin_np(w->thread, NULL) != 0)
+			continue;
+		w->joinable = false;
+		p->unjoined--;
+	}
 }
 
 /* --- more workers ------------------------------------------------------------------------------------------------------------- */
@@ -180,6 +193,7 @@ __attribute__((noinline)) static struct call one_more(struct tz_pool *p, int sea
 		call.wake->rung = tz_moment_now();
 	} else if ((call.start = vacant(p))) {
 		call.start->taken = true;
+		p->unjoined -= call.start->joinable; /* its new thread's starter joins the old one */
 		call.start->retired = false;
 		p->alive++;
 		atomic_fetch_add_explicit(&p->runnable, 1, memory_order_relaxed);
@@ -564,14 +578,30 @@ static void retire(struct tz_pool *p, struct tz_worker *w)
 
 enum verdict { GO_ON, END };
 
-/* Sleeps until there may be work. The worker is in the idle list. */
-static enum verdict sleep_idle(struct tz_pool *p, struct tz_worker *w, tz_deadline until)
+/* Until when to sleep: less long, if there are threads to join, and longer each time. Under the lock. */
+static tz_deadline next_look(struct tz_pool *p, tz_deadline until, uint64_t *pause)
 {
+	if (p->unjoined == 0) {
+		*pause = JOIN_SOONEST_NS;
+		return until;
+	}
+	tz_deadline look = { tz_clock_now() + *pause };
+
+	*pause = *pause * 2 < JOIN_LATEST_NS ? *pause * 2 : JOIN_LATEST_NS;
+	return tz_deadline_min(look, until);
+}
+
+/* Sleeps until there may be work; `look`: until when at first. The worker is in the idle list. */
+static enum verdict sleep_idle(struct tz_pool *p, struct tz_worker *w, tz_deadline until, tz_deadline look)
+{
+	uint64_t pause = JOIN_SOONEST_NS;
+
 	for (;;) {
 		w->slept = true;
-		int r = w->strand->ops->park(w->strand, until);
+		bool late = w->strand->ops->park(w->strand, look) == -ETIMEDOUT && tz_expired(until);
 
 		tz_mutex_lock(&p->lock);
+		join_leavers(p);
 		if (!w->idle) { /* whoever woke us took us off the list */
 			tz_mutex_unlock(&p->lock);
 			return GO_ON;
@@ -581,14 +611,15 @@ static enum verdict sleep_idle(struct tz_pool *p, struct tz_worker *w, tz_deadli
 			tz_mutex_unlock(&p->lock);
 			return GO_ON;
 		}
-		if (r == -ETIMEDOUT && p->alive > p->stay && tz_injector_length(&p->injector) == 0) {
+		if (late && p->alive > p->stay && tz_injector_length(&p->injector) == 0) {
 			leave_idle(p, w);
 			retire(p, w);
 			tz_mutex_unlock(&p->lock);
 			return END;
 		}
-		if (r == -ETIMEDOUT)
+		if (late)
 			until = retirement(p);
+		look = next_look(p, until, &pause);
 		tz_mutex_unlock(&p->lock);
 	}
 }
@@ -597,7 +628,7 @@ static enum verdict sleep_idle(struct tz_pool *p, struct tz_worker *w, tz_deadli
 static enum verdict rest(struct tz_worker *w)
 {
 	struct tz_pool *p = w->pool;
-	tz_deadline until;
+	tz_deadline until, look;
 
 	tz_mutex_lock(&p->lock);
 	bool too_many = active(p) > p->executor.workers;
@@ -614,6 +645,8 @@ static enum verdict rest(struct tz_worker *w)
 	join_idle(p, w);
 	set_searching(p, w, false);
 	until = retirement(p);
+	join_leavers(p);
+	look = next_look(p, until, &(uint64_t){ JOIN_SOONEST_NS });
 	tz_mutex_unlock(&p->lock);
 
 	(void)each_other(w, ask_for_forks, NULL);
@@ -626,7 +659,7 @@ static enum verdict rest(struct tz_worker *w)
 		tz_mutex_unlock(&p->lock);
 		return GO_ON;
 	}
-	return sleep_idle(p, w, until);
+	return sleep_idle(p, w, until, look);
 }
 
 /* --- the worker's thread ------------------------------------------------------------------------------------------------------------------- */
@@ -735,7 +768,7 @@ static void end_tenure(struct tenure *t)
 {
 	struct tz_worker *w = t->worker;
 	struct tz_pool *p = w->pool;
-	struct tz_strand *strand = w->strand;
+	struct tz_strand *strand = w->strand, *idle;
 	struct call call = { 0 };
 
 	strand->worker = NULL;
@@ -761,7 +794,12 @@ static void end_tenure(struct tenure *t)
 	if (tz_injector_length(&p->injector) > 0)
 		call = one_more(p, 0); /* before our place is vacant: our thread cannot join itself */
 	p->leaving--;
+	join_leavers(p);
 	w->taken = false;
+	p->unjoined++;
+	idle = p->idle_first && !closing(p) ? p->idle_first->strand : NULL;
+	if (idle)
+		tz_strand_unpark(idle); /* for it to join us; under the lock: it might end */
 	tz_mutex_unlock(&p->lock);
 	act(p, call);
 	notify_change(p);

@@ -26,10 +26,11 @@
  *
  * Ending. The pool has ended when there are no workers, no jobs, and nobody who woke or started one is still at it (a submitter may be, when the
  * job it brought has long closed the pool). Workers end when the pool is closing and they find nothing. A worker that has decided to end, under the lock, is not counted any more (`retired`),
- * so that work that comes then starts another; it runs its finalizer and then gives up its place. Its thread is joined by who takes the place, or
- * by the destroyer.
+ * so that work that comes then starts another; it runs its finalizer and then gives up its place. Its thread is joined by an idle worker, which it wakes for that,
+ * or the next that goes to sleep or ends; by who takes the place; or by the destroyer.
  *
- * Lock order: the pool's lock is taken last, and nothing is called under it but the injector, the idle list, futex wakes and malloc.
+ * Lock order: the pool's lock is taken last, and nothing is called under it but the injector, the idle list, futex wakes, malloc and
+ * pthread_tryjoin_np.
  */
 #ifndef TZ_SCHED_POOL_H
 #define TZ_SCHED_POOL_H
@@ -111,6 +112,7 @@ struct tz_pool {
 	_Alignas(64) struct tz_mutex lock;
 	int alive, blocked; /* threads that run or sleep; of these, blocked inside a job */
 	int leaving; /* threads that are on their way out */
+	int unjoined; /* threads that have given up their places, which are vacant, and were not joined yet */
 	int calls; /* wake-ups and starts that were decided on and are not done: whoever does them still uses the pool */
 	struct tz_worker *idle_first; /* last in, first out */
 	struct tz_worker *lingerer; /* spins for work before it sleeps */

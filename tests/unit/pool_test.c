@@ -13,6 +13,7 @@
 
 #include "check.h"
 #include "crew.h"
+#include "sched/pool.h"
 
 static tz_event first, second;
 static _Atomic int stage;
@@ -192,6 +193,58 @@ static void children_of_jobs_can_wait(void **state)
 	tz_executor_close(ex);
 }
 
+/* How many threads of a pool have ended and were not joined. */
+static int count_unjoined(tz_executor *ex)
+{
+	struct tz_pool *p = (struct tz_pool *)ex;
+	int n = 0;
+
+	tz_mutex_lock(&p->lock);
+	for (int i = 0; i < atomic_load(&p->known); i++)
+		n += !p->workers[i]->taken && p->workers[i]->joinable;
+	tz_mutex_unlock(&p->lock);
+	return n;
+}
+
+static int count_workers(tz_executor *ex)
+{
+	tz_executor_stats s;
+
+	tz_executor_stats_of(ex, &s);
+	return s.workers;
+}
+
+static void wait_for_first(void)
+{
+	must(tz_event_wait_until(&first, soon()) == 0);
+}
+TZ_TASK(void, wait_for_first, void);
+
+static void threads_that_end_are_joined(void **state)
+{
+	static const char *const specs[] = { "threads:8,min=1,idle=0.02", "threads:1" };
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		wait_for_first_future f[8];
+		tz_executor *ex;
+
+		tz_event_clear(&first);
+		assert_int_equal(tz_executor_open(&ex, specs[i]), 0);
+		for (int k = 0; k < 8; k++)
+			f[k] = tz_submit(ex, wait_for_first);
+		until(count_workers(ex) == 8); /* spares, for some of them */
+		tz_event_set(&first);
+		assert_int_equal(tz_gather_all(f, 8), 0);
+		until(count_workers(ex) == 1);
+		until(count_unjoined(ex) == 0);
+		assert_int_equal(tz_result(tz_submit(ex, leave), NULL), -EREMOTEIO);
+		assert_int_equal(tz_result(tz_submit(ex, set_second), NULL), 0);
+		until(count_unjoined(ex) == 0);
+		tz_executor_close(ex);
+	}
+}
+
 /* --- maps and forks whose code leaves ---------------------------------------------------------------------------------- */
 
 enum { ELEMENTS = 400 };
@@ -318,6 +371,7 @@ int main(void)
 		cmocka_unit_test(endless_successors_starve_nobody),
 		cmocka_unit_test(numbers_add_up_after_unusual_ends),
 		cmocka_unit_test(children_of_jobs_can_wait),
+		cmocka_unit_test(threads_that_end_are_joined),
 		cmocka_unit_test(a_map_goes_on_without_who_left),
 		cmocka_unit_test(an_element_fails_with_its_stolen_fork),
 	};
