@@ -14,6 +14,17 @@ static inline void tz_cpu_relax(void)
 #endif
 }
 
+/* Asks for a cache line that will be written: no other processor keeps a copy. The compiler's own hint is one to read unless told that
+ * the processor knows better; those that do not know this one do nothing. */
+static inline void tz_cpu_fetch_to_write(const void *p)
+{
+#if defined(__x86_64__)
+	__asm__ volatile("prefetchw %0" : : "m"(*(const char *)p));
+#else
+	__builtin_prefetch(p, 1);
+#endif
+}
+
 #define TZ_CACHE_LINE 64
 
 /* One turn of waiting for another thread that is in the middle of a few instructions: relaxes first, then lets it run, in case it

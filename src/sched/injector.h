@@ -1,4 +1,5 @@
-/* The injector: the pool's own queue, one FIFO of jobs a priority. Guarded by the pool's lock.
+/* The injector: the pool's own queue, one FIFO of jobs a priority. Guarded by the pool's lock. Ordinary jobs come through it only where
+ * they do not fit into an inlet (inlet.h).
  *
  * Design notes. Each FIFO is a list of blocks of pointers. A lock instead of a lock-free queue: workers take many jobs at once, so that they meet a
  * submitter seldom; the length is exact; closing, sweeping and limiting are plain code; and a submitter that is preempted in the middle puts
@@ -53,19 +54,6 @@ static inline size_t tz_injector_length(struct tz_injector *in)
 static inline size_t tz_injector_length_of(struct tz_injector *in, tz_priority priority)
 {
 	return atomic_load_explicit(&in->lengths[priority - TZ_PRIORITY_LOW].n, memory_order_relaxed);
-}
-
-/* Appends one job, if that needs no memory. */
-static inline bool tz_injector_push_one(struct tz_injector *in, tz_job *job, tz_priority priority)
-{
-	struct tz_fifo *f = &in->fifos[priority - TZ_PRIORITY_LOW];
-	_Atomic size_t *length = &in->lengths[priority - TZ_PRIORITY_LOW].n;
-
-	if (!f->last || f->tail == TZ_BLOCK_JOBS)
-		return false;
-	f->last->jobs[f->tail++] = job;
-	atomic_store_explicit(length, atomic_load_explicit(length, memory_order_relaxed) + 1, memory_order_relaxed);
-	return true;
 }
 
 /* Appends jobs; returns how many, which is less than n without memory. */

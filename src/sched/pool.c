@@ -47,6 +47,12 @@ static void drop(struct tz_pool *p, tz_job *job, tz_status status, int code, con
 	atomic_fetch_add_explicit(&p->dropped, 1, memory_order_relaxed);
 }
 
+/* Jobs that were submitted from outside and not taken yet. */
+static size_t outside(struct tz_pool *p)
+{
+	return tz_injector_length(&p->injector) + tz_inlets_length(&p->inlets);
+}
+
 /* --- counts and the idle list, under the lock ----------------------------------------------------------------------------- */
 
 /* Workers that run jobs or look for some. */
@@ -63,7 +69,7 @@ static void join_idle(struct tz_pool *p, struct tz_worker *w)
 	if (p->idle_first)
 		p->idle_first->idle_prev = w;
 	p->idle_first = w;
-	atomic_fetch_add_explicit(&p->idle_count, 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&p->idle_count, 1, memory_order_seq_cst);
 }
 
 static void leave_idle(struct tz_pool *p, struct tz_worker *w)
@@ -75,7 +81,7 @@ static void leave_idle(struct tz_pool *p, struct tz_worker *w)
 	if (w->idle_next)
 		w->idle_next->idle_prev = w->idle_prev;
 	w->idle = false;
-	atomic_fetch_sub_explicit(&p->idle_count, 1, memory_order_relaxed);
+	atomic_fetch_sub_explicit(&p->idle_count, 1, memory_order_seq_cst);
 }
 
 static void set_searching(struct tz_pool *p, struct tz_worker *w, bool searching)
@@ -84,9 +90,9 @@ static void set_searching(struct tz_pool *p, struct tz_worker *w, bool searching
 		return;
 	w->searching = searching;
 	if (searching)
-		atomic_fetch_add_explicit(&p->searching, 1, memory_order_relaxed);
+		atomic_fetch_add_explicit(&p->searching, 1, memory_order_seq_cst);
 	else
-		atomic_fetch_sub_explicit(&p->searching, 1, memory_order_relaxed);
+		atomic_fetch_sub_explicit(&p->searching, 1, memory_order_seq_cst);
 }
 
 /* Joins threads that have given up their places; those that are still on their way out are left. Under the lock: it does not wait. */
@@ -196,7 +202,7 @@ __attribute__((noinline)) static struct call one_more(struct tz_pool *p, int sea
 		p->unjoined -= call.start->joinable; /* its new thread's starter joins the old one */
 		call.start->retired = false;
 		p->alive++;
-		atomic_fetch_add_explicit(&p->runnable, 1, memory_order_relaxed);
+		atomic_fetch_add_explicit(&p->runnable, 1, memory_order_seq_cst);
 		set_searching(p, call.start, true);
 	} else {
 		call.nobody = p->alive == 0;
@@ -252,47 +258,109 @@ static void wake_room(struct tz_pool *p)
 static bool each_other(struct tz_worker *w, bool (*visit)(struct tz_worker *w, struct tz_worker *other, void *arg), void *arg);
 static bool has_work(struct tz_worker *w, struct tz_worker *other, void *arg);
 
-/* Takes a batch from the injector: returns the first and puts the others into the worker's run queue. */
-static tz_job *take_batch(struct tz_worker *w, tz_priority priority)
+/* How many of some ordinary jobs from outside a worker takes at once: its share, as long as there is room in its run queue for all but one. */
+static size_t batch_of(struct tz_worker *w, size_t jobs)
+{
+	size_t share = jobs / (size_t)w->pool->executor.workers + 1, room = TZ_RUNQUEUE_SIZE - tz_runqueue_length(&w->queue) + 1;
+
+	share = share < room ? share : room;
+	return share < BATCH ? share : BATCH;
+}
+
+/* Keeps all but the first of a batch in the worker's run queue, where there is room for them. */
+static tz_job *keep_rest(struct tz_worker *w, tz_job **jobs, size_t n)
+{
+	if (n > 1)
+		tz_runqueue_push_all(&w->queue, jobs + 1, n - 1);
+	for (size_t i = 0; i < n; i++)
+		tz_cpu_fetch_to_write(jobs[i]);
+	return jobs[0];
+}
+
+/* Takes a batch from the injector: returns the first and keeps the others. */
+__attribute__((noinline)) static tz_job *take_batch_injected(struct tz_worker *w, tz_priority priority)
 {
 	struct tz_pool *p = w->pool;
-	tz_job *jobs[BATCH];
+	tz_job *jobs[BATCH], *job = NULL;
 	struct call call = { 0 };
 	size_t n = 1;
 
-	if (tz_injector_length_of(&p->injector, priority) == 0)
-		return NULL;
 	tz_mutex_lock(&p->lock);
-	if (priority == TZ_PRIORITY_NORMAL && p->executor.options.queue_limit == 0) {
-		size_t room = TZ_RUNQUEUE_SIZE - tz_runqueue_length(&w->queue) + 1;
-
-		n = tz_injector_length_of(&p->injector, priority) / (size_t)p->executor.workers + 1;
-		n = n < room ? n : room;
-		n = n < BATCH ? n : BATCH;
-	}
+	if (priority == TZ_PRIORITY_NORMAL && p->executor.options.queue_limit == 0)
+		n = batch_of(w, tz_injector_length_of(&p->injector, priority));
 	n = tz_injector_take(&p->injector, jobs, n, priority);
 	bool searched = w->searching;
 
-	/* There is room: only we push. Under the lock, so that no searcher goes to sleep while they are in neither place. */
-	if (n > 1)
-		tz_runqueue_push_all(&w->queue, jobs + 1, n - 1);
 	if (n) {
+		/* Under the lock, so that no searcher goes to sleep while they are in neither place. */
+		job = keep_rest(w, jobs, n);
 		set_searching(p, w, false);
-		if (n > 1 || tz_injector_length(&p->injector) > 0)
+		if (n > 1 || outside(p) > 0)
 			call = one_more(p, 0);
 	}
 	tz_mutex_unlock(&p->lock);
-	for (size_t i = 0; i < n; i++)
-		__builtin_prefetch(jobs[i], 1);
 	act(p, call);
 	if (n && searched && !call.wake && !call.start) { /* whoever searched has to see to what lies in others' queues */
 		atomic_thread_fence(memory_order_seq_cst);
-		if (each_other(w, has_work, NULL))
+		if (outside(p) > 0 || each_other(w, has_work, NULL))
 			offer(p);
 	}
 	if (n && p->executor.options.queue_limit)
 		wake_room(p);
-	return n ? jobs[0] : NULL;
+	return job;
+}
+
+static inline tz_job *take_injected(struct tz_worker *w, tz_priority priority)
+{
+	return tz_injector_length_of(&w->pool->injector, priority) > 0 ? take_batch_injected(w, priority) : NULL;
+}
+
+/* Several workers take in batches, so that they seldom meet. */
+__attribute__((noinline)) static tz_job *take_batch_from(struct tz_worker *w, struct tz_inlet *inlet)
+{
+	tz_job *jobs[BATCH];
+	size_t n = tz_inlet_take_all(inlet, jobs, batch_of(w, tz_inlet_length(inlet)));
+
+	if (n == 0)
+		return NULL;
+	tz_job *job = keep_rest(w, jobs, n);
+
+	if (n > 1) {
+		atomic_thread_fence(memory_order_seq_cst); /* they may have passed an idle worker's last look on the way */
+		offer(w->pool);
+	}
+	return job;
+}
+
+/* Takes from the inlets in turn, some time from each. */
+static tz_job *take_from_inlets(struct tz_worker *w)
+{
+	struct tz_pool *p = w->pool;
+	int n = tz_inlets_count(&p->inlets);
+	tz_job *job = NULL;
+
+	if (w->turn % BATCH == 0)
+		w->inlet++;
+	for (int i = 0; i < n && !job; i++) {
+		if (w->inlet >= n)
+			w->inlet = 0;
+		struct tz_inlet *inlet = tz_inlet_at(&p->inlets, w->inlet);
+
+		job = p->executor.workers > 1 ? take_batch_from(w, inlet) : tz_inlet_take(inlet);
+		if (!job)
+			w->inlet++;
+	}
+	return job;
+}
+
+/* An ordinary job from outside: from the inlets and from the injector, in turn. */
+static tz_job *take_ordinary(struct tz_worker *w)
+{
+	tz_job *job = w->turn % 2 ? take_from_inlets(w) : take_injected(w, TZ_PRIORITY_NORMAL);
+
+	if (!job)
+		job = w->turn % 2 ? take_injected(w, TZ_PRIORITY_NORMAL) : take_from_inlets(w);
+	return job;
 }
 
 static uint64_t next_random(struct tz_worker *w)
@@ -357,9 +425,9 @@ static tz_job *find_fairly(struct tz_worker *w)
 
 	switch (w->turn % LOW_TURN) {
 	case 0:
-		return take_batch(w, TZ_PRIORITY_LOW);
+		return take_injected(w, TZ_PRIORITY_LOW);
 	case LOW_TURN / 3:
-		return take_batch(w, TZ_PRIORITY_NORMAL);
+		return take_ordinary(w);
 	case 2 * LOW_TURN / 3:
 		(void)each_other(w, steal_jobs, &job);
 		return job;
@@ -373,39 +441,44 @@ static tz_job *find_job(struct tz_worker *w)
 	tz_job *job = NULL;
 
 	w->turn++;
-	if ((job = take_batch(w, TZ_PRIORITY_HIGH)))
+	if ((job = take_injected(w, TZ_PRIORITY_HIGH)))
 		return job;
 	if ((job = find_fairly(w)))
 		return job;
 	if ((job = tz_runqueue_take(&w->queue)))
 		return job;
-	if ((job = take_batch(w, TZ_PRIORITY_NORMAL)) || (job = take_batch(w, TZ_PRIORITY_LOW)))
+	if ((job = take_ordinary(w)) || (job = take_injected(w, TZ_PRIORITY_LOW)))
 		return job;
 	(void)each_other(w, steal_jobs, &job);
 	return job;
 }
 
-/* Found something: the next one may look, if there is more. Looking for more matters: waking somebody for nothing costs more than most jobs. */
-static void found(struct tz_worker *w)
+/* A searcher has found something: the next one may look, if there is more. Looking for more matters: waking somebody for nothing costs more than
+ * most jobs. */
+__attribute__((noinline)) static void end_search(struct tz_worker *w)
 {
 	struct tz_pool *p = w->pool;
 	struct call call = { 0 };
 
-	if (!w->searching)
-		return;
 	/* Under the lock, so that a submitter who saw us searching comes before, and a worker who falls asleep before or after: without
 	 * it, the submitter might see an old count of searchers while we see an old one of sleepers. */
 	tz_mutex_lock(&p->lock);
 	set_searching(p, w, false);
-	if (tz_injector_length(&p->injector) > 0 || p->ranges)
+	if (outside(p) > 0 || p->ranges)
 		call = one_more(p, 0);
 	tz_mutex_unlock(&p->lock);
 	act(p, call);
 	if (call.wake || call.start)
 		return;
 	atomic_thread_fence(memory_order_seq_cst); /* pairs with the fences of those who make work visible without the lock */
-	if (tz_runqueue_length(&w->queue) > 0 || each_other(w, has_work, NULL))
+	if (outside(p) > 0 || tz_runqueue_length(&w->queue) > 0 || each_other(w, has_work, NULL))
 		offer(p);
+}
+
+static inline void found(struct tz_worker *w)
+{
+	if (w->searching)
+		end_search(w);
 }
 
 static bool run_fork_of(struct tz_worker *w, struct tz_worker *other, void *arg)
@@ -465,7 +538,7 @@ static bool run_range(struct tz_worker *w)
 		return false;
 	found(w);
 	/* Jobs go first: the range's caller works on it in any case. */
-	while (tz_range_step(visit.open->range, w->index) && tz_injector_length(&w->pool->injector) == 0)
+	while (tz_range_step(visit.open->range, w->index) && outside(w->pool) == 0)
 		;
 	return true;
 }
@@ -499,7 +572,7 @@ static bool range_open(struct tz_pool *p)
 
 static bool anything(struct tz_worker *w)
 {
-	return tz_injector_length(&w->pool->injector) > 0 || tz_runqueue_length(&w->queue) > 0 || range_open(w->pool) ||
+	return outside(w->pool) > 0 || tz_runqueue_length(&w->queue) > 0 || range_open(w->pool) ||
 	       each_other(w, has_work, NULL);
 }
 
@@ -508,7 +581,7 @@ static bool anything(struct tz_worker *w)
 static void set_lingerer(struct tz_pool *p, struct tz_worker *w)
 {
 	tz_mutex_lock(&p->lock);
-	p->lingerer = w;
+	atomic_store_explicit(&p->lingerer, w, memory_order_relaxed);
 	tz_mutex_unlock(&p->lock);
 }
 
@@ -573,7 +646,7 @@ static void retire(struct tz_pool *p, struct tz_worker *w)
 	w->retired = true;
 	p->alive--;
 	p->leaving++;
-	atomic_fetch_sub_explicit(&p->runnable, 1, memory_order_relaxed);
+	atomic_fetch_sub_explicit(&p->runnable, 1, memory_order_seq_cst);
 }
 
 enum verdict { GO_ON, END };
@@ -611,9 +684,9 @@ static enum verdict sleep_idle(struct tz_pool *p, struct tz_worker *w, tz_deadli
 			tz_mutex_unlock(&p->lock);
 			return GO_ON;
 		}
-		if (late && p->alive > p->stay && tz_injector_length(&p->injector) == 0) {
+		if (late && p->alive > p->stay && outside(p) == 0) {
+			retire(p, w); /* first: nobody is to see it neither idle nor gone */
 			leave_idle(p, w);
-			retire(p, w);
 			tz_mutex_unlock(&p->lock);
 			return END;
 		}
@@ -633,11 +706,11 @@ static enum verdict rest(struct tz_worker *w)
 	tz_mutex_lock(&p->lock);
 	bool too_many = active(p) > p->executor.workers;
 
-	if (!too_many && (tz_injector_length(&p->injector) > 0 || tz_runqueue_length(&w->queue) > 0)) {
+	if (!too_many && (outside(p) > 0 || tz_runqueue_length(&w->queue) > 0)) {
 		tz_mutex_unlock(&p->lock);
 		return GO_ON;
 	}
-	if (closing(p) && tz_injector_length(&p->injector) == 0 && tz_runqueue_length(&w->queue) == 0) {
+	if (closing(p) && outside(p) == 0 && tz_runqueue_length(&w->queue) == 0) {
 		retire(p, w);
 		tz_mutex_unlock(&p->lock);
 		return END;
@@ -651,7 +724,7 @@ static enum verdict rest(struct tz_worker *w)
 
 	(void)each_other(w, ask_for_forks, NULL);
 	atomic_thread_fence(memory_order_seq_cst); /* pairs with the fences of those who make work visible without the lock */
-	if (!too_many && (each_other(w, has_work, NULL) || range_open(p))) {
+	if (!too_many && (outside(p) > 0 || each_other(w, has_work, NULL) || range_open(p))) {
 		tz_mutex_lock(&p->lock);
 		if (w->idle)
 			leave_idle(p, w);
@@ -687,10 +760,22 @@ static void dispose(struct tz_worker *w, tz_job *job)
 	bump(&w->completed, 1);
 }
 
+/* Has caught up with who submits: lets them get ahead again. */
+static bool breathe(struct tz_worker *w)
+{
+	if (!tz_breather_take(&w->breather))
+		return false;
+	size_t jobs = outside(w->pool);
+
+	tz_breather_learn(&w->breather, jobs);
+	return jobs > 0;
+}
+
 static void work(struct tz_worker *w)
 {
 	for (;;) {
-		tz_job *job = surplus(w->pool) ? NULL : find_job(w);
+		bool too_many = surplus(w->pool);
+		tz_job *job = too_many ? NULL : find_job(w);
 
 		if (job) {
 			found(w);
@@ -699,6 +784,8 @@ static void work(struct tz_worker *w)
 			dispose(w, job);
 			continue;
 		}
+		if (!too_many && breathe(w))
+			continue;
 		if (w->workless.ticks == 0)
 			w->workless = tz_moment_now();
 		if (!surplus(w->pool) && (each_other(w, run_fork_of, NULL) || run_range(w) || linger(w)))
@@ -721,9 +808,10 @@ static void on_block(struct tz_strand *strand, bool begin)
 	tz_mutex_lock(&p->lock);
 	w->blocked = begin;
 	p->blocked += begin ? 1 : -1;
-	atomic_fetch_add_explicit(&p->runnable, begin ? -1 : 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&p->runnable, begin ? -1 : 1, memory_order_seq_cst);
 	/* All queues count, not only ours: what lies in that of another blocked worker has nobody else. */
-	if (begin && (tz_injector_length(&p->injector) > 0 || tz_runqueue_length(&w->queue) > 0 ||
+	atomic_thread_fence(memory_order_seq_cst); /* pairs with the pushes of those who saw us at work, and woke nobody */
+	if (begin && (outside(p) > 0 || tz_runqueue_length(&w->queue) > 0 ||
 		      tz_fork_has_public(&w->forks) || p->ranges || each_other(w, has_work, NULL)))
 		call = one_more(p, 0);
 	tz_mutex_unlock(&p->lock);
@@ -787,11 +875,12 @@ static void end_tenure(struct tenure *t)
 		w->blocked = false;
 		w->block_depth = 0;
 		p->blocked--;
-		atomic_fetch_add_explicit(&p->runnable, 1, memory_order_relaxed);
+		atomic_fetch_add_explicit(&p->runnable, 1, memory_order_seq_cst);
 	}
 	retire(p, w);
 	give_queue_back(p, w);
-	if (tz_injector_length(&p->injector) > 0)
+	atomic_thread_fence(memory_order_seq_cst); /* as in on_block */
+	if (outside(p) > 0 || each_other(w, has_work, NULL))
 		call = one_more(p, 0); /* before our place is vacant: our thread cannot join itself */
 	p->leaving--;
 	join_leavers(p);
@@ -848,9 +937,22 @@ static void *worker_main(void *arg)
 	return NULL;
 }
 
+/* Takes some jobs of those that were submitted from outside, of any priority. Under the lock. */
+static size_t take_any(struct tz_pool *p, tz_job **jobs, size_t most)
+{
+	size_t n = 0;
+
+	for (int i = TZ_PRIORITY_LOW; i <= TZ_PRIORITY_HIGH && n == 0; i++)
+		n = tz_injector_take(&p->injector, jobs, most, (tz_priority)i);
+	for (int i = 0; i < tz_inlets_count(&p->inlets) && n == 0; i++)
+		n = tz_inlet_take_all(tz_inlet_at(&p->inlets, i), jobs, most);
+	return n;
+}
+
 /* Gives up a place that got no thread, if there was one (w). The jobs that wait have nobody if there is no other worker: then they fail. */
 static void no_thread(struct tz_pool *p, struct tz_worker *w, int error)
 {
+	struct call call = { 0 };
 	tz_job *jobs[BATCH];
 	size_t n = 0;
 
@@ -860,19 +962,20 @@ static void no_thread(struct tz_pool *p, struct tz_worker *w, int error)
 			set_searching(p, w, false);
 			w->taken = false;
 			p->alive--;
-			atomic_fetch_sub_explicit(&p->runnable, 1, memory_order_relaxed);
+			atomic_fetch_sub_explicit(&p->runnable, 1, memory_order_seq_cst);
 			w = NULL;
 			note_shortage(p);
 		}
-		n = 0;
-		for (int i = TZ_PRIORITY_LOW; p->alive == 0 && i <= TZ_PRIORITY_HIGH && n == 0; i++)
-			n = tz_injector_take(&p->injector, jobs, BATCH, (tz_priority)i);
+		n = p->alive == 0 ? take_any(p, jobs, BATCH) : 0;
+		if (p->idle_first && outside(p) > 0)
+			call = one_more(p, 0); /* who went to sleep meanwhile: submitters counted on the thread that did not start */
 		tz_mutex_unlock(&p->lock);
 		for (size_t i = 0; i < n; i++)
 			drop(p, jobs[i], TZ_FAILED, error, "no thread could be started for it");
 		if (n)
 			wake_room(p);
 	} while (n);
+	act(p, call);
 	notify_change(p);
 }
 
@@ -936,20 +1039,25 @@ static int wait_for_room(struct tz_pool *p, struct tz_strand *self)
 	return r == -EAGAIN ? 0 : r;
 }
 
-/* Jobs were pushed into the injector: has somebody come for them, if nobody is on the way. Releases the lock. */
-static inline void see_to_it(struct tz_pool *p, size_t pushed)
+/* Whether somebody will come, without being told, for jobs that were made visible before. Where it is a spinner, the spinner wants to know
+ * since when they are there. */
+static inline bool attended(struct tz_pool *p)
 {
-	struct call call;
+	if (atomic_load_explicit(&p->searching, memory_order_seq_cst) > 0)
+		return !atomic_load_explicit(&p->lingerer, memory_order_relaxed);
+	return atomic_load_explicit(&p->idle_count, memory_order_seq_cst) == 0 &&
+	       atomic_load_explicit(&p->runnable, memory_order_seq_cst) >= p->executor.workers;
+}
 
-	atomic_store_explicit(&p->submitted, atomic_load_explicit(&p->submitted, memory_order_relaxed) + pushed,
-			      memory_order_relaxed);
-	if (__builtin_expect(atomic_load_explicit(&p->searching, memory_order_relaxed) > 0 || active(p) >= p->executor.workers, 1)) {
-		if (__builtin_expect(p->lingerer != NULL, 0))
-			p->lingerer->rung = tz_moment_now();
-		tz_mutex_unlock(&p->lock);
-		return;
-	}
-	call = one_more(p, 0);
+/* There are jobs from outside: has somebody come for them, if nobody is on the way. The lock is held, and released on return. */
+static void see_to_it(struct tz_pool *p)
+{
+	struct tz_worker *lingerer = atomic_load_explicit(&p->lingerer, memory_order_relaxed);
+
+	if (lingerer)
+		lingerer->rung = tz_moment_now();
+	struct call call = one_more(p, 0);
+
 	tz_mutex_unlock(&p->lock);
 	act(p, call);
 }
@@ -959,8 +1067,10 @@ static size_t inject(struct tz_pool *p, tz_job *const *jobs, size_t n, tz_priori
 {
 	size_t pushed = tz_injector_push(&p->injector, jobs, n, priority);
 
+	atomic_store_explicit(&p->submitted, atomic_load_explicit(&p->submitted, memory_order_relaxed) + pushed,
+			      memory_order_relaxed);
 	if (pushed)
-		see_to_it(p, pushed);
+		see_to_it(p);
 	else
 		tz_mutex_unlock(&p->lock);
 	return pushed;
@@ -1017,35 +1127,54 @@ static size_t submit_locally(struct tz_pool *p, struct tz_worker *w, tz_job *con
 	return i;
 }
 
-/* Submits one job from outside, if there is nothing special about it: this is the path that is travelled most. */
-static inline bool submit_plainly(struct tz_pool *p, tz_job *job, tz_priority priority)
+/* The jobs that were just pushed into an inlet need somebody. Leaves the inlet: the pool may be gone then. */
+__attribute__((noinline)) static void attend(struct tz_pool *p, struct tz_inlet *inlet)
 {
 	tz_mutex_lock(&p->lock);
-	if (__builtin_expect(closing(p) != 0, 0) || !tz_injector_push_one(&p->injector, job, priority)) {
-		tz_mutex_unlock(&p->lock);
-		return false;
-	}
-	see_to_it(p, 1);
-	return true;
+	see_to_it(p);
+	tz_inlet_leave(inlet);
 }
 
-size_t tz_pool_submit(tz_executor *executor, tz_job *const *jobs, size_t n, tz_priority priority, int *ret_error)
+static inline void see_to_inlet(struct tz_pool *p, struct tz_inlet *inlet)
 {
-	struct tz_pool *p = pool_of(executor);
+	if (__builtin_expect(attended(p), 1))
+		tz_inlet_leave(inlet);
+	else
+		attend(p, inlet);
+}
+
+/* Whether the calling thread, which is no worker of the pool, has an inlet into it; if need be, it gets one. */
+static bool has_inlet(struct tz_pool *p)
+{
+	uint64_t number = atomic_load_explicit(&p->number, memory_order_relaxed);
+
+	if (number == TZ_INLETS_SHUT)
+		return false;
+	if (tz_inlet_here.pool == number || tz_inlet_find(number))
+		return true;
+	tz_mutex_lock(&p->lock);
+	bool added = tz_inlet_add(&p->inlets, number);
+	tz_mutex_unlock(&p->lock);
+	return added;
+}
+
+__attribute__((noinline)) static size_t submit_specially(struct tz_pool *p, tz_job *const *jobs, size_t n, tz_priority priority,
+							 int *ret_error)
+{
 	struct tz_strand *self = tz_strand_self();
 	struct tz_worker *w = own_worker(p, self);
 	size_t done = 0;
 
-	if (__builtin_expect(n == 1 && !w && p->executor.options.queue_limit == 0, 1) && submit_plainly(p, jobs[0], priority))
-		return 1;
 	if (__builtin_expect(closing(p) != 0, 0)) {
 		*ret_error = -ESHUTDOWN;
 		return 0;
 	}
 	if (p->executor.options.queue_limit)
 		return submit_limited(p, self, jobs, n, priority, ret_error);
-	if (w && priority == TZ_PRIORITY_NORMAL)
+	if (priority == TZ_PRIORITY_NORMAL && w)
 		done = submit_locally(p, w, jobs, n);
+	else if (priority == TZ_PRIORITY_NORMAL && has_inlet(p) && (done = tz_inlet_push_all(tz_inlet_here.inlet, jobs, n)))
+		see_to_inlet(p, tz_inlet_here.inlet);
 	if (done < n) {
 		tz_mutex_lock(&p->lock);
 		if (closing(p)) {
@@ -1057,6 +1186,22 @@ size_t tz_pool_submit(tz_executor *executor, tz_job *const *jobs, size_t n, tz_p
 		*ret_error = -ENOMEM;
 	}
 	return done;
+}
+
+size_t tz_pool_submit(tz_executor *executor, tz_job *const *jobs, size_t n, tz_priority priority, int *ret_error)
+{
+	struct tz_pool *p = pool_of(executor);
+	struct tz_inlet *inlet = tz_inlet_here.inlet;
+
+	/* One ordinary job from outside: this is the path that is travelled most. No worker of the pool has an inlet into it, and nobody has one
+	 * into a pool that is closing or has a limit. */
+	if (__builtin_expect(n == 1 && priority == TZ_PRIORITY_NORMAL &&
+			     tz_inlet_here.pool == atomic_load_explicit(&p->number, memory_order_relaxed) &&
+			     tz_inlet_push(inlet, jobs[0]), 1)) {
+		see_to_inlet(p, inlet);
+		return 1;
+	}
+	return submit_specially(p, jobs, n, priority, ret_error);
 }
 
 void tz_pool_help(tz_executor *executor, tz_job *job, bool timed)
@@ -1152,10 +1297,8 @@ static void cancel_pending(struct tz_pool *p)
 	size_t n;
 
 	do {
-		n = 0;
 		tz_mutex_lock(&p->lock);
-		for (int i = TZ_PRIORITY_LOW; i <= TZ_PRIORITY_HIGH && n == 0; i++)
-			n = tz_injector_take(&p->injector, jobs, BATCH, (tz_priority)i);
+		n = take_any(p, jobs, BATCH);
 		tz_mutex_unlock(&p->lock);
 		for (size_t i = 0; i < n; i++)
 			drop(p, jobs[i], TZ_CANCELLED, -ECANCELED, "the executor was shut down");
@@ -1177,6 +1320,7 @@ void tz_pool_request_shutdown(tz_executor *executor, tz_shutdown how)
 	while (now < want && !atomic_compare_exchange_weak_explicit(&p->closing, &now, want, memory_order_seq_cst,
 								    memory_order_relaxed))
 		;
+	atomic_store_explicit(&p->number, TZ_INLETS_SHUT, memory_order_seq_cst);
 	if (how == TZ_STOP_NOW)
 		__atomic_store_n(&p->scope.tz__cancelled, 1, __ATOMIC_RELEASE);
 	for (int i = 0; i < atomic_load_explicit(&p->known, memory_order_acquire); i++) {
@@ -1195,7 +1339,7 @@ struct end_wait {
 static bool has_ended(struct tz_pool *p)
 {
 	tz_mutex_lock(&p->lock);
-	bool ended = p->alive == 0 && p->leaving == 0 && p->calls == 0 && tz_injector_length(&p->injector) == 0;
+	bool ended = p->alive == 0 && p->leaving == 0 && p->calls == 0 && outside(p) == 0;
 	tz_mutex_unlock(&p->lock);
 	return ended;
 }
@@ -1217,12 +1361,14 @@ int tz_pool_shutdown(tz_executor *executor, tz_shutdown how, tz_deadline deadlin
 	(void)tz_parking_wake(&p->room, SIZE_MAX, NULL, NULL, NULL);
 	if (how != TZ_DRAIN)
 		cancel_pending(p);
+	tz_inlets_settle(&p->inlets);
 	while (!has_ended(p)) {
 		struct end_wait wait = { .node.strand = self, .pool = p };
 		int r = tz_parking_wait(&wait.node, &p->changes, &steps, 0, deadline);
 
 		if (r < 0 && r != -EAGAIN)
 			return has_ended(p) ? 0 : r;
+		tz_inlets_settle(&p->inlets);
 	}
 	return 0;
 }
@@ -1232,7 +1378,7 @@ void tz_pool_stats(tz_executor *executor, tz_executor_stats *ret)
 	struct tz_pool *p = pool_of(executor);
 
 	*ret = (tz_executor_stats){
-		.submitted = atomic_load_explicit(&p->submitted, memory_order_relaxed),
+		.submitted = atomic_load_explicit(&p->submitted, memory_order_relaxed) + tz_inlets_pushed(&p->inlets),
 		.completed = atomic_load_explicit(&p->dropped, memory_order_relaxed),
 	};
 	for (int i = 0; i < atomic_load_explicit(&p->known, memory_order_acquire); i++) {
@@ -1245,7 +1391,7 @@ void tz_pool_stats(tz_executor *executor, tz_executor_stats *ret)
 		ret->pending += tz_runqueue_length(&w->queue);
 	}
 	tz_mutex_lock(&p->lock);
-	ret->pending += tz_injector_length(&p->injector);
+	ret->pending += outside(p);
 	ret->workers = p->alive;
 	ret->idle = atomic_load_explicit(&p->idle_count, memory_order_relaxed);
 	ret->blocked = p->blocked;
@@ -1267,6 +1413,7 @@ void tz_pool_destroy(tz_executor *executor)
 		free(w);
 	}
 	tz_injector_done(&p->injector);
+	tz_inlets_done(&p->inlets);
 	free(p->workers);
 	free(p);
 }
@@ -1288,6 +1435,7 @@ int tz_pool_open(struct tz_pool **ret, const tz_executor_ops *ops, const tz_exec
 		free(p);
 		return -ENOMEM;
 	}
+	atomic_store_explicit(&p->number, options->queue_limit ? TZ_INLETS_SHUT : tz_inlet_pool_number(), memory_order_relaxed);
 	*ret = p;
 	return 0;
 }

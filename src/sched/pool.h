@@ -2,35 +2,58 @@
  *
  * Design notes
  *
- * Where work lies, and in which order a worker looks: its own run queue (runqueue.h); the injector (injector.h), into which everybody else
- * submits and from which a worker moves a batch into its run queue; open ranges (maps under way, whose callers work too); then what other workers
- * have: the oldest public fork (forks.h) or half a run queue. High priority in the injector is looked at first, and each 61st turn begins with
+ * Where work lies, and in which order a worker looks: its own run queue (runqueue.h); what was submitted
+ * from outside, which is the inlets (inlet.h: ordinary jobs, a ring for each thread that submits) and the
+ * injector (injector.h: all others), from which a worker moves a batch into its run queue; open ranges
+ * (maps under way, whose callers work too); then what other workers have: the oldest public fork (forks.h)
+ * or half a run queue. High priority in the injector is looked at first, and each 61st turn begins with
  * the lowest.
  *
- * One lock guards the injector, the list of idle workers, the list of ranges and all counts. So going to sleep and submitting from outside exclude
- * each other, and there is no lost wake-up between them: a worker joins the idle list under the lock only if it sees the injector empty there; a
- * submitter pushes under the lock and takes an idle worker off the list there. Two ways of making work take no lock: a worker's push on its run queue
- * and its publishing of forks. They do: make the work visible; seq_cst fence; look at `idle_count`. A worker that goes to sleep does: join the list
- * (idle_count goes up); ask all others for forks; seq_cst fence; look once more at all run queues and public forks. One of the two sees the other.
- * model/ has both as a Spin model.
+ * One lock guards the injector, the list of idle workers, the list of ranges and all counts. So going to
+ * sleep and pushing into the injector exclude each other, and there is no lost wake-up between them: a
+ * worker joins the idle list under the lock only if it sees the injector empty there; a submitter pushes
+ * under the lock and takes an idle worker off the list there.
  *
- * Who is woken. At most one worker is on its way from sleep to work (`searching`, which also counts a worker that spins before it sleeps). A
- * submitter that finds searching != 0 wakes nobody: the searcher will find the work, and a searcher that found something wakes the next one if
- * there is more (a chain). Idle workers are woken last in, first out: its caches are warm.
+ * Three ways of making work take no lock: a push into an inlet, a worker's push on its run queue, and its
+ * publishing of forks. They do: make the work visible; then, in the single order of all seq_cst
+ * operations, look who is there to come for it: at `searching`, then `idle_count`, then `runnable`. Who
+ * stops being there does it the other way round: changes these counts, and then looks once more at all
+ * inlets, run queues and public forks. One of the two sees the other. In particular
+ *   - a worker that goes to sleep joins the list (idle_count goes up) and asks all others for forks
+ *     before it looks;
+ *   - a searcher that has found something takes itself off `searching` before it looks whether there
+ *     is more;
+ *   - a worker that blocks or ends takes itself off `runnable` before it looks; one that ends while idle
+ *     goes off `runnable` while it still counts as idle, so that nobody sees it at work.
+ * model/ has this as a Spin model.
  *
- * How many. `workers` jobs may run at once. A thread is started when there is work, nobody idle or searching, and fewer than that are
- * able to run; so threads come on demand. A worker that blocks inside a job does not count while it blocks, and lets another one in (a spare). When
- * it comes back there may be one too many for a while: the next worker that looks for work parks itself instead (`surplus`). Idle workers above
- * min_workers end after idle_seconds, spares after SPARE_IDLE seconds. Where the system has no room for a stand-in, the blocked workers try again
- * from time to time (`is_short`): nobody else might come to the jobs that they wait for.
+ * Who is woken. At most one worker is on its way from sleep to work (`searching`, which also counts a
+ * worker that spins before it sleeps). A submitter that finds searching != 0 wakes nobody: the searcher
+ * will find the work, and a searcher that found something wakes the next one if there is more (a chain).
+ * Idle workers are woken last in, first out: its caches are warm.
  *
- * Ending. The pool has ended when there are no workers, no jobs, and nobody who woke or started one is still at it (a submitter may be, when the
- * job it brought has long closed the pool). Workers end when the pool is closing and they find nothing. A worker that has decided to end, under the lock, is not counted any more (`retired`),
- * so that work that comes then starts another; it runs its finalizer and then gives up its place. Its thread is joined by an idle worker, which it wakes for that,
- * or the next that goes to sleep or ends; by who takes the place; or by the destroyer.
+ * A worker that has caught up with its submitters takes a breather before it looks for anything else
+ * (core/breather.h), if that pays. It counts as at work meanwhile.
  *
- * Lock order: the pool's lock is taken last, and nothing is called under it but the injector, the idle list, futex wakes, malloc and
- * pthread_tryjoin_np.
+ * How many. `workers` jobs may run at once. A thread is started when there is work, nobody idle or
+ * searching, and fewer than that are able to run; so threads come on demand. A worker that blocks inside a
+ * job does not count while it blocks, and lets another one in (a spare). When it comes back there may be
+ * one too many for a while: the next worker that looks for work parks itself instead (`surplus`). Idle
+ * workers above min_workers end after idle_seconds, spares after SPARE_IDLE seconds. Where the system has
+ * no room for a stand-in, the blocked workers try again from time to time (`is_short`): nobody else might
+ * come to the jobs that they wait for.
+ *
+ * Ending. The pool has ended when there are no workers, no jobs, and nobody who woke or started one is
+ * still at it (a submitter may be, when the job it brought has long closed the pool; so a shutdown also
+ * waits for those who are inside an inlet). Workers end when the pool is closing and they find nothing. A
+ * worker that has decided to end, under the lock, is not counted any more (`retired`), so that work that
+ * comes then starts another; it runs its finalizer, looks once more, and then gives up its place. Its thread is
+ * joined by an idle worker, which it wakes for that, or the next that goes to sleep or ends; by who takes the
+ * place; or by the destroyer. A closing pool has no number, so no inlet fits it; a
+ * submitter that looked just before has its job run or ended as if it had come before the shutdown.
+ *
+ * Lock order: the pool's lock is taken last, and nothing is called under it but the injector, the inlets,
+ * the idle list, futex wakes, malloc and pthread_tryjoin_np.
  */
 #ifndef TZ_SCHED_POOL_H
 #define TZ_SCHED_POOL_H
@@ -41,12 +64,14 @@
 
 #include <trenza/executor_impl.h>
 
+#include "core/breather.h"
 #include "core/range.h"
 #include "core/scope.h"
 #include "core/spin.h"
 #include "os/mutex.h"
 #include "sched/forks.h"
 #include "sched/injector.h"
+#include "sched/inlet.h"
 #include "sched/runqueue.h"
 
 struct tz_pool;
@@ -58,9 +83,11 @@ struct tz_worker {
 	struct tz_strand *strand;
 	int index;
 	unsigned turn; /* counts looks for work */
+	int inlet; /* that it takes from next */
 	uint64_t random;
 	unsigned block_depth;
 	unsigned help_depth;
+	struct tz_breather breather; /* when nothing is left to take */
 	struct tz_moment workless; /* since when; ticks 0: it has work */
 	bool slept; /* since then */
 	bool in_job;
@@ -95,6 +122,7 @@ struct tz_pool {
 	struct tz_scope scope; /* parent of every job's: cancelled by TZ_STOP_NOW */
 	struct tz_worker **workers; /* most entries; set once each */
 	_Atomic int known; /* entries that are set */
+	_Atomic uint64_t number; /* of all pools of the process; TZ_INLETS_SHUT: it cannot be submitted to through inlets */
 	_Atomic int closing; /* 1 + the tz_shutdown; 0: open */
 	_Atomic bool broken; /* an initializer failed */
 	int broken_code;
@@ -105,6 +133,7 @@ struct tz_pool {
 	_Atomic int runnable; /* alive - blocked */
 	_Atomic int open_ranges;
 	_Atomic int room_waiters;
+	_Atomic(struct tz_worker *) lingerer; /* spins for work before it sleeps */
 	_Atomic bool is_short; /* the last attempt to start a thread failed */
 	uint32_t changes, room; /* addresses to wait for, in the parking lot: a change that may end a shutdown; room in the queue */
 
@@ -115,12 +144,12 @@ struct tz_pool {
 	int unjoined; /* threads that have given up their places, which are vacant, and were not joined yet */
 	int calls; /* wake-ups and starts that were decided on and are not done: whoever does them still uses the pool */
 	struct tz_worker *idle_first; /* last in, first out */
-	struct tz_worker *lingerer; /* spins for work before it sleeps */
 	struct tz_patience patience; /* how long that is worth */
 	struct tz_open_range *ranges;
-	_Atomic uint64_t submitted; /* from outside */
+	_Atomic uint64_t submitted; /* from outside, to the injector */
 	_Atomic uint64_t dropped; /* jobs that were ended without a worker */
 	struct tz_injector injector;
+	struct tz_inlets inlets;
 };
 
 /* The operations of executor_impl.h, for an executor that is a pool. */
