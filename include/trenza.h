@@ -9,6 +9,7 @@
 #include <trenza/barrier.h>
 #include <trenza/base.h>
 #include <trenza/condition.h>
+#include <trenza/context.h>
 #include <trenza/cpu.h>
 #include <trenza/descriptor.h>
 #include <trenza/event.h>

@@ -38,6 +38,8 @@ static void end(struct call *c)
 
 	if (c->left)
 		return;
+	if (!c->returned)
+		tz_frame_unwound(frame);
 	c->left = true;
 	while (c->strand->scope != &frame->scope)
 		(void)tz_scope_leave(c->strand->scope); /* entered and not left */

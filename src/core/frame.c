@@ -34,7 +34,7 @@ void tz_frame_enter(struct tz_frame *frame, struct tz_strand *strand, struct tz_
 	frame->cursor = NULL;
 	frame->failure = NULL;
 	frame->worker = worker;
-	frame->failed = frame->dragged = false;
+	frame->failed = frame->dragged = frame->inherits = false;
 	atomic_store_explicit(&frame->fork_failure, NULL, memory_order_relaxed);
 	frame->fork_mark = tz__forks_self->head;
 	tz_scope_set_up(&frame->scope, strand, strand->base, deadline);
@@ -46,6 +46,21 @@ void tz_frame_leave(struct tz_frame *frame, struct tz_strand *strand)
 {
 	strand->frame = frame->outer;
 	strand->scope = frame->outer_scope;
+}
+
+void tz_frame_bind(struct tz_frame *frame, struct tz_strand *strand, struct tz_bindings *bindings)
+{
+	frame->inherits = true;
+	frame->outer_bindings = strand->bindings;
+	strand->bindings = bindings;
+}
+
+void tz_frame_unbind(struct tz_frame *frame, struct tz_strand *strand)
+{
+	struct tz_bindings *mine = strand->bindings;
+
+	strand->bindings = frame->inherits ? frame->outer_bindings : NULL;
+	tz_bindings_unref(mine);
 }
 
 bool tz_frame_runs(const struct tz_strand *strand, const struct tz_job *job)
@@ -183,6 +198,8 @@ static void end_run(struct tz_frame *frame, struct tz_strand *strand, bool crash
 	tz_status status = crashed ? TZ_CRASHED : status_of(frame);
 
 	tz_frame_leave(frame, strand);
+	if (tz_bindings_are_used())
+		tz_frame_unbind(frame, strand);
 	tz_job_finish(job, status, frame->failure, unref);
 }
 
@@ -235,6 +252,8 @@ static void run_claimed(struct tz_job *job, int worker, bool unref)
 		return;
 	}
 	tz_frame_enter(&frame, strand, job, deadline, worker);
+	if (tz_bindings_are_used())
+		tz_frame_bind(&frame, strand, job->options ? tz_bindings_ref(job->options->bindings) : NULL);
 	atomic_store_explicit(&job->frame, &frame, memory_order_release); /* a canceller may be waiting for it */
 	struct guard guard __attribute__((cleanup(on_unwind))) = { &frame, strand, unref, false };
 	run_task(&frame);

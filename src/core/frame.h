@@ -7,6 +7,7 @@
 
 #include <trenza/fork.h>
 
+#include "core/bindings.h"
 #include "core/job.h"
 #include "core/scope.h"
 
@@ -26,6 +27,8 @@ struct tz_frame {
 	int32_t worker;
 	int32_t code; /* given to tz_fail, if failed */
 	bool failed;
+	bool inherits; /* it was entered with bindings of its own, and `outer_bindings` is what the strand had */
+	struct tz_bindings *outer_bindings;
 	bool dragged; /* a run above it on the stack is taking the thread away; `failure` says which */
 };
 
@@ -35,6 +38,10 @@ extern struct tz__forks tz_no_forks;
 /* Makes a frame the strand's innermost one, and back. */
 void tz_frame_enter(struct tz_frame *frame, struct tz_strand *strand, struct tz_job *job, tz_deadline deadline, int worker);
 void tz_frame_leave(struct tz_frame *frame, struct tz_strand *strand);
+
+/* Gives the run bindings of its own, of which it takes the reference; and back. The latter also for a run that was entered when nothing was bound anywhere. */
+void tz_frame_bind(struct tz_frame *frame, struct tz_strand *strand, struct tz_bindings *bindings);
+void tz_frame_unbind(struct tz_frame *frame, struct tz_strand *strand);
 
 /* Joins what the run has forked and not joined, and takes over failures of forks that others ran. */
 void tz_frame_join_forks(struct tz_frame *frame, struct tz_strand *strand);

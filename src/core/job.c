@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/bindings.h"
 #include "core/callback.h"
 #include "core/frame.h"
 #include "core/outcome.h"
@@ -156,6 +157,7 @@ __attribute__((noinline)) static void free_rest(struct tz_job *job)
 	if (job->options) {
 		if (job->options->timer)
 			atomic_load_explicit(&tz_deadline_service, memory_order_acquire)->disarm(job->options->timer);
+		tz_bindings_unref(job->options->bindings);
 		free(job->options);
 	}
 }

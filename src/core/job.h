@@ -80,7 +80,7 @@ struct tz_failure {
 struct tz_job_options {
 	tz_deadline deadline; /* the earlier of its own and that of the scope it was submitted into */
 	tz_deadline own_deadline;
-	struct tz_bindings *bindings; /* that it inherits, until it runs; or NULL */
+	struct tz_bindings *bindings; /* that it inherits, or NULL */
 	int retries;
 	uint32_t result_offset; /* of the result in the payload: apart from the arguments if the job may run again */
 	char name[TZ_NAME_MAX]; /* "": the task's */

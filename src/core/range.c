@@ -206,6 +206,8 @@ static void on_unwind(struct tz_range_run *run)
 	if (r->outcomes)
 		note_outcome(r, element, &run->frame);
 	tz_frame_leave(&run->frame, run->strand);
+	if (run->frame.inherits)
+		tz_frame_unbind(&run->frame, run->strand);
 	note_failure(r, element, -ECANCELED, run->frame.failure, worker);
 	if (r->policy == TZ_MAP_ALL && run->strand != r->strand && element + 1 < end)
 		run_chunk(r, element + 1, end, worker);
@@ -218,6 +220,8 @@ static void begin_run(struct tz_range_run *run, int worker)
 	run->strand = tz_strand_self();
 	tz_frame_enter(&run->frame, run->strand, r->caller ? r->caller->job : NULL, tz_never(), worker);
 	run->frame.scope.tz__parent = r->scope; /* ends with the caller's */
+	if (tz_bindings_are_used())
+		tz_frame_bind(&run->frame, run->strand, tz_bindings_ref(r->bindings));
 	run->frame.cursor = &run->cursor;
 	link_run(run);
 }
@@ -234,6 +238,8 @@ static void end_run(struct tz_range_run *run, size_t lo)
 	if (r->outcomes)
 		note_outcome(r, lo, frame);
 	tz_frame_leave(frame, run->strand);
+	if (frame->inherits)
+		tz_frame_unbind(frame, run->strand);
 	if (__builtin_expect(frame->failed, 0))
 		note_failure(r, frame->failure ? frame->failure->element : lo, frame->code, frame->failure, frame->worker);
 }
@@ -415,6 +421,7 @@ static void report(struct tz_range *r, struct tz_strand *self)
 static void drop_failure(struct tz_range **r)
 {
 	free((*r)->failure);
+	tz_bindings_unref((*r)->bindings);
 }
 
 static int run_range(struct tz_range *r)
@@ -426,6 +433,7 @@ static int run_range(struct tz_range *r)
 	r->strand = self;
 	r->scope = self->scope;
 	r->caller = self->frame;
+	r->bindings = tz_bindings_ref(self->bindings);
 	r->stop = r->end;
 	r->next = r->begin;
 	r->failed_at = SIZE_MAX;

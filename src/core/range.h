@@ -30,6 +30,7 @@ struct tz_range {
 	tz_map_policy policy;
 	struct tz_strand *strand; /* of the caller */
 	struct tz_scope *scope; /* of the caller: its cancel and deadline are the range's */
+	struct tz_bindings *bindings; /* of the caller */
 	struct tz_frame *caller; /* the job that maps, or NULL */
 	struct tz_executor *executor;
 	_Alignas(64) _Atomic size_t next; /* the first index that nobody has taken */

@@ -5,6 +5,7 @@
 #include <trenza/executor_impl.h>
 #include <trenza/spawn.h>
 
+#include "core/bindings.h"
 #include "core/frame.h"
 #include "core/group.h"
 #include "core/job.h"
@@ -150,6 +151,10 @@ __attribute__((noinline)) static tz_handle submit_special(tz_executor *executor,
 		return failed_future(options, -ENOTSUP, "its executor cannot begin it later");
 	struct tz_job *job = tz_job_new(executor, options, task, args, true);
 
+	if (job && tz_bindings_are_used() && !tz_bindings_inherit(job)) {
+		tz_job_free(job);
+		job = NULL;
+	}
 	if (!job)
 		return no_memory(options);
 	job->site = site;
@@ -165,7 +170,7 @@ __attribute__((noinline)) static tz_handle submit_special(tz_executor *executor,
 
 tz_handle tz_submit_raw(tz_executor *executor, const tz_submit_options *options, const tz_task *task, const void *args)
 {
-	if (__builtin_expect(options || !executor || !valid(NULL, task), 0))
+	if (__builtin_expect(options || !executor || !valid(NULL, task), 0) || tz_bindings_are_used())
 		return submit_special(executor, options, task, args, NULL);
 	struct tz_job *job = tz_job_new(executor, NULL, task, args, true);
 
@@ -196,7 +201,8 @@ tz_handle tz_spawn_raw(const tz_submit_options *options, const tz_task *task, co
 	struct tz_scope *scope = self->scope;
 	tz_executor *executor = self->frame && self->frame->job ? self->frame->job->executor : NULL;
 
-	if (__builtin_expect(options || !executor || !scope || !valid(NULL, task) || !tz_scope_is_plain(scope), 0))
+	if (__builtin_expect(options || !executor || !scope || !valid(NULL, task) || !tz_scope_is_plain(scope), 0) ||
+	    tz_bindings_are_used())
 		return spawn_special(self, executor, options, task, args, site);
 	struct tz_job *job = tz_job_new(executor, NULL, task, args, true);
 
@@ -232,6 +238,10 @@ int tz_submit_bulk_raw(tz_executor *executor, const tz_submit_options *options, 
 		struct tz_job *job = tz_job_new(executor, options, task, (const char *)args + i * task->args_size,
 						ret_futures != NULL);
 
+		if (job && tz_bindings_are_used() && !tz_bindings_inherit(job)) {
+			tz_job_free(job);
+			job = NULL;
+		}
 		if (ret_futures)
 			ret_futures[i] = job ? future_of(options, &job) : no_memory(options);
 		if (job && watch_deadline(job))

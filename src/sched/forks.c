@@ -190,12 +190,22 @@ static void end_stolen(struct stolen *s)
 	tz_frame_join_forks(&s->frame, strand);
 	tz_frame_settle(&s->frame, strand, !s->returned);
 	tz_frame_leave(&s->frame, strand);
+	if (s->frame.inherits)
+		tz_frame_unbind(&s->frame, strand);
 	strand->borrows = s->borrowed;
 	if (s->owner)
 		give_failure(s->owner, &s->frame);
 	else
 		free(s->frame.failure);
 	hand_back(s->victim, s->slot);
+}
+
+/* What the forking job was given to begin with: what it has bound since is its strand's. */
+static struct tz_bindings *inherited_by(const struct tz_frame *owner)
+{
+	const struct tz_job *job = owner ? owner->job : NULL;
+
+	return job && job->options ? tz_bindings_ref(job->options->bindings) : NULL;
 }
 
 void tz_fork_run_stolen(struct tz_fork_stack *victim, struct tz_fork_stack *thief,
@@ -211,6 +221,8 @@ void tz_fork_run_stolen(struct tz_fork_stack *victim, struct tz_fork_stack *thie
 	};
 
 	tz_frame_enter(&s.frame, strand, s.owner ? s.owner->job : NULL, tz_never(), thief->index);
+	if (tz_bindings_are_used())
+		tz_frame_bind(&s.frame, strand, inherited_by(s.owner));
 	s.frame.scope.tz__parent = s.owner ? &s.owner->scope : NULL;
 	if (s.owner && s.owner->cursor) {
 		/* In a map, the fork belongs to the element that runs now: it waits for its forks before it ends. */
