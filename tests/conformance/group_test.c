@@ -13,7 +13,7 @@ static void begin(void)
 static int sleep_long(void)
 {
 	atomic_fetch_add(&ran, 1);
-	int r = tz_sleep(100 * CREW_PATIENCE);
+	int r = tz_sleep_until(tz_never());
 
 	atomic_fetch_add(&ended, 1);
 	if (r == -ECANCELED)
@@ -40,7 +40,7 @@ TZ_TASK(int, go_wrong, int);
 static int go_wrong_beside(int others)
 {
 	for (tz_deadline end = tz_after(0.05); atomic_load(&ran) < others && !tz_expired(end);)
-		if (tz_sleep(0.0002) < 0)
+		if (tz_sleep(0.01) < 0)
 			break;
 	return tz_fail(-EDOM, "as it was told");
 }
@@ -129,7 +129,7 @@ static int failure_ends_the_block(void)
 	TZ_GROUP(g, TZ_GROUP_FAIL_FAST)
 	{
 		(void)tz_group_spawn(&g, go_wrong_beside, 1000);
-		slept = tz_sleep(100 * CREW_PATIENCE);
+		slept = tz_sleep_until(tz_never());
 		CHECK(tz_group_wait(&g) == -EREMOTEIO);
 	}
 	CHECK(slept == -ECANCELED);
@@ -393,7 +393,7 @@ static int three_deep(_Atomic(tz_group *) *where)
 
 	TZ_GROUP(a, TZ_GROUP_FAIL_FAST)
 	{
-		TZ_TIMEOUT(100 * CREW_PATIENCE)
+		TZ_SCOPE_UNTIL(long_enough, tz_never())
 		{
 			TZ_GROUP(b, TZ_GROUP_FAIL_FAST)
 			{
@@ -401,7 +401,7 @@ static int three_deep(_Atomic(tz_group *) *where)
 				atomic_store(where, &a);
 				inner = tz_group_wait(&b);
 			}
-			late = tz_sleep(100 * CREW_PATIENCE);
+			late = tz_sleep_until(tz_never());
 		}
 		outer = tz_group_wait(&a);
 	}
@@ -449,7 +449,7 @@ static int late_outside(void)
 			(void)tz_group_spawn(&g, sleep_long);
 			inner = tz_group_wait(&g);
 		}
-		late = tz_sleep(100 * CREW_PATIENCE);
+		late = tz_sleep_until(tz_never());
 	}
 	CHECK(inner == -ETIMEDOUT && late == -ETIMEDOUT);
 	CHECK(tz_interrupted() == 0);
@@ -475,7 +475,7 @@ static int cancelled_outside(void)
 	}
 	if (r != -EREMOTEIO && r != -ECANCELED)
 		return tz_fail(-EILSEQ, "%d", r);
-	r = tz_sleep(100 * CREW_PATIENCE); /* ends in any case, since the job is cancelled */
+	r = tz_sleep_until(tz_never()); /* ends in any case, since the job is cancelled */
 	return tz_fail(r, "told");
 }
 TZ_TASK(int, cancelled_outside, void);

@@ -23,7 +23,7 @@ TZ_TASK(int, hold, struct gate *);
 static int sleep_long(void)
 {
 	atomic_fetch_add(&ran, 1);
-	int r = tz_sleep(100 * CREW_PATIENCE);
+	int r = tz_sleep_until(tz_never());
 
 	atomic_fetch_add(&ended, 1);
 	if (r == -ECANCELED)
@@ -313,7 +313,7 @@ static int chain(int depth);
 TZ_TASK(int, chain, int);
 static int chain(int depth)
 {
-	int r = depth > 0 ? tz_result(tz_spawn(chain, depth - 1), NULL) : tz_sleep(100 * CREW_PATIENCE);
+	int r = depth > 0 ? tz_result(tz_spawn(chain, depth - 1), NULL) : tz_sleep_until(tz_never());
 
 	atomic_fetch_add(&ended, 1);
 	if (depth == 0)
@@ -415,16 +415,16 @@ static int clean_up(void)
 	int before, within = 1, late = 1, after;
 
 	atomic_fetch_add(&ran, 1);
-	before = tz_sleep(100 * CREW_PATIENCE);
+	before = tz_sleep_until(tz_never());
 	TZ_SHIELD(CREW_PATIENCE)
 	{
 		within = tz_interrupted() | tz_sleep(0.001) | tz_result(tz_spawn(add, 1, 1), NULL);
 	}
 	TZ_SHIELD(0.001)
 	{
-		late = tz_sleep(100 * CREW_PATIENCE);
+		late = tz_sleep_until(tz_never());
 	}
-	after = tz_sleep(100 * CREW_PATIENCE);
+	after = tz_sleep_until(tz_never());
 	return before == -ECANCELED && within == 0 && late == -ETIMEDOUT && after == -ECANCELED ? 1 : 0;
 }
 TZ_TASK(int, clean_up, void);
@@ -452,7 +452,7 @@ static int wait_in_scope(_Atomic(tz_scope *) *where)
 	tz_outcome o = { .status = TZ_PENDING };
 	int r = 0;
 
-	TZ_SCOPE_UNTIL(outer_scope, tz_after(1000 * CREW_PATIENCE))
+	TZ_SCOPE(outer_scope)
 	{
 		TZ_SCOPE(inner)
 		{
@@ -460,7 +460,7 @@ static int wait_in_scope(_Atomic(tz_scope *) *where)
 			atomic_store(where, &outer_scope);
 			r = tz_wait(f, tz_never());
 			if (r == 0) /* told before its parent was */
-				r = tz_sleep(100 * CREW_PATIENCE);
+				r = tz_sleep_until(tz_never());
 			if (tz_interrupted_by() != &outer_scope || !tz_scope_expired(&outer_scope) ||
 			    tz_scope_expired(&inner) || tz_scope_cancelled(&outer_scope))
 				r = -EILSEQ;
@@ -545,7 +545,7 @@ static int wait_in_vain(void)
 	{
 		tz_scope_cancel(&s);
 		for (tz_deadline end = soon(); !atomic_load(&flag) && !tz_expired(end);)
-			refused += tz_sleep(100 * CREW_PATIENCE) == -ECANCELED;
+			refused += tz_sleep_until(tz_never()) == -ECANCELED;
 		for (int i = 0; i < 120; i++)
 			refused += tz_wait(f, tz_never()) == 0;
 	}
@@ -584,7 +584,7 @@ TZ_TASK(void, doze, double);
 /* Is told to end, and has something in hand all the same. */
 static int give_up_with(int value)
 {
-	(void)tz_sleep(100 * CREW_PATIENCE);
+	(void)tz_sleep_until(tz_never());
 	return value;
 }
 TZ_TASK(int, give_up_with, int);
@@ -648,7 +648,7 @@ static int call_outside_a_cancel(void)
 	atomic_fetch_add(&ran, 1);
 	r = tz_wait_for(100 * CREW_PATIENCE, NULL, doze, 100.0 * CREW_PATIENCE);
 	/* What was meant for the job is still there. */
-	return r == -ECANCELED && tz_sleep(100 * CREW_PATIENCE) == -ECANCELED ? tz_fail(-ECANCELED, "told") : 0;
+	return r == -ECANCELED && tz_sleep_until(tz_never()) == -ECANCELED ? tz_fail(-ECANCELED, "told") : 0;
 }
 TZ_TASK(int, call_outside_a_cancel, void);
 
