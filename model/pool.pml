@@ -1,100 +1,107 @@
 /* Parking and waking of the pool (src/sched/pool.c): three workers, a submitter.
  *
- *  RUN mixed: -DMIXED
- *  RUN burst: -DBURST
- *  RUN close: -DCLOSE
+ *  RUN pair: -DLOCAL -DPUSHED=2 -DJOBS=2
+ *  RUN mixed: -DLOCAL -DPUSHED=1 -DJOBS=2
+ *  RUN burst: -DBURST -DJOBS=3
+ *  RUN steal: -DSTEAL -DJOBS=3
  *
- * In `mixed` and `burst` there are three jobs, each of which ends only when all three have begun: so all workers must be
- * awake together, and one lost wake-up shows as an invalid end state. In `mixed`, worker 1 runs the first, which
- * pushes the second one on the worker's run queue, while the submitter submits the third; worker 2 is
- * looking for work and worker 3 asleep. In `burst` two sleep, the submitter submits three jobs at once, and who comes
- * first moves two of them. In `close` there is no job: the pool is closed
- * while the workers go to sleep, and all of them must leave.
+ * In the first two, worker 1 runs a job that goes on until all is over. That job submits PUSHED more, which go into the worker's own run
+ * queue; worker 2 searches and worker 3 is asleep. In `pair` the two jobs come one by one or both at once, in `mixed` the submitter submits a second one from outside meanwhile. Two of the jobs end only when both have
+ * begun: so workers 2 and 3 must both be awake, and one lost wake-up shows as an invalid end state.
+ * In `burst` two sleep, the submitter submits three jobs at once, and who comes first moves two of them; each ends only when all three
+ * have begun. In `steal` three jobs lie in the run queue of worker 1, which is busy; who comes first moves two of them, and these end only when
+ * both have begun.
  *
  *   the lock      guards injected, the idle list, and worker's `counted` while it is on the list
  *   idle_count    length of the idle list; written under the lock, read without
  *   searching     workers on their way from sleep to work, or looking for work before they sleep
- *   closing       the pool is being closed
- *   token(w)      the park token of worker w's strand
- *   queue(w)      the job in w's run queue, 0: none. Public forks are published and looked for in the same way: one
+ *   token         the park token of a worker's strand; token.pml has what is behind it
+ *   queue(w)      {tail, head} of w's run queue. Public forks are published and looked for in the same way: one
  *                 read-modify-write (release), then a fence.
  *
- * The flag by which a worker asks for public forks is left out: if it is missed, the forks stay with their owner, who is
- * awake. So are threads that start, block or retire.
+ * Left out: the flag by which a worker asks for public forks (if it is missed, the forks stay with their owner, who is awake), and threads that
+ * start, block or retire. The ring of a run queue is in runqueue.pml. With two jobs in the run queue and a third one from outside
+ * there are more states than a test has time for; `pair` with one more job in the injector from the beginning (-DJOBS=3 -DINJECTED) has 19 million.
  *
  * Mutants:
- *  WEAK 1: offer: the seq_cst fence between a push and the look at searching and idle_count
+ *  WEAK 1: submit_locally: the seq_cst fence between a push and the look at searching and idle_count
  *  WEAK 2: rest: the seq_cst fence between joining the idle list and the last look at the queues
- *  WEAK 3: take_batch: the seq_cst fence between not searching any more and the look at the queues
+ *  WEAK 3 (mixed): take_batch: the seq_cst fence between not searching any more and the look at the queues
  *  WEAK 4: push: the release of the publication
- *  WEAK 5: take: the acquire of the compare-and-swap
- *  WEAK 6 (close): close: the release of the swap that gives the token
- *  WEAK 7 (close): park: the acquire of the compare-and-swap that takes the token
- *  WEAK 8: offer looks before the job is pushed
- *  WEAK 9: rest does not look at the queues again
- *  WEAK 10: rest looks at the injector in another critical section than it joins the idle list
- *  WEAK 11: take_batch: a searcher does not look at the queues of others
- *  WEAK 12: rest: a searcher that goes to sleep stays counted
- *  WEAK 13 (burst): take_batch puts jobs into the run queue when it has released the lock
- *  WEAK 14 (burst): found wakes nobody
- *  WEAK 15 (close): closing gives no tokens
- *  WEAK 16: found stops searching without the lock
+ *  WEAK 5 (mixed): take: the acquire of the compare-and-swap
+ *  WEAK 6: offer looks before the job is pushed
+ *  WEAK 7: rest does not look at the queues again
+ *  WEAK 8 (mixed): rest looks at the injector in another critical section than it joins the idle list
+ *  WEAK 9 (mixed): take_batch: a searcher does not look at the queues of others
+ *  WEAK 10: rest: a searcher that goes to sleep stays counted
+ *  WEAK 11 (burst): take_batch puts jobs into the run queue when it has released the lock
+ *  WEAK 12 (burst): take_batch wakes nobody
+ *  WEAK 13 (mixed): found stops searching without the lock
+ *  WEAK 14: found: the seq_cst fence between not searching any more and the look at the queues
+ *  WEAK 15: found does not look at the queues of others
+ *  WEAK 16 (steal): found does not look at its own queue
+ *  WEAK 17: found looks at the queues while it is still counted
+ *  WEAK 18: found: a searcher that has found something stays counted
+ *  WEAK 19 (mixed): found does not look at the injector
+ *  WEAK 20 (steal): steal_jobs: the seq_cst fence between a push and the look at searching and idle_count
+ *  WEAK 21 (steal): steal_jobs wakes nobody for what it has moved
+ *  WEAK 22: rest: who sees work in its last look goes back to it as if it did not search
  */
 #define WORKERS 3
-#define JOBS 3
 
 #define idle_count 0
 #define searching 1
-#define closing 2
-#define token(w) (2 + (w))
-#define queue(w) (5 + (w))
+#define queue(w) (1 + (w))
 #define N_DATA JOBS
 #define N_MUTEXES 1
 #define N_PROCESSES 5
-#define N_MESSAGES 30
+#define N_MESSAGES 48
 
-#define ABSENT 0
-#define PRESENT 1
-#define SLEEPS 2
+/* The word of a queue. */
+#define ONE_PUSHED 8
+#define LENGTH(q) ((q) / 8 - (q) % 8)
+#define HEAD(q) ((q) % 8)
+#define TAIL(q) ((q) / 8)
 
-/* Workers are pids 1 to 3, the submitter is 4. Users are those who may see an old value: a token is
- * loaded by its owner only; other changes are read-modify-writes, which see the newest value in any case. */
-#if defined(MIXED)
-#define N_ATOMICS 7
-#define USERS { 14, 30, 0, 2, 4, 8, 14 }
-#define INITIAL { 1, 0, 0, ABSENT, ABSENT, ABSENT, 0 }
+/* Workers are pids 1 to 3, the submitter is 4. Users are those who may see an old value: other changes are
+ * read-modify-writes, which see the newest value in any case. */
+#if defined(LOCAL)
+#define N_ATOMICS 3
+#define USERS { 14, 30, 14 }
+#define INITIAL { 1, 1, 0 }
 #elif defined(BURST)
-#define N_ATOMICS 9
-#define USERS { 14, 30, 0, 2, 4, 8, 14, 14, 14 }
-#define INITIAL { 2, 0, 0, ABSENT, ABSENT, ABSENT, 0, 0, 0 }
+#define N_ATOMICS 5
+#define USERS { 14, 30, 14, 14, 14 }
+#define INITIAL { 2, 0, 0, 0, 0 }
 #else
-#define N_ATOMICS 7
-#define USERS { 0, 14, 14, 2, 4, 8, 0 }
-#define INITIAL { 0, 0, 0, ABSENT, ABSENT, ABSENT, 0 }
+#define N_ATOMICS 5
+#define USERS { 14, 30, 14, 14, 14 }
+#define INITIAL { 0, 1, 3 * ONE_PUSHED, 0, 0 }
 #endif
 #include "weakmem.pml"
 
-#ifdef CLOSE
-#define OVER false
-#else
 #define OVER (begun == JOBS)
-#endif
 
-/* Who is on the idle list in the beginning. */
-#if defined(MIXED)
+/* Who is on the idle list in the beginning; and whether job j may end. */
+#if defined(LOCAL)
 #define ASLEEP(w) (w == 3)
+#define MAY_END(j) (j == 3 || ran[1] && ran[2])
 #elif defined(BURST)
 #define ASLEEP(w) (w != 1)
+#define MAY_END(j) OVER
 #else
 #define ASLEEP(w) false
+#define MAY_END(j) (j == 3 || ran[1] && ran[2])
 #endif
 
 byte injected; /* the injector: jobs from number `next` on */
 byte next;
+byte entry[12]; /* four for each queue: none is used twice */
 bool idle[WORKERS + 1];
 bool counted[WORKERS + 1]; /* in `searching` */
 byte begun, finished;
-bool ran[JOBS + 1];
+bool ran[4];
+bool token[WORKERS + 1];
 
 /* One more worker: under the lock. w: who is to be given its token, or 0. */
 inline one_more(w)
@@ -118,76 +125,42 @@ inline one_more(w)
 	seen = 0
 }
 
-/* act, thread_unpark. */
+/* act. */
 inline unpark(w)
 {
 	if
-	:: w != 0 ->
-		atomic {
-			SWAP(seen, token(w), PRESENT, W(6, RELEASE, RELAXED));
-			if
-			:: seen == SLEEPS -> FUTEX_WAKE(token(w))
-			:: else
-			fi;
-			seen = 0;
-			w = 0
-		}
+	:: w != 0 -> token[w] = true; w = 0
 	:: else
 	fi
 }
 
-/* thread_park. Who sleeps when all is over is let go. */
-inline park()
+/* offer's look without the lock. */
+inline look_for_sleepers(w)
 {
-	do
-	:: OVER -> break
-	:: CAS(seen, token(_pid), PRESENT, ABSENT, W(7, ACQUIRE, RELAXED), RELAXED);
-		if
-		:: seen == PRESENT -> break
-		:: seen == ABSENT -> CAS(seen, token(_pid), ABSENT, SLEEPS, RELAXED, RELAXED)
-		:: else
-		fi;
-		if
-		:: seen != PRESENT -> FUTEX_WAIT_UNLESS(token(_pid), SLEEPS, OVER)
-		:: else
-		fi
-	od;
-	seen = 0
+	LOAD(w, searching, RELAXED);
+	if
+	:: w == 0 -> LOAD(w, idle_count, RELAXED)
+	:: else -> w = 0
+	fi
 }
 
-/* offer, after its fence. */
+/* offer, after its caller's fence. */
 inline offer(w)
 {
-	if
-	:: MUTANT(8) && early -> w = looked
-	:: else ->
-		LOAD(w, searching, RELAXED);
-		if
-		:: w == 0 -> LOAD(w, idle_count, RELAXED)
-		:: else -> w = 0
-		fi
-	fi;
+	look_for_sleepers(w);
+	wake_if(w)
+}
+
+inline wake_if(w)
+{
 	if
 	:: w > 0 ->
 		atomic {
 			LOCK(0);
 			one_more(w);
-			UNLOCK(0)
+			UNLOCK(0);
+			unpark(w)
 		}
-		unpark(w)
-	:: else
-	fi
-}
-
-inline look_early()
-{
-	if
-	:: MUTANT(8) ->
-		LOAD(looked, searching, RELAXED);
-		if
-		:: looked == 0 -> LOAD(looked, idle_count, RELAXED)
-		:: else -> looked = 0
-		fi
 	:: else
 	fi
 }
@@ -195,44 +168,78 @@ inline look_early()
 /* tz_runqueue_push. */
 inline push(j)
 {
-	ADD(seen, queue(_pid), j, W(4, RELEASE, RELAXED));
+	entry[(_pid - 1) * 4 + TAIL(latest[queue(_pid)])] = j;
+	ADD(seen, queue(_pid), ONE_PUSHED, W(4, RELEASE, RELAXED));
 	seen = 0
 }
 
-/* tz_runqueue_take. */
-inline take(w)
+/* tz_runqueue_take. That another one may be faster makes it look empty, which is one behaviour more than the code has. */
+inline take(j, w)
+{
+	LOAD(j, queue(w), RELAXED);
+	if
+	:: LENGTH(j) > 0 ->
+		CAS(seen, queue(w), j, j + 1, W(5, ACQUIRE, RELAXED), RELAXED);
+		if
+		:: seen == j -> j = entry[(w - 1) * 4 + HEAD(j)]
+		:: else -> j = 0
+		fi
+	:: else -> j = 0
+	fi;
+	seen = 0
+}
+
+/* steal_jobs: half of the other's queue; what is not for us goes into ours. */
+inline steal(v)
 {
 	if
-	:: job == 0 ->
-		LOAD(seen, queue(w), RELAXED);
+	:: job == 0 && v != _pid ->
+#ifdef STEAL
+		LOAD(more, queue(v), RELAXED);
+		half = LENGTH(more) > 1;
+		more = 0;
+#endif
+		take(job, v);
+#ifdef STEAL
 		if
-		:: seen > 0 ->
-			job = seen;
-			CAS(seen, queue(w), job, 0, W(5, ACQUIRE, RELAXED), RELAXED);
-			job = (seen == job -> job : 0)
+		:: job != 0 && half ->
+			take(more, v);
+			if
+			:: more != 0 -> push(more)
+			:: else
+			fi;
+			moved = true;
+			more = 0
 		:: else
 		fi;
-		seen = 0
+		half = false
+#endif
 	:: else
 	fi
 }
 
-/* has_work, of all workers. */
-inline look(w)
+/* has_work, of all workers but `except`. */
+inline look(w, except)
 {
 	w = 0;
-	LOAD(seen, queue(1), RELAXED);
-	w = (seen > 0 -> 1 : w);
-#ifdef BURST
-	LOAD(seen, queue(2), RELAXED);
-	w = (seen > 0 -> 1 : w);
-	LOAD(seen, queue(3), RELAXED);
-	w = (seen > 0 -> 1 : w);
+	if
+	:: except != 1 -> LOAD(seen, queue(1), RELAXED); w = (LENGTH(seen) > 0 -> 1 : w)
+	:: else
+	fi;
+#ifndef LOCAL
+	if
+	:: except != 2 -> LOAD(seen, queue(2), RELAXED); w = (LENGTH(seen) > 0 -> 1 : w)
+	:: else
+	fi;
+	if
+	:: except != 3 -> LOAD(seen, queue(3), RELAXED); w = (LENGTH(seen) > 0 -> 1 : w)
+	:: else
+	fi;
 #endif
 	seen = 0
 }
 
-/* A searcher that has found something stops searching: under the lock. */
+/* Under the lock. */
 inline stop_searching()
 {
 	counted[_pid] = false;
@@ -244,21 +251,45 @@ inline stop_searching()
 inline found()
 {
 	if
-	:: MUTANT(16) ->
-		stop_searching();
-		offer(w)
+	:: MUTANT(17) -> atomic { look(w, 0); early = w > 0 }
+	:: else
+	fi;
+	atomic {
+		if
+		:: !MUTANT(13) -> LOCK(0)
+		:: else
+		fi;
+		if
+		:: MUTANT(18) -> counted[_pid] = false
+		:: else -> stop_searching()
+		fi;
+		w = 0;
+		if
+		:: injected > 0 && !MUTANT(13) && !MUTANT(19) -> one_more(w)
+		:: else
+		fi;
+		if
+		:: !MUTANT(13) -> UNLOCK(0)
+		:: else
+		fi
+	}
+	if
+	:: w != 0 -> unpark(w)
 	:: else ->
 		atomic {
-			LOCK(0);
-			stop_searching();
+			FENCE(W(14, F_SEQ_CST, F_NONE));
 			if
-			:: !MUTANT(14) -> one_more(w)
-			:: else
-			fi;
-			UNLOCK(0)
+			:: MUTANT(15) -> w = 0
+			:: MUTANT(16) -> look(w, _pid)
+			:: MUTANT(17) -> w = early; early = false
+			:: else -> look(w, 0)
+			fi
 		}
-	fi;
-	unpark(w)
+		if
+		:: w > 0 -> offer(w)
+		:: else
+		fi
+	fi
 }
 
 inline join_idle()
@@ -266,7 +297,7 @@ inline join_idle()
 	idle[_pid] = true;
 	ADD(seen, idle_count, 1, RELAXED);
 	if
-	:: counted[_pid] && !MUTANT(12) -> SUB(seen, searching, 1, RELAXED)
+	:: counted[_pid] && !MUTANT(10) -> SUB(seen, searching, 1, RELAXED)
 	:: else
 	fi;
 	counted[_pid] = false;
@@ -278,6 +309,18 @@ inline leave_idle()
 	idle[_pid] = false;
 	SUB(seen, idle_count, 1, RELAXED);
 	seen = 0
+}
+
+/* Under the lock. */
+inline search_again()
+{
+	if
+	:: !MUTANT(22) ->
+		counted[_pid] = true;
+		ADD(seen, searching, 1, RELAXED);
+		seen = 0
+	:: else
+	fi
 }
 
 inline begin_job(j)
@@ -303,18 +346,19 @@ inline take_batch()
 		injected = injected - (more != 0 -> 2 : 1);
 		searched = counted[_pid];
 		if
+		:: more != 0 && !MUTANT(11) -> push(more)
+		:: else
+		fi;
+		if
 		:: searched -> stop_searching()
 		:: else
 		fi;
 		if
-		:: injected > 0 || more != 0 -> one_more(w)
+		:: (injected > 0 || more != 0) && !MUTANT(12) -> one_more(w)
 		:: else
 		fi;
-		searched = searched && w == 0;
-		if
-		:: more != 0 && !MUTANT(13) -> push(more); more = 0
-		:: else
-		fi
+		more = (MUTANT(11) -> more : 0);
+		searched = searched && w == 0
 	fi;
 	UNLOCK(0)
 }
@@ -324,30 +368,28 @@ inline sleep_idle()
 {
 	do
 	:: w == 0 && in_list ->
-		park();
-		atomic {
-			LOCK(0);
-			LOAD(seen, closing, ACQUIRE);
-			if
-			:: !idle[_pid] -> in_list = false /* whoever woke us took us off */
-			:: idle[_pid] && seen == 1 -> leave_idle(); in_list = false
-			:: else
-			fi;
-			seen = 0;
-			UNLOCK(0)
-		}
+		if
+		:: token[_pid] ->
+			token[_pid] = false;
+			atomic {
+				LOCK(0);
+				in_list = idle[_pid]; /* whoever woke us took us off */
+				UNLOCK(0)
+			}
+		:: OVER -> break
+		fi
 	:: w > 0 ->
 		atomic {
 			LOCK(0);
 			if
-			:: idle[_pid] -> leave_idle()
+			:: idle[_pid] -> leave_idle(); search_again()
 			:: else
 			fi;
 			in_list = false;
 			w = 0;
 			UNLOCK(0)
 		}
-	:: (w == 0 && !in_list) || OVER -> break
+	:: w == 0 && !in_list -> break
 	od
 }
 
@@ -363,24 +405,21 @@ inline rest()
 	fi;
 	atomic {
 		LOCK(0);
-		LOAD(seen, closing, ACQUIRE);
 		if
 		:: injected > 0
-		:: injected == 0 && seen == 1 -> end = true
-		:: injected == 0 && seen == 0 ->
+		:: else ->
 			in_list = true;
 			if
-			:: MUTANT(10)
+			:: MUTANT(8)
 			:: else -> join_idle()
 			fi
 		fi;
-		seen = 0;
 		UNLOCK(0)
 	}
 	if
 	:: in_list ->
 		if
-		:: MUTANT(10) ->
+		:: MUTANT(8) ->
 			atomic {
 				LOCK(0);
 				join_idle();
@@ -390,10 +429,29 @@ inline rest()
 		fi;
 		atomic {
 			FENCE(W(2, F_SEQ_CST, F_NONE));
-			look(w);
-			w = (MUTANT(9) -> 0 : w)
+			look(w, 0);
+			w = (MUTANT(7) -> 0 : w)
 		}
 		sleep_idle()
+	:: else
+	fi
+}
+
+/* submit_locally: the fence and offer after a push. */
+inline submitted_locally()
+{
+	if
+	:: MUTANT(6) -> wake_if(w)
+	:: else ->
+		FENCE(W(1, F_SEQ_CST, F_NONE));
+		offer(w)
+	fi
+}
+
+inline look_early()
+{
+	if
+	:: MUTANT(6) -> look_for_sleepers(w)
 	:: else
 	fi
 }
@@ -401,62 +459,90 @@ inline rest()
 proctype worker()
 {
 	byte job, more; /* their numbers, from 1 */
-	byte w, looked;
-	bool end, in_list, searched, early;
+	byte w;
+	bool in_list, searched, early, half, moved;
 	short seen;
 
+#ifdef LOCAL
 	if
-	:: ASLEEP(_pid) -> in_list = true; sleep_idle()
-	:: else
-	fi;
-#ifdef MIXED
-	if
-	:: _pid == 1 -> /* submit_locally, in the first job */
-		begin_job(1);
-		early = true;
+	:: _pid == 1 -> /* a job that submits two */
 		look_early();
+		atomic {
+			USE(0);
+			push(1)
+		}
+#if JOBS == 2 && PUSHED == 2
+		if
+		:: atomic { submitted_locally() }
+			look_early()
+		:: skip /* both at once */
+		fi;
+#endif
+#if PUSHED == 2
 		atomic {
 			USE(1);
 			push(2)
 		}
-		atomic {
-			FENCE(W(1, F_SEQ_CST, F_NONE));
-			offer(w);
-			early = false
-		}
+#endif
+		atomic { submitted_locally() }
 		OVER
 	:: else
 	fi;
 #endif
-	do
-	:: atomic { /* find_job */
-			take(1);
-#ifdef BURST
-			take(2);
-			take(3);
+#ifdef STEAL
+	if
+	:: _pid == 1 -> OVER /* it is busy */
+	:: else
+	fi;
 #endif
+	if
+	:: ASLEEP(_pid) -> in_list = true; sleep_idle()
+	:: else
+	fi;
+	do
+	:: OVER -> break
+	:: else ->
+		atomic { /* find_job */
+#ifdef BURST
+			take(job, _pid);
+#endif
+#ifdef STEAL
+			take(job, _pid);
+#else
 			if
 			:: job == 0 -> take_batch()
 			:: else
-			fi
+			fi;
+#endif
+			steal(1);
+#ifndef LOCAL
+			steal(2);
+			steal(3)
+#endif
 		}
 		if
-		:: MUTANT(13) && more != 0 -> push(more); more = 0
+		:: MUTANT(11) && more != 0 -> push(more); more = 0
 		:: else
 		fi;
 		unpark(w);
 		if
-		:: searched && !MUTANT(11) ->
+		:: searched && !MUTANT(9) ->
 			atomic {
 				FENCE(W(3, F_SEQ_CST, F_NONE));
-				look(w)
+				look(w, _pid)
 			}
 			if
-			:: w > 0 -> w = 0; offer(w)
+			:: w > 0 -> offer(w)
 			:: else
 			fi
 		:: else
 		fi;
+		if
+		:: moved && !MUTANT(21) ->
+			atomic { FENCE(W(20, F_SEQ_CST, F_NONE)); offer(w) }
+		:: else
+		fi;
+		moved = false;
 		searched = false;
 		if
 		:: job == 0 -> rest()
@@ -466,12 +552,8 @@ proctype worker()
 			:: else
 			fi;
 			begin_job(job);
-			OVER;
+			MAY_END(job);
 			job = 0
-		fi;
-		if
-		:: end || OVER -> break
-		:: else
 		fi
 	od;
 	atomic {
@@ -485,13 +567,13 @@ proctype submitter()
 	byte w;
 	short seen;
 
-#ifndef CLOSE
-	atomic { /* inject */
+#if defined(BURST) || PUSHED == 1
+	atomic { /* see_to_it */
 		LOCK(0);
-#ifdef MIXED
-		USE(2);
+#ifdef LOCAL
+		USE(1);
 		injected = 1;
-		next = 3;
+		next = 2;
 #else
 		USE(0);
 		USE(1);
@@ -500,22 +582,9 @@ proctype submitter()
 		next = 1;
 #endif
 		one_more(w);
-		UNLOCK(0)
-	}
-	unpark(w);
-#endif
-#ifdef CLOSE
-	STORE(closing, 1, RELAXED);
-	if
-	:: !MUTANT(15) ->
-		w = 1;
-		unpark(w);
-		w = 2;
-		unpark(w);
-		w = 3;
+		UNLOCK(0);
 		unpark(w)
-	:: else
-	fi;
+	}
 #endif
 	atomic {
 		EXIT();
@@ -527,9 +596,21 @@ init
 {
 	atomic {
 		MEMORY_INIT();
+#ifndef BURST
+		counted[2] = true;
+#endif
+#ifdef INJECTED
+		injected = 1;
+		next = 3;
+#endif
 		idle[1] = ASLEEP(1);
 		idle[2] = ASLEEP(2);
 		idle[3] = ASLEEP(3);
+#ifdef STEAL
+		entry[0] = 1;
+		entry[1] = 2;
+		entry[2] = 3;
+#endif
 		run worker();
 		run worker();
 		run worker();

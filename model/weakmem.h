@@ -8,7 +8,8 @@
  * Atomics. Each location keeps its writes, called messages, in modification order. A view says for each location
  * which is the oldest message that may still be read. A process has three views: `cur`, what it has seen; `acq`,
  * what an acquire fence would add; `rel`, what a relaxed write hands over (its `cur` at the last release fence).
- *   load    reads any message at or after cur; acquire adds the message's view to cur, relaxed to acq.
+ *   load    reads any message at or after cur (of several with the same value the oldest will do); acquire adds the message's view to
+ *           cur, relaxed to acq.
  *   store   puts a message anywhere after cur, not only at the end, yet never between a read-modify-write and what
  *           that read; release attaches cur to it, relaxed attaches rel.
  *   rmw     reads as a load and writes right behind, inheriting the view of what it read: so a release sequence goes
@@ -36,16 +37,21 @@
 #include <stdint.h>
 #include <string.h>
 
-/* Four bits for each atomic, from bit 0, which hold a position up to LAST; one for each datum, from bit DATA_SHIFT.
+/* POSITION_BITS for each atomic, from bit 0, which hold a position up to LAST; one bit for each datum, from bit DATA_SHIFT.
  * MOST_CHOICES is what weakmem.pml is ready for. Whatever does not fit ends the exploration by abort. */
 typedef uint64_t wm_view;
 
-enum { DATA_SHIFT = 4 * ATOMICS, LAST = 15, MOST_CHOICES = 8 };
+enum {
+	POSITION_BITS = 5 * ATOMICS + DATA <= 64 ? 5 : 4,
+	LAST = (1 << POSITION_BITS) - 1,
+	DATA_SHIFT = POSITION_BITS * ATOMICS,
+	MOST_CHOICES = 8
+};
 _Static_assert(DATA_SHIFT + DATA <= 64, "a view has 64 bits");
 
 enum { RELAXED = 0, ACQUIRE = 1, RELEASE = 2, ACQ_REL = 3 };
 
-enum { WM_LOAD, WM_STORE, WM_CAS, WM_SWAP, WM_ADD, WM_SUB, WM_OR, WM_AND };
+enum { WM_LOAD, WM_STORE, WM_CAS, WM_SWAP, WM_ADD, WM_SUB, WM_OR, WM_AND, WM_NEWEST };
 
 struct wm_message {
 	wm_view view;
@@ -62,12 +68,12 @@ struct wm {
 
 static inline unsigned view_get(wm_view v, int loc)
 {
-	return (v >> (4 * loc)) & 15;
+	return (v >> (POSITION_BITS * loc)) & LAST;
 }
 
 static inline wm_view view_set(wm_view v, int loc, unsigned at)
 {
-	return (v & ~((wm_view)15 << (4 * loc))) | (wm_view)at << (4 * loc);
+	return (v & ~((wm_view)LAST << (POSITION_BITS * loc))) | (wm_view)at << (POSITION_BITS * loc);
 }
 
 static inline wm_view view_join(wm_view a, wm_view b)
@@ -77,7 +83,7 @@ static inline wm_view view_join(wm_view a, wm_view b)
 	for (int l = 0; l < ATOMICS; l++) {
 		unsigned x = view_get(a, l), y = view_get(b, l);
 
-		r |= (wm_view)(x > y ? x : y) << (4 * l);
+		r |= (wm_view)(x > y ? x : y) << (POSITION_BITS * l);
 	}
 	return r;
 }
@@ -195,6 +201,18 @@ static inline void wm_init(struct wm *m, const uint16_t *values)
 		m->cur[p] = m->rel[p] = all;
 }
 
+/* Whether p may read the same value in an older message. Then there is no need to try the newer one: whoever knows less may do all that
+ * whoever knows more may do. */
+static inline int is_older(struct wm *m, int p, int loc, unsigned choice)
+{
+	unsigned from = view_get(m->cur[p], loc);
+
+	for (unsigned c = 0; c < choice; c++)
+		if (message_at(m, loc, from + c)->value == message_at(m, loc, from + choice)->value)
+			return 1;
+	return 0;
+}
+
 /* May p read its choice-th message, the oldest that it may read being the 0th, and act on it like this? */
 static inline int may_choose(struct wm *m, int p, int loc, unsigned choice, int action, unsigned want)
 {
@@ -203,9 +221,11 @@ static inline int may_choose(struct wm *m, int p, int loc, unsigned choice, int 
 
 	switch (action) {
 	case WM_LOAD:
-		return 1;
+		return !is_older(m, p, loc, choice);
+	case WM_NEWEST:
+		return at + 1 == m->count[loc];
 	case WM_CAS: /* one that fails is a load */
-		return message_at(m, loc, at)->value != want || free_behind;
+		return message_at(m, loc, at)->value != want ? !is_older(m, p, loc, choice) : free_behind;
 	default:
 		return free_behind;
 	}
@@ -261,6 +281,7 @@ static inline unsigned wm_do(struct wm *m, int p, int loc, unsigned nth, int act
 
 	switch (action) {
 	case WM_LOAD:
+	case WM_NEWEST:
 		read_at(m, p, loc, at, order);
 		break;
 	case WM_STORE:

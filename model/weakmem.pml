@@ -127,10 +127,7 @@ inline AWAIT(dst, loc, condition, order)
 {
 	d_step {
 		(condition);
-		arg_pid = _pid;
-		arg_loc = loc;
-		c_code { arg_choice = wm_choices(&now.wm, arg_pid, arg_loc, WM_LOAD, 0) - 1; }
-		wm_finish(dst, loc, arg_choice, 0, 0, 0, order, 0)
+		wm_finish(dst, loc, 0, 8, 0, 0, order, 0)
 	}
 }
 
