@@ -226,8 +226,6 @@ static int sim_poll(struct tz_backend *b, uint64_t until_ns)
 	else if (s->delayed && (until_ns == 0 || s->delayed->due < until_ns))
 		until_ns = s->delayed->due;
 	n = wait_until(s, until_ns);
-	if (n == 0)
-		n = begin_waiting(s);
 	count(s);
 	return n < 0 ? n : n + refused;
 }

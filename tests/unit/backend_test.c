@@ -175,6 +175,11 @@ static void is_told_once_for_each_time_it_is_armed(void **state)
 		assert_int_equal(arm(&n), 0);
 		expect_calls(&n, i);
 		expect_quiet(&n, i);
+		/* What is there to be read, and nobody waits for, does not disturb. */
+		uint64_t until = now() + MS;
+
+		assert_int_equal(b->ops->poll(b, until), 0);
+		assert_true(now() >= until);
 	}
 	close_both(fds);
 }
@@ -320,6 +325,9 @@ static void a_file_is_ready_at_once(void **state)
 	assert_true(fd >= 0);
 	struct noted n = watch(fd, POLLIN), both = watch(fd, POLLIN | POLLOUT);
 
+	assert_int_equal(arm(&n), 0);
+	while (n.called == 0)
+		assert_true(b->ops->poll(b, 0) >= 0); /* for ever, and yet at once */
 	n.arm = &n;
 	assert_int_equal(arm(&n), 0);
 	assert_int_equal(arm(&both), 0);
@@ -633,6 +641,41 @@ static void no_wake_up_is_lost(void **state)
 	crew_join(&crew);
 }
 
+/* How often an eventfd was written to; -1 if it is none. */
+static int wake_ups_written(int fd)
+{
+	char path[64], text[512];
+	int info, n;
+
+	(void)snprintf(path, sizeof path, "/proc/self/fdinfo/%d", fd);
+	info = open(path, O_RDONLY | O_CLOEXEC);
+	if (info < 0)
+		return -1;
+	n = (int)read(info, text, sizeof text - 1);
+	(void)close(info);
+	text[n > 0 ? n : 0] = '\0';
+	char *count = strstr(text, "eventfd-count:");
+
+	return count ? (int)strtol(count + strlen("eventfd-count:"), NULL, 16) : -1;
+}
+
+static void a_burst_of_wake_ups_is_one_write(void **state)
+{
+	int fd = 0;
+
+	(void)state;
+	while (fd < 1024 && wake_ups_written(fd) < 0)
+		fd++;
+	assert_true(fd < 1024);
+	assert_int_equal(wake_ups_written(fd), 0);
+	for (int burst = 1; burst <= 3; burst++) {
+		for (int i = 0; i < 100; i++)
+			b->ops->wake(b);
+		assert_int_equal(wake_ups_written(fd), burst);
+		assert_int_equal(b->ops->poll(b, 0), 1);
+	}
+}
+
 static void a_wake_up_comes_beside_descriptors(void **state)
 {
 	int fds[2];
@@ -683,9 +726,10 @@ static void a_child_may_close_its_copy(void **state)
 static void timers_of_the_thread_are_exact_meanwhile(void **state)
 {
 	static const struct tz_backend_options exact = { .exact = true };
-	int before = prctl(PR_GET_TIMERSLACK, 0, 0, 0, 0);
+	int before = 70000;
 
 	(void)state;
+	assert_int_equal(prctl(PR_SET_TIMERSLACK, (unsigned long)before, 0, 0, 0), 0);
 	assert_int_equal(tz_backend_epoll.open(&b, &exact), 0);
 	assert_int_equal(prctl(PR_GET_TIMERSLACK, 0, 0, 0, 0), 1);
 	b->ops->close(b);
@@ -900,6 +944,26 @@ static void grace_waits_for_other_threads(void **state)
 	(void)close_it(NULL);
 }
 
+static void what_does_not_matter_does_not_end_the_grace(void **state)
+{
+	int fds[2];
+	uint64_t begin;
+
+	(void)state;
+	open_seeded((struct tz_backend_options){ .grace_ns = 5 * MS });
+	make_pair(fds);
+	struct noted n = watch(fds[0], POLLIN);
+
+	assert_int_equal(arm(&n), 0);
+	disarm(&n);
+	put(fds[1]);
+	begin = tz_clock_now();
+	assert_int_equal(b->ops->poll(b, now() + SECOND), 0);
+	assert_true(tz_clock_now() - begin >= 5 * MS);
+	close_both(fds);
+	(void)close_it(NULL);
+}
+
 static void nothing_jumps_while_something_is_under_way(void **state)
 {
 	struct crew crew = { .count = 0 };
@@ -953,6 +1017,7 @@ static int run_kind(struct kind *which, const char *name)
 		FOR_KIND(one_before_the_poll_is_not_lost),
 		FOR_KIND(a_signal_handler_ends_a_poll),
 		FOR_KIND(no_wake_up_is_lost),
+		FOR_KIND(a_burst_of_wake_ups_is_one_write),
 		FOR_KIND(a_wake_up_comes_beside_descriptors),
 		FOR_KIND(a_child_may_close_its_copy),
 	};
@@ -979,6 +1044,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(what_is_real_comes_before_a_jump, open_sim,
 						close_it),
 		cmocka_unit_test(grace_waits_for_other_threads),
+		cmocka_unit_test(what_does_not_matter_does_not_end_the_grace),
 		cmocka_unit_test_setup_teardown(nothing_jumps_while_something_is_under_way,
 						open_sim, close_it),
 	};
