@@ -49,6 +49,7 @@ struct tz_slab {
 	char *base;
 	size_t size;
 	unsigned shift; /* of its stacks' size */
+	size_t stride; /* from one to the next */
 	size_t all; /* stacks that fit in */
 	_Atomic size_t opened; /* stacks from base on */
 	size_t guarded; /* the first ones have a guard, the others a gap */
@@ -147,7 +148,7 @@ enum { LEAF_BITS = 11, LEAF = 1 << LEAF_BITS, TOP = 1 << (48 - UNIT_SHIFT - LEAF
 struct leaf {
 	_Atomic(struct tz_slab *) slabs[LEAF];
 };
-static _Atomic(struct leaf *) leaves[TOP];
+static _Atomic(struct leaf *) tz_stack_leaves[TOP]; /* trenza-gdb.py reads it */
 
 static struct tz_slab *slab_of(const void *address)
 {
@@ -156,14 +157,14 @@ static struct tz_slab *slab_of(const void *address)
 
 	if (unit >> LEAF_BITS >= TOP)
 		return NULL;
-	leaf = atomic_load_explicit(&leaves[unit >> LEAF_BITS], memory_order_acquire);
+	leaf = atomic_load_explicit(&tz_stack_leaves[unit >> LEAF_BITS], memory_order_acquire);
 	return leaf ? atomic_load_explicit(&leaf->slabs[unit % LEAF], memory_order_acquire) : NULL;
 }
 
 /* Leaves are never given back: 16 KiB for 64 GiB of address space. */
 static struct leaf *leaf_for(uintptr_t unit)
 {
-	_Atomic(struct leaf *) *at = &leaves[unit >> LEAF_BITS];
+	_Atomic(struct leaf *) *at = &tz_stack_leaves[unit >> LEAF_BITS];
 	struct leaf *leaf = atomic_load_explicit(at, memory_order_acquire), *made;
 
 	if (leaf)
@@ -183,7 +184,7 @@ static void forget_slab(const struct tz_slab *slab)
 	uintptr_t first = (uintptr_t)slab->base >> UNIT_SHIFT;
 
 	for (uintptr_t unit = first; unit < first + (slab->size >> UNIT_SHIFT); unit++) {
-		struct leaf *leaf = leaves[unit >> LEAF_BITS];
+		struct leaf *leaf = tz_stack_leaves[unit >> LEAF_BITS];
 
 		if (leaf)
 			atomic_store_explicit(&leaf->slabs[unit % LEAF], NULL,
@@ -224,8 +225,7 @@ static void tools_begin(struct tz_slab *slab, size_t from, size_t to)
 	if (!slab->tool_ids)
 		slab->tool_ids = calloc(slab->all, sizeof *slab->tool_ids);
 	for (size_t i = from; slab->tool_ids && i < to; i++) {
-		struct tz_stack s =
-			stack_at((uintptr_t)slab->base + i * stride(slab->shift), slab->shift);
+		struct tz_stack s = stack_at((uintptr_t)slab->base + i * slab->stride, slab->shift);
 
 		slab->tool_ids[i] = VALGRIND_STACK_REGISTER(s.low, s.low + s.size);
 	}
@@ -238,7 +238,7 @@ static void tools_end(struct tz_slab *slab)
 			VALGRIND_STACK_DEREGISTER(slab->tool_ids[i]);
 	free(slab->tool_ids);
 #if TZ_ASAN
-	__asan_unpoison_memory_region(slab->base, slab->opened * stride(slab->shift));
+	__asan_unpoison_memory_region(slab->base, slab->opened * slab->stride);
 #endif
 }
 
@@ -262,7 +262,7 @@ static void tools_end(struct tz_slab *slab)
 {
 	(void)slab;
 #if TZ_ASAN
-	__asan_unpoison_memory_region(slab->base, slab->opened * stride(slab->shift));
+	__asan_unpoison_memory_region(slab->base, slab->opened * slab->stride);
 #endif
 }
 
@@ -322,9 +322,10 @@ static struct tz_slab *open_slab(struct tz_stacks *stacks, unsigned shift,
 	if (!slab)
 		return NULL;
 	slab->shift = shift;
-	slab->size = ((size_t)1 << shift < UNIT ? 2 : 1) * stride(shift);
+	slab->stride = stride(shift);
+	slab->size = ((size_t)1 << shift < UNIT ? 2 : 1) * slab->stride;
 	slab->size = (slab->size + UNIT - 1) / UNIT * UNIT;
-	slab->all = slab->size / stride(shift);
+	slab->all = slab->size / slab->stride;
 	slab->base = reserve_aligned(before ? before->base : NULL, slab->size);
 	if (!slab->base) {
 		free(slab);
@@ -416,7 +417,7 @@ static bool guard_by_mprotect(char *at, size_t n, unsigned shift)
 /* Guards n stacks as well as can be. */
 static void guard(struct tz_stacks *stacks, struct tz_slab *slab, size_t from, size_t n)
 {
-	char *at = slab->base + from * stride(slab->shift);
+	char *at = slab->base + from * slab->stride;
 
 	if (stacks->guards < tz_guards_at_best)
 		stacks->guards = tz_guards_at_best;
@@ -454,7 +455,7 @@ static bool make_room(struct tz_stack_class *class, size_t more)
 /* Makes a batch of the slab usable. */
 static int open_batch(struct tz_stacks *stacks, struct tz_stack_class *class, struct tz_slab *slab)
 {
-	size_t one = stride(slab->shift), n = one < BATCH ? BATCH / one : 1;
+	size_t one = slab->stride, n = one < BATCH ? BATCH / one : 1;
 	size_t from = atomic_load_explicit(&slab->opened, memory_order_relaxed);
 	char *at = slab->base + from * one;
 
@@ -677,7 +678,7 @@ bool tz_stack_find(const void *address, struct tz_stack *ret_stack, void **ret_o
 
 	if (!slab)
 		return false;
-	one = stride(slab->shift);
+	one = slab->stride;
 	i = (size_t)((const char *)address - slab->base) / one;
 	if (i >= atomic_load_explicit(&slab->opened, memory_order_acquire))
 		return false;
@@ -725,7 +726,7 @@ TZ_NO_SANITIZE bool tz_stack_gap_is_intact(const struct tz_stack *stack)
 	const uint64_t *words = (const uint64_t *)(stack->low - page);
 	uint64_t any = 0;
 
-	if ((size_t)(stack->low - slab->base) / stride(slab->shift) < slab->guarded)
+	if ((size_t)(stack->low - slab->base) / slab->stride < slab->guarded)
 		return true;
 	for (size_t i = 0; i < page / sizeof *words; i++)
 		any |= words[i];
