@@ -120,7 +120,11 @@ bool tz_scope_cancelled(const tz_scope *scope)
 /* Whether somebody may still want the future. One that ended well does not count where the scope reaps. */
 static bool is_held(const tz_scope *scope, tz_handle future)
 {
-	int done = tz_done_raw(future);
+	const struct tz_job *job = future.tz__cell;
+
+	if (!job || tz_job_generation(atomic_load_explicit(&job->state, memory_order_relaxed)) != (uint32_t)future.tz__generation)
+		return false;
+	int done = scope->tz__reaps ? tz_done_raw(future) : 0;
 
 	if (done != 1 || !scope->tz__reaps || ((struct tz_job *)future.tz__cell)->status != TZ_OK)
 		return done >= 0;

@@ -74,7 +74,7 @@ static inline bool tz_scope_is_cancelled(const struct tz_scope *scope)
 	return false;
 }
 
-/* Whether a new job of the scope needs no more than to be kept: nobody has cancelled it, and there is no deadline. */
+/* Whether nobody has cancelled the scope, and there is no deadline: most of the time, and quickly found out. NULL is plain. */
 static inline bool tz_scope_is_plain(const struct tz_scope *scope)
 {
 	for (const struct tz_scope *s = scope; s; s = s->tz__shield ? NULL : s->tz__parent)

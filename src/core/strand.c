@@ -155,7 +155,7 @@ int tz_strand_interrupted(struct tz_strand *s)
 {
 	if (__builtin_expect(atomic_load_explicit(&s->dirty, memory_order_relaxed) != 0, 0))
 		tz_scope_relay(s);
-	return __builtin_expect(s->scope == NULL, 1) ? 0 : tz_scope_interrupted(s->scope);
+	return __builtin_expect(tz_scope_is_plain(s->scope), 1) ? 0 : tz_scope_interrupted(s->scope);
 }
 
 /* So many refused waits in a row give way at once; after that each one takes some time, which also lets a simulated clock go on. */
@@ -198,14 +198,17 @@ void tz_strand_block_end(struct tz_strand *s)
 
 int tz_strand_park(struct tz_strand *s, tz_deadline deadline)
 {
-	int r = tz_strand_interrupted(s);
+	tz_deadline slice = deadline;
+	int r;
 
-	if (r < 0)
-		return tz_strand_refuse(s, r);
+	if (__builtin_expect(atomic_load_explicit(&s->dirty, memory_order_relaxed) || !tz_scope_is_plain(s->scope), 0)) {
+		r = tz_strand_interrupted(s);
+		if (r < 0)
+			return tz_strand_refuse(s, r);
+		slice = tz_strand_deadline(s, deadline);
+	}
 	s->refused = 0;
 	tz_strand_block_begin(s);
-	tz_deadline slice = tz_strand_deadline(s, deadline);
-
 	if (s->borrows || s->restless)
 		slice = tz_deadline_min(slice, tz_after(SLICE));
 	r = s->ops->park(s, slice);

@@ -205,15 +205,14 @@ tz_handle tz_spawn_raw(const tz_submit_options *options, const tz_task *task, co
 	    tz_bindings_are_used())
 		return spawn_special(self, executor, options, task, args, site);
 	struct tz_job *job = tz_job_new(executor, NULL, task, args, true);
+	tz_handle h = tz_job_handle(job ? job : &tz_job_no_memory);
 
-	if (__builtin_expect(!job || tz_scope_keep(scope, tz_job_handle(job)) < 0, 0)) {
+	if (__builtin_expect(!job || tz_scope_keep(scope, h) < 0, 0)) {
 		if (job)
 			tz_job_free(job);
 		tz_scope_refuse(scope);
 		return tz_job_handle(&tz_job_no_memory);
 	}
-	tz_handle h = tz_job_handle(job);
-
 	job->site = site;
 	TZ_PROBE(TZ_PROBE_JOB_SUBMIT, job, 0);
 	hand_over(executor, &job, 1, TZ_PRIORITY_NORMAL);
