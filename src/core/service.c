@@ -1,19 +1,19 @@
 /* The service thread. See service.h.
  *
  * Design notes. A queue under a lock and a word to sleep on. The thread sleeps without end when the queue is empty, and is never joined: it
- * holds nothing that process exit would miss. All signals are blocked in it, so that the application's handlers run on its own threads.
+ * holds nothing that process exit would miss.
  */
 #include "core/service.h"
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 
 #include "os/futex.h"
 #include "os/mutex.h"
+#include "os/thread.h"
 
 static struct {
 	struct tz_mutex lock;
@@ -35,6 +35,7 @@ static struct tz_service_item *take_all(void)
 static void *serve(void *unused)
 {
 	(void)unused;
+	(void)pthread_setname_np(pthread_self(), "trenza-service");
 	for (;;) {
 		uint32_t seen = atomic_load_explicit(&service.pushed, memory_order_acquire);
 		struct tz_service_item *item = take_all();
@@ -54,19 +55,8 @@ static void *serve(void *unused)
 static int start_thread(void)
 {
 	pthread_t thread;
-	pthread_attr_t attr;
-	sigset_t all, old;
 
-	(void)sigfillset(&all);
-	(void)pthread_sigmask(SIG_SETMASK, &all, &old);
-	(void)pthread_attr_init(&attr);
-	(void)pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	int r = pthread_create(&thread, &attr, serve, NULL);
-	(void)pthread_attr_destroy(&attr);
-	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (r == 0)
-		(void)pthread_setname_np(thread, "trenza-service");
-	return -r;
+	return tz_os_thread_start_detached(&thread, serve, NULL);
 }
 
 int tz_service_start(void)

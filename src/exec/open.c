@@ -15,7 +15,6 @@
 #include <limits.h>
 #include <math.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,6 +29,7 @@
 #include "exec/coroutine/coroutine.h"
 #include "exec/inline/inline.h"
 #include "exec/thread/thread.h"
+#include "os/thread.h"
 #include "sched/deadline.h"
 
 enum { MOST_KINDS = 32, MOST_WORKERS = 32767 };
@@ -430,6 +430,7 @@ static int drain_and_destroy(tz_executor *ex)
 
 static void *close_there(void *executor)
 {
+	(void)pthread_setname_np(pthread_self(), "trenza-closer");
 	(void)drain_and_destroy(executor);
 	return NULL;
 }
@@ -439,19 +440,10 @@ static void *close_there(void *executor)
 static void close_elsewhere(tz_executor *ex)
 {
 	pthread_t thread;
-	pthread_attr_t attr;
-	sigset_t all, old;
 
 	note_closing(ex);
 	ex->ops->request_shutdown(ex, TZ_DRAIN);
-	(void)sigfillset(&all);
-	(void)pthread_sigmask(SIG_SETMASK, &all, &old);
-	(void)pthread_attr_init(&attr);
-	(void)pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	if (pthread_create(&thread, &attr, close_there, ex) == 0)
-		(void)pthread_setname_np(thread, "trenza-closer");
-	(void)pthread_attr_destroy(&attr);
-	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
+	(void)tz_os_thread_start_detached(&thread, close_there, ex);
 }
 
 void tz_executor_close(tz_executor *executor)

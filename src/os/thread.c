@@ -25,7 +25,7 @@ static void set_stack_size(pthread_attr_t *attr, size_t size)
 	(void)pthread_attr_setstacksize(attr, (size + page - 1) / page * page);
 }
 
-int tz_os_thread_start(pthread_t *ret, size_t stack_size, void *(*fn)(void *), void *arg)
+static int start(pthread_t *ret, size_t stack_size, int detached, void *(*fn)(void *), void *arg)
 {
 	pthread_attr_t attr;
 	sigset_t old;
@@ -35,9 +35,20 @@ int tz_os_thread_start(pthread_t *ret, size_t stack_size, void *(*fn)(void *), v
 		return -r;
 	if (stack_size)
 		set_stack_size(&attr, stack_size);
+	(void)pthread_attr_setdetachstate(&attr, detached);
 	block_asynchronous(&old); /* inherited by the new thread */
 	r = pthread_create(ret, &attr, fn, arg);
 	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
 	(void)pthread_attr_destroy(&attr);
 	return -r;
+}
+
+int tz_os_thread_start(pthread_t *ret, size_t stack_size, void *(*fn)(void *), void *arg)
+{
+	return start(ret, stack_size, PTHREAD_CREATE_JOINABLE, fn, arg);
+}
+
+int tz_os_thread_start_detached(pthread_t *ret, void *(*fn)(void *), void *arg)
+{
+	return start(ret, 0, PTHREAD_CREATE_DETACHED, fn, arg);
 }

@@ -9,4 +9,7 @@
  * threads. stack_size in bytes, 0 for the system's default. 0 or a negative errno code. */
 int tz_os_thread_start(pthread_t *ret, size_t stack_size, void *(*fn)(void *), void *arg);
 
+/* The same, for a thread that nobody joins: *ret only tells it from others, as long as it runs. */
+int tz_os_thread_start_detached(pthread_t *ret, void *(*fn)(void *), void *arg);
+
 #endif

@@ -18,7 +18,6 @@
 
 #include <limits.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stddef.h>
 #include <sys/prctl.h>
@@ -26,6 +25,7 @@
 #include "os/clock.h"
 #include "os/futex.h"
 #include "os/mutex.h"
+#include "os/thread.h"
 
 static const uint64_t IDLE_NS = 5000000000u;
 
@@ -192,23 +192,12 @@ __attribute__((constructor)) static void watch_forks(void)
 /* Under the lock. */
 static int start_thread(void)
 {
-	pthread_attr_t attr;
-	sigset_t all, old;
-	int e;
+	int e = 0;
 
-	if (service.alive)
-		return 0;
-	e = pthread_attr_init(&attr);
-	if (e)
-		return -e;
-	(void)pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	sigfillset(&all);
-	(void)pthread_sigmask(SIG_SETMASK, &all, &old);
-	e = pthread_create(&service.thread, &attr, service_main, NULL);
-	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
-	(void)pthread_attr_destroy(&attr);
+	if (!service.alive)
+		e = tz_os_thread_start_detached(&service.thread, service_main, NULL);
 	service.alive = e == 0;
-	return -e;
+	return e;
 }
 
 /* --- the operations -------------------------------------------------------------------------------------- */

@@ -27,7 +27,6 @@
 #include <errno.h>
 #include <math.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,6 +40,7 @@
 #include "os/clock.h"
 #include "os/futex.h"
 #include "os/mutex.h"
+#include "os/thread.h"
 #include "sched/thread.h"
 #include "sched/timer.h"
 #include "sync/waiters.h"
@@ -110,24 +110,15 @@ static void *runner_main(void *generation);
 /* Under the lock. 0 or a negative errno code. */
 static int start_runner(void)
 {
-	pthread_attr_t attr;
 	pthread_t thread;
-	sigset_t all, old;
 	int e;
 
 	if (calls.runners == RUNNERS_MAX)
 		return -EAGAIN;
-	e = pthread_attr_init(&attr);
-	if (e)
-		return -e;
-	(void)pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	sigfillset(&all);
-	(void)pthread_sigmask(SIG_SETMASK, &all, &old);
-	e = pthread_create(&thread, &attr, runner_main, (void *)(uintptr_t)(calls.generation + 1));
-	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
-	(void)pthread_attr_destroy(&attr);
-	if (e)
-		return -e;
+	e = tz_os_thread_start_detached(&thread, runner_main,
+					(void *)(uintptr_t)(calls.generation + 1));
+	if (e < 0)
+		return e;
 	calls.generation++;
 	calls.runners++;
 	calls.alive = true;

@@ -168,6 +168,7 @@ static void threads_are_known(void **state)
 			   begins(name, "trenza-calls")) {
 			services++;
 			assert_true(blocked & (UINT64_C(1) << (SIGTERM - 1)));
+			assert_false(blocked & (UINT64_C(1) << (SIGSEGV - 1)));
 		} else if (name[0] &&
 			   strcmp(name, own) != 0) { /* a new one has its starter's name */
 			assert_true(begins(name, "Thread-")); /* it is just ending */
