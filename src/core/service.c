@@ -32,31 +32,56 @@ static struct tz_service_item *take_all(void)
 	return items;
 }
 
+static void *serve(void *unused);
+
+/* Under the lock. */
+static int start_thread(void)
+{
+	pthread_t thread;
+	int r = tz_os_thread_start_detached(&thread, serve, NULL);
+
+	atomic_store_explicit(&service.started, r == 0, memory_order_release);
+	return r;
+}
+
+/* A callback has left by pthread_exit: the rest is for another thread. Should there be none to have, the next tz_service_start tries again. */
+static void hand_over(struct tz_service_item **rest)
+{
+	struct tz_service_item **end = rest;
+
+	tz_mutex_lock(&service.lock);
+	while (*end)
+		end = &(*end)->next;
+	if (end != rest) {
+		if (!service.first)
+			service.last = end;
+		*end = service.first;
+		service.first = *rest;
+	}
+	(void)start_thread();
+	tz_mutex_unlock(&service.lock);
+}
+
 static void *serve(void *unused)
 {
+	struct tz_service_item *rest __attribute__((cleanup(hand_over))) = NULL;
+
 	(void)unused;
 	(void)pthread_setname_np(pthread_self(), "trenza-service");
 	for (;;) {
 		uint32_t seen = atomic_load_explicit(&service.pushed, memory_order_acquire);
-		struct tz_service_item *item = take_all();
 
-		if (!item)
+		rest = take_all();
+		if (!rest)
 			(void)tz_futex_wait(&service.pushed, seen, 0);
-		while (item) {
-			struct tz_service_item *next = item->next;
+		while (rest) {
+			struct tz_service_item *item = rest;
 
+			rest = item->next;
 			item->run(item);
-			item = next;
 		}
 	}
 	return NULL;
-}
-
-static int start_thread(void)
-{
-	pthread_t thread;
-
-	return tz_os_thread_start_detached(&thread, serve, NULL);
 }
 
 int tz_service_start(void)
@@ -67,10 +92,9 @@ int tz_service_start(void)
 		return 0;
 	tz_mutex_lock(&service.lock);
 	if (!atomic_load_explicit(&service.started, memory_order_relaxed)) {
-		service.last = &service.first;
+		if (!service.first)
+			service.last = &service.first;
 		r = start_thread();
-		if (r == 0)
-			atomic_store_explicit(&service.started, true, memory_order_release);
 	}
 	tz_mutex_unlock(&service.lock);
 	return r;

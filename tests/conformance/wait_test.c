@@ -498,6 +498,37 @@ static void calls_back_what_a_callback_adds(struct subject *s)
 	assert_int_equal(tz_detach(late.future), 0);
 }
 
+static void leave_after_note(void *arg, const tz_outcome *outcome, const void *result)
+{
+	note_late(arg, outcome, result);
+	pthread_exit(NULL);
+}
+
+/* Who takes the thread of the callbacks along takes none of the others. */
+static void calls_back_after_one_that_leaves(struct subject *s)
+{
+	for (int round = 0; round < 4; round++) {
+		struct gate g = { .open = round % 2 || can(s, TZ_CAN_RUN_AT_SUBMIT) };
+		int got = 0;
+
+		memset((void *)&late, 0, sizeof late);
+		late.future = tz_submit(s->ex, hold, &g, 3);
+		if (round % 2)
+			settle(late.future); /* then they are the service thread's */
+		for (intptr_t i = 0; i < 6; i++)
+			assert_int_equal(tz_on_done(late.future,
+						    i % 2 ? note_late : leave_after_note,
+						    (void *)i),
+					 0);
+		atomic_store(&g.open, 1);
+		until(atomic_load(&late.calls) == 6);
+		for (int i = 0; i < 6; i++)
+			assert_int_equal(late.order[i], i);
+		assert_int_equal(tz_result(late.future, &got), 0);
+		assert_int_equal(got, 3);
+	}
+}
+
 enum { MANY_CALLBACKS = 1 << 16 }; /* more than a counter of 16 bits holds */
 
 static void count_in_order(void *arg, const tz_outcome *outcome, const void *result)
@@ -663,6 +694,8 @@ static const struct conformance_case cases[] = {
 	CASE("a callback that is added while others are called waits for its turn",
 	     calls_back_late_ones_last),
 	CASE("a callback may add callbacks", calls_back_what_a_callback_adds),
+	CASE("a callback that leaves by pthread_exit takes no other one along",
+	     calls_back_after_one_that_leaves),
 	CASE("a job has any number of callbacks", calls_back_as_many_as_there_are),
 	CASE("a callback may use the library", lets_a_callback_use_the_library),
 	CASE("a failure that nobody looked at is reported at release",
