@@ -58,7 +58,8 @@ enum tz_point {
 	TZ_POINT_FD, /* a wait for a descriptor: asked by the backend itself */
 	TZ_POINT_WORD, /* a wait for a shared word */
 	TZ_POINT_BLOCKING, /* a call that goes to a lane */
-	TZ_POINT_PARK /* any other wait */
+	TZ_POINT_PARK, /* any other wait */
+	TZ_POINT_JOB /* the beginning of a job of an executor */
 };
 
 struct tz_backend_ops {

@@ -66,13 +66,17 @@ static uint64_t sim_choose(struct tz_backend *b, uint64_t n)
 static int sim_fault(struct tz_backend *b, enum tz_point point)
 {
 	static const int codes[] = {
-		[TZ_POINT_FD] = -ENOMEM, [TZ_POINT_WORD] = -ENOMEM, [TZ_POINT_BLOCKING] = -EAGAIN
+		[TZ_POINT_FD] = -ENOMEM,
+		[TZ_POINT_WORD] = -ENOMEM,
+		[TZ_POINT_BLOCKING] = -EAGAIN,
+		[TZ_POINT_PARK] = 0, /* cannot fail by itself */
+		[TZ_POINT_JOB] = -EAGAIN,
 	};
 	struct sim *s = self(b);
 
 	if (++s->points == s->options.fail_at)
 		return s->options.fail_with;
-	if (point == TZ_POINT_PARK || !(s->options.fail > 0))
+	if (codes[point] == 0 || !(s->options.fail > 0))
 		return 0;
 	return (double)(next_random(&s->faults) >> 11) * 0x1p-53 < s->options.fail ? codes[point]
 										   : 0;

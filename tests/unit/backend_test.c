@@ -847,6 +847,9 @@ static void a_share_of_waits_fails(void **state)
 		failed += error != 0;
 		assert_int_equal(tz_backend_fault(b, TZ_POINT_PARK), 0);
 	}
+	for (enum tz_point point = TZ_POINT_FD; point <= TZ_POINT_JOB; point++)
+		for (int i = 0; i < 100; i++)
+			assert_true(tz_backend_fault(b, point) <= 0);
 	assert_true(failed > 150 && failed < 350);
 	(void)close_it(NULL);
 
