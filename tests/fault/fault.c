@@ -67,6 +67,8 @@ WRAP(char *, strdup, (const char *s), (s), no_memory())
 WRAP(char *, strndup, (const char *s, size_t n), (s, n), no_memory())
 WRAP(void *, mmap64, (void *at, size_t size, int protection, int flags, int fd, off_t offset),
      (at, size, protection, flags, fd, offset), (no_memory(), MAP_FAILED))
+WRAP(int, mprotect, (void *at, size_t size, int protection), (at, size, protection), no_room())
+WRAP(int, madvise, (void *at, size_t size, int advice), (at, size, advice), no_room())
 WRAP(int, pthread_key_create, (pthread_key_t *ret, void (*destroy)(void *)), (ret, destroy), EAGAIN)
 WRAP(int, pthread_create,
      (pthread_t *ret, const pthread_attr_t *attr, void *(*run)(void *), void *arg),
