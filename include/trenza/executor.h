@@ -57,6 +57,7 @@ typedef struct tz_executor_options {
 	uint64_t seed; /* chaos: of all that is random; 0: 1 */
 	double delay; /* chaos: the longest delay before a job, in seconds; 0: 0.001 */
 	double fail; /* chaos: the share of jobs that fail without having run, 0 to 1 */
+	double grace; /* sim: real seconds that nothing must have happened for before time jumps; for where threads take part */
 	int spares; /* threads: the most extra workers that stand in for blocked ones; 0: 256, negative: none */
 } tz_executor_options;
 

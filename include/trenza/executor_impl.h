@@ -42,7 +42,9 @@ enum tz_capability {
 	TZ_CAN_LIMIT_QUEUE = 1 << 10, /* honours queue_limit */
 	TZ_CAN_INJECT = 1 << 11, /* makes delays and failures up, on purpose */
 	TZ_CAN_SHRINK = 1 << 12, /* honours min_workers and idle_seconds */
-	TZ_CAN_START_LATER = 1 << 13 /* honours `start` of tz_submit_options */
+	TZ_CAN_START_LATER = 1 << 13, /* honours `start` of tz_submit_options */
+	TZ_CAN_SUSPEND = 1 << 14, /* a wait suspends a coroutine: other jobs run on its thread meanwhile */
+	TZ_CAN_SIMULATE = 1 << 15 /* time is virtual */
 };
 
 /* A map or for-each under way: [begin, end) handed out in chunks. */

@@ -47,7 +47,7 @@ typedef struct tz_loop_options {
 	uint64_t seed; /* sim: of the order in which coroutines go on; 0: first come, first served */
 	double grace; /* sim: real seconds that nothing must have happened for, before time jumps: where other threads take part */
 	double delay; /* sim: the longest delay that is put into waits for descriptors and into blocking calls, in seconds */
-	double fail; /* sim: the share of these that fail, 0 to 1, with -EIO */
+	double fail; /* sim: the share of these that fail, 0 to 1, as for want of memory or threads */
 } tz_loop_options;
 
 /* tz_loop_open - opens a loop, to be run by tz_loop_run or tz_loop_run_until.

@@ -174,6 +174,7 @@ static const struct key keys[] = {
 	{ "seed", SEED, offsetof(tz_executor_options, seed), TZ_CAN_INJECT },
 	{ "delay", DECIMAL, offsetof(tz_executor_options, delay), TZ_CAN_INJECT },
 	{ "fail", DECIMAL, offsetof(tz_executor_options, fail), TZ_CAN_INJECT },
+	{ "grace", DECIMAL, offsetof(tz_executor_options, grace), TZ_CAN_SIMULATE },
 };
 
 static bool parse_value(const struct key *key, char *text, tz_executor_options *options)
@@ -262,7 +263,7 @@ static bool are_sane(const tz_executor_options *o)
 	return o->workers >= 0 && o->workers <= MOST_WORKERS && o->min_workers >= 0 &&
 	       o->min_workers <= MOST_WORKERS &&
 	       (o->workers == 0 || o->min_workers <= o->workers) && o->idle_seconds >= 0 &&
-	       o->delay >= 0 && isfinite(o->delay) && is_share(o->fail) &&
+	       o->delay >= 0 && isfinite(o->delay) && o->grace >= 0 && o->grace < 1e9 && is_share(o->fail) &&
 	       o->full >= TZ_FULL_BLOCK && o->full <= TZ_FULL_CALLER_RUNS;
 }
 

@@ -66,10 +66,8 @@ static uint64_t sim_choose(struct tz_backend *b, uint64_t n)
 static int sim_fault(struct tz_backend *b, enum tz_point point)
 {
 	static const int codes[] = {
-		[TZ_POINT_FD] = -ENOMEM,
-		[TZ_POINT_WORD] = -ENOMEM,
-		[TZ_POINT_BLOCKING] = -EAGAIN,
-		[TZ_POINT_PARK] = 0, /* cannot fail by itself */
+		[TZ_POINT_FD] = -ENOMEM,       [TZ_POINT_WORD] = -ENOMEM,
+		[TZ_POINT_BLOCKING] = -EAGAIN, [TZ_POINT_PARK] = 0, /* cannot fail by itself */
 		[TZ_POINT_JOB] = -EAGAIN,
 	};
 	struct sim *s = self(b);

@@ -132,6 +132,17 @@ static void drop_job(struct tz_loop *l, struct tz_job *job, tz_status status, in
 	bump(&l->ended);
 }
 
+/* Whether a simulation makes a job fail; one that may be retried does if all its tries would. */
+static bool is_to_fail(struct tz_loop *l, const struct tz_job *job)
+{
+	int tries = 1 + (job->options ? job->options->retries : 0);
+
+	while (tries-- > 0)
+		if (tz_backend_fault(l->backend, TZ_POINT_JOB) == 0)
+			return false;
+	return true;
+}
+
 /* The coroutine that will run the job: `self`, which has just ended another one, if it may; NULL if
  * there is none to run it, or it need not be. */
 static struct tz_coroutine *give(struct tz_loop *l, struct tz_job *job, struct tz_coroutine *self)
@@ -148,6 +159,10 @@ static struct tz_coroutine *give(struct tz_loop *l, struct tz_job *job, struct t
 	if (__builtin_expect(atomic_load_explicit(&l->broken, memory_order_relaxed) < 0, 0)) {
 		drop_job(l, job, TZ_FAILED, atomic_load_explicit(&l->broken, memory_order_relaxed),
 			 "the executor is broken: its initializer failed");
+		return NULL;
+	}
+	if (__builtin_expect(l->simulated, 0) && l->group && is_to_fail(l, job)) {
+		drop_job(l, job, TZ_FAILED, -EIO, "chaos");
 		return NULL;
 	}
 	if (__builtin_expect(job->options || job->task == &tz_timer_task, 0) && tz_later_hold(l, job))
@@ -355,10 +370,8 @@ static void obey(struct tz_loop *l, uint32_t closing)
 		if (l->obeyed < closing || l->wheel.count)
 			tz_later_cancel(l);
 	}
-	if (closing >= 1 + TZ_STOP_NOW && l->obeyed < closing) {
-		__atomic_store_n(&l->scope.tz__cancelled, 1, __ATOMIC_RELEASE);
+	if (closing >= 1 + TZ_STOP_NOW && l->obeyed < closing)
 		wake_all(l);
-	}
 	l->obeyed = closing;
 }
 
@@ -391,6 +404,22 @@ static void sleep_in_poll(struct tz_loop *l)
 	(void)atomic_exchange_explicit(&l->bell, AWAKE, memory_order_acquire);
 }
 
+/* Whether every job that was accepted has ended. */
+static bool is_done(const struct tz_loop *l)
+{
+	return atomic_load_explicit(&l->ended, memory_order_relaxed) +
+		       atomic_load_explicit(&l->dropped_outside, memory_order_acquire) ==
+	       atomic_load_explicit(&l->submitted, memory_order_relaxed) +
+		       atomic_load_explicit(&l->submitted_outside, memory_order_acquire);
+}
+
+bool tz_loop_has_ended(struct tz_loop *l, void *unused)
+{
+	(void)unused;
+	return atomic_load_explicit(&l->closing, memory_order_seq_cst) && !atomic_load_explicit(&l->visitors, memory_order_seq_cst) &&
+	       is_done(l);
+}
+
 /* One turn of main. */
 static void turn(struct tz_loop *l)
 {
@@ -404,10 +433,9 @@ static void turn(struct tz_loop *l)
 	struct tz_coroutine *c = next_coroutine(l, NULL);
 
 	if (!c) {
-		if (closing && atomic_load_explicit(&l->visitors, memory_order_relaxed))
-			tz_cpu_backoff(
-				/* they may be all that we wait for, and leave without a word */
-				&l->spins);
+		/* A visitor may be all that it waits for to end, and leaves without a word. */
+		if (closing && (atomic_load_explicit(&l->visitors, memory_order_seq_cst) || is_done(l)))
+			tz_cpu_backoff(&l->spins);
 		else if (!l->retired)
 			sleep_in_poll(l);
 		return;
@@ -418,16 +446,6 @@ static void turn(struct tz_loop *l)
 		(void)l->backend->ops->poll(l->backend, 1);
 }
 
-bool tz_loop_has_ended(struct tz_loop *l, void *unused)
-{
-	(void)unused;
-	if (!atomic_load_explicit(&l->closing, memory_order_seq_cst) ||
-	    atomic_load_explicit(&l->visitors, memory_order_seq_cst))
-		return false;
-	return atomic_load_explicit(&l->ended, memory_order_relaxed) ==
-	       atomic_load_explicit(&l->submitted, memory_order_relaxed) +
-		       atomic_load_explicit(&l->submitted_outside, memory_order_acquire);
-}
 
 int tz_loop_drive(struct tz_loop *l, bool (*over)(struct tz_loop *loop, void *arg), void *arg)
 {
@@ -522,6 +540,27 @@ size_t tz_loop_submit(struct tz_loop *l, tz_job *const *jobs, size_t n, int *ret
 	return submit_from_outside(l, jobs, n, ret_error);
 }
 
+void tz_loop_cancel_unseen(struct tz_loop *l)
+{
+	struct tz_ready unseen;
+	tz_entry e;
+
+	tz_loop_visit(l);
+	tz_ready_init(&unseen);
+	tz_inbox_take(&l->inbox, &unseen);
+	while ((e = tz_ready_pop(&unseen)) != 0) {
+		if (tz_entry_coroutine(e)) {
+			tz_inbox_push(&l->inbox, e);
+			continue;
+		}
+		((struct tz_job *)e)->next_ready = 0;
+		(void)tz_job_end((struct tz_job *)e, TZ_CANCELLED, -ECANCELED, "the executor was shut down");
+		(void)atomic_fetch_add_explicit(&l->dropped_outside, 1, memory_order_release);
+	}
+	tz_loop_ring(l);
+	tz_loop_leave(l);
+}
+
 void tz_loop_break(struct tz_loop *l, int code)
 {
 	atomic_store_explicit(&l->broken, code, memory_order_relaxed);
@@ -537,6 +576,8 @@ void tz_loop_request_shutdown(struct tz_loop *l, tz_shutdown how)
 	       !atomic_compare_exchange_weak_explicit(&l->closing, &now, want, memory_order_seq_cst,
 						      memory_order_relaxed))
 		;
+	if (how == TZ_STOP_NOW)
+		__atomic_store_n(&l->scope.tz__cancelled, 1, __ATOMIC_RELEASE); /* what runs may look; who waits is woken by the loop */
 	tz_loop_ring(l);
 	tz_loop_leave(l);
 }

@@ -72,7 +72,7 @@ struct tz_loop {
 	_Atomic uint32_t bell;
 	_Atomic uint32_t visitors;
 	_Atomic uint32_t closing; /* 1 + the tz_shutdown; 0: open */
-	_Atomic uint64_t submitted_outside;
+	_Atomic uint64_t submitted_outside, dropped_outside;
 	_Atomic int broken; /* the code that all jobs are to fail with; 0: none */
 	_Atomic bool stop; /* tz_loop_run is to return */
 };
@@ -111,6 +111,9 @@ bool tz_loop_is_asleep(const struct tz_loop *loop);
 
 /* Takes n jobs: all, or none, if it is closing. Any thread. */
 size_t tz_loop_submit(struct tz_loop *loop, tz_job *const *jobs, size_t n, int *ret_error);
+
+/* Ends the jobs that the loop's thread has not seen yet: it may be busy with one that never ends. Any thread. */
+void tz_loop_cancel_unseen(struct tz_loop *loop);
 
 /* From now on the loop ends all jobs that have not begun with that negative code. Any thread. */
 void tz_loop_break(struct tz_loop *loop, int code);

@@ -46,8 +46,9 @@ static void ignore_shutdown(tz_executor *executor, tz_shutdown how)
 void tz_loop_stats(const struct tz_loop *l, tz_executor_stats *add)
 {
 	/* In this order, so that no job that ends meanwhile counts twice. */
-	uint64_t ended = atomic_load_explicit(&l->ended, memory_order_acquire);
-	uint64_t begun = atomic_load_explicit(&l->begun, memory_order_acquire);
+	uint64_t dropped = atomic_load_explicit(&l->dropped_outside, memory_order_acquire);
+	uint64_t ended = atomic_load_explicit(&l->ended, memory_order_acquire) + dropped;
+	uint64_t begun = atomic_load_explicit(&l->begun, memory_order_acquire) + dropped;
 	uint64_t submitted = atomic_load_explicit(&l->submitted, memory_order_acquire) +
 			     atomic_load_explicit(&l->submitted_outside, memory_order_acquire);
 
@@ -72,7 +73,7 @@ static void keep(tz_executor *executor)
 const tz_executor_ops tz_loop_ops = {
 	.kind = "loop",
 	.summary = "the coroutines of one loop that the program runs",
-	.capabilities = TZ_CAN_SHARE_MEMORY | TZ_CAN_CANCEL_PENDING | TZ_CAN_START_LATER,
+	.capabilities = TZ_CAN_SHARE_MEMORY | TZ_CAN_CANCEL_PENDING | TZ_CAN_START_LATER | TZ_CAN_SUSPEND,
 	.open = open_nothing,
 	.submit = submit,
 	.shutdown = refuse_shutdown,

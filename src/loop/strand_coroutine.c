@@ -2,7 +2,9 @@
 #include <errno.h>
 #include <stddef.h>
 
+#include "loop/lane.h"
 #include "loop/loop.h"
+#include "loop/word.h"
 
 static struct tz_coroutine *coroutine_of(struct tz_strand *s)
 {
@@ -133,16 +135,61 @@ static int coroutine_wait_fd(struct tz_strand *s, int fd, short events, tz_deadl
 	return r == 0 ? -EINTR : r;
 }
 
+/* Where a simulation is to make something slow or fail. */
+static int meet_point(struct tz_strand *s, enum tz_point point)
+{
+	struct tz_backend *b = coroutine_of(s)->loop->backend;
+	uint64_t delay = tz_backend_delay(b, point);
+
+	if (delay) {
+		tz_deadline until = { b->ops->now(b) + delay };
+
+		while (coroutine_park(s, until) == 0)
+			;
+	}
+	return tz_backend_fault(b, point);
+}
+
+/* --- words --------------------------------------------------------------------------------------------------------------------- */
+
+struct word_wait {
+	struct tz_word_wait wait; /* first */
+	struct tz_strand *strand;
+};
+
+static void word_has_changed(struct tz_word_wait *wait)
+{
+	coroutine_unpark(((struct word_wait *)wait)->strand);
+}
+
 static int coroutine_wait_word(struct tz_strand *s, const _Atomic uint32_t *word, uint32_t expected, tz_deadline deadline)
 {
-	(void)s, (void)word, (void)expected, (void)deadline;
-	return -ENOTSUP;
+	struct word_wait w = { .wait = { .word = word, .expected = expected, .woken = word_has_changed }, .strand = s };
+	struct tz_backend *b = coroutine_of(s)->loop->backend;
+	int r = meet_point(s, TZ_POINT_WORD);
+
+	if (r == 0)
+		r = tz_word_watch(&w.wait);
+	if (r < 0)
+		return r;
+	tz_backend_hold(b, 1);
+	r = coroutine_park(s, deadline);
+	tz_backend_hold(b, -1);
+	if (!tz_word_unwatch(&w.wait))
+		return 0;
+	return r == 0 ? -EINTR : r;
 }
+
+/* --- blocking calls ---------------------------------------------------------------------------------------------------------------- */
 
 static void coroutine_run_blocking(struct tz_strand *s, void (*fn)(void *arg), void *arg)
 {
-	(void)s;
-	fn(arg);
+	struct tz_backend *b = coroutine_of(s)->loop->backend;
+
+	(void)meet_point(s, TZ_POINT_BLOCKING); /* it has nothing to fail with: that is for who calls */
+	tz_backend_hold(b, 1);
+	tz_lane_call(TZ_LANE_IO, fn, arg);
+	tz_backend_hold(b, -1);
 }
 
 const struct tz_strand_ops tz_coroutine_strand_ops = {

@@ -405,10 +405,10 @@ static const struct conformance_case cases[] = {
 	CASE("forks joined out of order, and too large ones", forks_in_all_ways),
 	CASE("forks that a job left are joined at its end", joins_what_a_job_left),
 	CASE("a failure in a fork is the job's", fork_fails_its_job),
-	CASE("a wait runs nothing foreign", runs_nothing_foreign_while_it_waits),
-	CASE("a job may wait under a lock of its own", may_wait_under_a_lock),
+	{ "a wait runs nothing foreign", runs_nothing_foreign_while_it_waits, 0, TZ_CAN_SUSPEND, 0 },
+	{ "a job may wait under a lock of its own", may_wait_under_a_lock, 0, TZ_CAN_SUSPEND, 0 },
 	{ "another worker stands in for a blocked one", lets_another_stand_in_for_a_blocked_one, 0,
-	  TZ_CAN_RUN_AT_SUBMIT, 0 },
+	  TZ_CAN_RUN_AT_SUBMIT | TZ_CAN_SUSPEND, 0 },
 	CASE("jobs of two executors wait for each other", waits_across_executors),
 };
 

@@ -175,6 +175,7 @@ static int open_sim(tz_executor **ret, const tz_executor_options *options)
 	setup.backend_options.seed = options->seed ? options->seed : 1;
 	setup.backend_options.delay_ns = (uint64_t)(options->delay * 1e9);
 	setup.backend_options.fail = options->fail;
+	setup.backend_options.grace_ns = (uint64_t)(options->grace * 1e9);
 	return open_loops(ret, options, &tz_sim_executor_ops, &setup);
 }
 
@@ -239,6 +240,8 @@ static int shut_down(tz_executor *executor, tz_shutdown how, tz_deadline deadlin
 	if (own_loop(ex))
 		return -EDEADLK;
 	request_shutdown(executor, how);
+	for (int i = 0; how != TZ_DRAIN && i < ex->n; i++)
+		tz_loop_cancel_unseen(&ex->workers[i].loop);
 	while (!has_ended(ex)) {
 		struct end_wait wait = { .node.strand = tz_strand_self(), .executor = ex };
 		int r = tz_parking_wait(&wait.node, &ex->changes, &steps, 0, deadline);
@@ -270,7 +273,7 @@ static void destroy(tz_executor *executor)
 
 #define WHAT_LOOPS_CAN \
 	TZ_CAN_SHARE_MEMORY | TZ_CAN_RUN_IN_PARALLEL | TZ_CAN_REORDER | TZ_CAN_CANCEL_PENDING | TZ_CAN_INITIALIZE | \
-		TZ_CAN_START_LATER
+		TZ_CAN_START_LATER | TZ_CAN_SUSPEND
 
 const tz_executor_ops tz_coroutine_executor_ops = {
 	.kind = "coroutines",
@@ -287,7 +290,7 @@ const tz_executor_ops tz_coroutine_executor_ops = {
 const tz_executor_ops tz_sim_executor_ops = {
 	.kind = "sim",
 	.summary = "coroutines in virtual time, which go on in a seeded random order, for tests",
-	.capabilities = WHAT_LOOPS_CAN | TZ_CAN_INJECT,
+	.capabilities = WHAT_LOOPS_CAN | TZ_CAN_INJECT | TZ_CAN_SIMULATE,
 	.open = open_sim,
 	.submit = submit,
 	.shutdown = shut_down,
