@@ -54,7 +54,7 @@ static int one_open(tz_executor **ret, const tz_executor_options *options)
 }
 /* } */
 
-/* tz_job_task, tz_job_executor { */
+/* tz_job_task, tz_job_executor, tz_job_is_eager { */
 static size_t one_submit(tz_executor *executor, tz_job *const *array, size_t n,
 			 tz_priority priority, int *ret_error)
 {
@@ -63,8 +63,8 @@ static size_t one_submit(tz_executor *executor, tz_job *const *array, size_t n,
 
 	(void)priority;
 	for (; taken < n; taken++) {
-		printf("%s, given to %s\n", tz_job_task(array[taken])->name,
-		       tz_executor_kind(tz_job_executor(array[taken])));
+		printf("%s%s, given to %s\n", tz_job_is_eager(array[taken]) ? "eager " : "",
+		       tz_job_task(array[taken])->name, tz_executor_kind(tz_job_executor(array[taken])));
 		*ret_error = jobs_put(one->queue, array[taken]);
 		if (*ret_error < 0)
 			break;

@@ -33,6 +33,42 @@ static int wait_a_while(tz_scope *outer)
 	return 0;
 }
 
+/* tz_scope_enter_shield { */
+static int say_goodbye(void)
+{
+	int r = 0;
+
+	TZ_SHIELD(2) { /* two seconds, although what is around has been cancelled */
+		r = tz_sleep(0.001);
+	}
+	return r;
+}
+/* } */
+
+static void show_shield(void)
+{
+	TZ_SCOPE(s) {
+		tz_scope_cancel(&s);
+		printf("goodbye: %d, then: %s\n", say_goodbye(), tz_sleep(60) == -ECANCELED ? "-ECANCELED" : "?");
+	}
+}
+
+static void show_deadlines(void)
+{
+	/* tz_scope_reschedule, tz_scope_deadline, tz_scope_expired, tz_interrupted_by { */
+	TZ_SCOPE_UNTIL(all, tz_after(60)) {
+		TZ_SCOPE_UNTIL(one, tz_after(60)) {
+			tz_scope_reschedule(&all, tz_after(0)); /* all that is inside ends now */
+			if (tz_sleep(60) == -ETIMEDOUT && tz_interrupted_by() == &all)
+				printf("all: %d, one: %d\n", tz_scope_expired(&all), tz_scope_expired(&one));
+			tz_scope_reschedule(&all, tz_never());
+			if (tz_remaining(tz_scope_deadline(&one)) > 1)
+				printf("goes on: %d\n", tz_sleep(0.001));
+		}
+	}
+	/* } */
+}
+
 int main(void)
 {
 	tz_executor *ex = NULL;
@@ -61,6 +97,8 @@ int main(void)
 		tz_scope_leave(&s); /* waits for f, and releases it */
 		/* } */
 	}
+	show_shield();
+	show_deadlines();
 	printf("outside: %d\n", tz_interrupted());
 	return 0;
 }
@@ -68,5 +106,8 @@ int main(void)
 12
 in time: no
 in the scope: -ECANCELED
+goodbye: 0, then: -ECANCELED
+all: 1, one: 0
+goes on: 0
 outside: 0
 */
