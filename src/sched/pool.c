@@ -112,7 +112,7 @@ static void join_leavers(struct tz_pool *p)
 
 /* What to do once the lock is released, to have more workers. */
 struct call {
-	struct tz_worker *wake; /* was idle */
+	struct tz_strand *wake; /* of a worker that was idle: its place may have another one by the time of the call */
 	struct tz_worker *start; /* needs a thread */
 	bool nobody; /* there is no worker, and no memory for one */
 };
@@ -127,7 +127,7 @@ __attribute__((noinline)) static void act(struct tz_pool *p, struct call call)
 	if (!call.wake && !call.start && !call.nobody)
 		return;
 	if (call.wake)
-		tz_strand_unpark(call.wake->strand);
+		tz_strand_unpark(call.wake);
 	if (call.start)
 		start_thread(p, call.start);
 	if (call.nobody)
@@ -193,10 +193,12 @@ __attribute__((noinline)) static struct call one_more(struct tz_pool *p, int sea
 	if (atomic_load_explicit(&p->searching, memory_order_relaxed) > searchers || active(p) >= p->executor.workers)
 		return call;
 	if (p->idle_first) {
-		call.wake = p->idle_first;
-		leave_idle(p, call.wake);
-		set_searching(p, call.wake, true);
-		call.wake->rung = tz_moment_now();
+		struct tz_worker *idle = p->idle_first;
+
+		call.wake = idle->strand;
+		leave_idle(p, idle);
+		set_searching(p, idle, true);
+		idle->rung = tz_moment_now();
 	} else if ((call.start = vacant(p))) {
 		call.start->taken = true;
 		p->unjoined -= call.start->joinable; /* its new thread's starter joins the old one */
@@ -1127,20 +1129,40 @@ static size_t submit_locally(struct tz_pool *p, struct tz_worker *w, tz_job *con
 	return i;
 }
 
-/* The jobs that were just pushed into an inlet need somebody. Leaves the inlet: the pool may be gone then. */
-__attribute__((noinline)) static void attend(struct tz_pool *p, struct tz_inlet *inlet)
+/* Takes back what the calling thread has pushed last. */
+static size_t take_back(struct tz_pool *p, struct tz_inlet *inlet, size_t pushed)
 {
-	tz_mutex_lock(&p->lock);
-	see_to_it(p);
-	tz_inlet_leave(inlet);
+	tz_job *job;
+
+	while (pushed > 0 && (job = tz_inlet_take(inlet))) {
+		pushed--;
+		atomic_store_explicit(&p->submitted, atomic_load_explicit(&p->submitted, memory_order_relaxed) - 1,
+				      memory_order_relaxed); /* it stays counted in the inlet */
+	}
+	return pushed;
 }
 
-static inline void see_to_inlet(struct tz_pool *p, struct tz_inlet *inlet)
+/* The jobs that were just pushed into an inlet need somebody; or the pool was closed meanwhile, and they came too late if it has ended.
+ * Returns how many are accepted. Leaves the inlet: the pool may be gone then. */
+__attribute__((noinline)) static size_t attend(struct tz_pool *p, struct tz_inlet *inlet, size_t pushed)
 {
-	if (__builtin_expect(attended(p), 1))
-		tz_inlet_leave(inlet);
-	else
-		attend(p, inlet);
+	tz_mutex_lock(&p->lock);
+	if (p->ended) {
+		pushed = take_back(p, inlet, pushed);
+		tz_mutex_unlock(&p->lock);
+	} else {
+		see_to_it(p);
+	}
+	tz_inlet_leave(inlet);
+	return pushed;
+}
+
+static inline size_t see_to_inlet(struct tz_pool *p, struct tz_inlet *inlet, size_t pushed)
+{
+	if (__builtin_expect(!attended(p) || atomic_load_explicit(&p->number, memory_order_seq_cst) == TZ_INLETS_SHUT, 0))
+		return attend(p, inlet, pushed);
+	tz_inlet_leave(inlet);
+	return pushed;
 }
 
 /* Whether the calling thread, which is no worker of the pool, has an inlet into it; if need be, it gets one. */
@@ -1174,7 +1196,7 @@ __attribute__((noinline)) static size_t submit_specially(struct tz_pool *p, tz_j
 	if (priority == TZ_PRIORITY_NORMAL && w)
 		done = submit_locally(p, w, jobs, n);
 	else if (priority == TZ_PRIORITY_NORMAL && has_inlet(p) && (done = tz_inlet_push_all(tz_inlet_here.inlet, jobs, n)))
-		see_to_inlet(p, tz_inlet_here.inlet);
+		done = see_to_inlet(p, tz_inlet_here.inlet, done);
 	if (done < n) {
 		tz_mutex_lock(&p->lock);
 		if (closing(p)) {
@@ -1198,8 +1220,8 @@ size_t tz_pool_submit(tz_executor *executor, tz_job *const *jobs, size_t n, tz_p
 	if (__builtin_expect(n == 1 && priority == TZ_PRIORITY_NORMAL &&
 			     tz_inlet_here.pool == atomic_load_explicit(&p->number, memory_order_relaxed) &&
 			     tz_inlet_push(inlet, jobs[0]), 1)) {
-		see_to_inlet(p, inlet);
-		return 1;
+		*ret_error = -ESHUTDOWN;
+		return see_to_inlet(p, inlet, 1);
 	}
 	return submit_specially(p, jobs, n, priority, ret_error);
 }
@@ -1339,7 +1361,10 @@ struct end_wait {
 static bool has_ended(struct tz_pool *p)
 {
 	tz_mutex_lock(&p->lock);
-	bool ended = p->alive == 0 && p->leaving == 0 && p->calls == 0 && outside(p) == 0;
+	atomic_thread_fence(memory_order_seq_cst); /* who still found the pool's number when it had pushed is seen */
+	if (p->alive == 0 && p->leaving == 0 && p->calls == 0 && outside(p) == 0)
+		p->ended = true;
+	bool ended = p->ended;
 	tz_mutex_unlock(&p->lock);
 	return ended;
 }

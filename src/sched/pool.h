@@ -49,8 +49,10 @@
  * worker that has decided to end, under the lock, is not counted any more (`retired`), so that work that
  * comes then starts another; it runs its finalizer, looks once more, and then gives up its place. Its thread is
  * joined by an idle worker, which it wakes for that, or the next that goes to sleep or ends; by who takes the
- * place; or by the destroyer. A closing pool has no number, so no inlet fits it; a
- * submitter that looked just before has its job run or ended as if it had come before the shutdown.
+ * place; or by the destroyer. A closing pool has no number, so no inlet fits it. A
+ * submitter that looked just before looks again when it has pushed. If the number is still there, the push
+ * comes before the closing in the order of seq_cst operations, and who shuts the pool down sees the job. If
+ * it is not, the submitter asks under the lock whether the pool has `ended`; then it takes the job back.
  *
  * Lock order: the pool's lock is taken last, and nothing is called under it but the injector, the inlets,
  * the idle list, futex wakes, malloc and pthread_tryjoin_np.
@@ -142,6 +144,7 @@ struct tz_pool {
 	int alive, blocked; /* threads that run or sleep; of these, blocked inside a job */
 	int leaving; /* threads that are on their way out */
 	int unjoined; /* threads that have given up their places, which are vacant, and were not joined yet */
+	bool ended; /* a shutdown has seen the end: nothing may begin any more */
 	int calls; /* wake-ups and starts that were decided on and are not done: whoever does them still uses the pool */
 	struct tz_worker *idle_first; /* last in, first out */
 	struct tz_patience patience; /* how long that is worth */
