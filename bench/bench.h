@@ -256,7 +256,7 @@ static inline double bench_resident(void)
  * process occupies. If one of them wakes before that, the sleep is too short and the run fails.
  */
 #define BENCH_SLEEP_100K 2.0 /* seconds that each of 100,000 sleeps */
-#define BENCH_SLEEP_1M 5.0 /* and of 1,000,000: more than it takes to start them all */
+#define BENCH_SLEEP_1M 7.0 /* and of 1,000,000: more than it takes to start them all */
 
 typedef struct bench_sleep {
 	long tasks;

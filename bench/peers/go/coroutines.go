@@ -17,7 +17,7 @@ const (
 	timersATurn = 1000
 	sleeps      = 200
 	sleep100K   = 2 * time.Second
-	sleep1M     = 5 * time.Second
+	sleep1M     = 7 * time.Second
 )
 
 func yieldsAmong(among int) float64 {

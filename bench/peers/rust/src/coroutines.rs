@@ -17,7 +17,7 @@ const TIMERS: u64 = 100_000;
 const TIMERS_A_TURN: u32 = 1000;
 const SLEEPS: usize = 200;
 const SLEEP_100K: Duration = Duration::from_secs(2);
-const SLEEP_1M: Duration = Duration::from_secs(5);
+const SLEEP_1M: Duration = Duration::from_secs(7);
 
 fn bare() -> Runtime {
     Builder::new_current_thread().build().unwrap()
