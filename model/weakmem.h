@@ -45,7 +45,7 @@ enum {
 	POSITION_BITS = 5 * ATOMICS + DATA <= 64 ? 5 : 4,
 	LAST = (1 << POSITION_BITS) - 1,
 	DATA_SHIFT = POSITION_BITS * ATOMICS,
-	MOST_CHOICES = 8
+	MOST_CHOICES = 12
 };
 _Static_assert(DATA_SHIFT + DATA <= 64, "a view has 64 bits");
 

@@ -88,6 +88,10 @@ inline wm_step(dst, loc, action, want, value, order, failure_order)
 	:: d_step { choices > 5; wm_finish(dst, loc, 5, action, want, value, order, failure_order) }
 	:: d_step { choices > 6; wm_finish(dst, loc, 6, action, want, value, order, failure_order) }
 	:: d_step { choices > 7; wm_finish(dst, loc, 7, action, want, value, order, failure_order) }
+	:: d_step { choices > 8; wm_finish(dst, loc, 8, action, want, value, order, failure_order) }
+	:: d_step { choices > 9; wm_finish(dst, loc, 9, action, want, value, order, failure_order) }
+	:: d_step { choices > 10; wm_finish(dst, loc, 10, action, want, value, order, failure_order) }
+	:: d_step { choices > 11; wm_finish(dst, loc, 11, action, want, value, order, failure_order) }
 	fi
 }
 
