@@ -56,6 +56,10 @@ struct tz_coroutine {
 struct tz_coroutine *tz_coroutine_alloc(void);
 void tz_coroutine_free(struct tz_coroutine *c);
 
+/* Says who it is, for reports: "task 'parse' (spawned at crawl.c:88)". The text's length; it is cut to
+ * `size` and not terminated. Async-signal-safe. */
+size_t tz_coroutine_describe(void *coroutine, char *ret_text, size_t size);
+
 /* Around fork(2). */
 void tz_coroutine_fork_prepare(void);
 void tz_coroutine_fork_done(void);

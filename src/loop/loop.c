@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,6 +20,9 @@ enum {
 	SLICE_US = 100,
 	CHOICE = 32 /* how many from the front of the line a simulation chooses from */
 };
+
+/* Memory that is not needed is given back that often. */
+static const uint64_t TRIM_NS = 1000000000;
 
 /* A host's scope may be cancelled by somebody who cannot ring the loop: it looks that often. */
 static const uint64_t HOST_SLICE_NS = 20000000;
@@ -102,6 +106,59 @@ static struct tz_coroutine *take_aside(struct tz_coroutine **list)
 	return c;
 }
 
+static void put_idle(struct tz_loop *l, struct tz_coroutine *c)
+{
+	put_aside(&l->idle, c);
+	l->nidle++;
+}
+
+static struct tz_coroutine *take_idle(struct tz_loop *l)
+{
+	struct tz_coroutine *c = take_aside(&l->idle);
+
+	if (c && --l->nidle < l->idle_least)
+		l->idle_least = l->nidle;
+	return c;
+}
+
+/* Once in a while, when nothing is ready: of the idle coroutines that were not needed since the last
+ * time, half end, those that lie lowest; and free stacks give memory back. Ends with nothing left to give. */
+static void trim(struct tz_wheel_timer *timer)
+{
+	struct tz_loop *l =
+		(struct tz_loop *)(void *)((char *)timer - offsetof(struct tz_loop, trimmer));
+	size_t keep = l->nidle - (l->idle_least + 1) / 2;
+	struct tz_coroutine *last = NULL, *rest = l->idle, *c;
+
+	for (size_t i = 0; i < keep; i++) {
+		last = rest;
+		rest = (struct tz_coroutine *)rest->next_ready;
+	}
+	if (last)
+		last->next_ready = 0;
+	else
+		l->idle = NULL;
+	while ((c = take_aside(&rest)) != NULL)
+		end_coroutine(l, c);
+	l->nidle = l->idle_least = keep;
+	if (tz_stacks_trim(&l->stacks) || l->idle)
+		tz_wheel_set(&l->wheel, timer, l->backend->ops->now(l->backend) + TRIM_NS, trim);
+}
+
+static void trim_soon(struct tz_loop *l)
+{
+	if (l->idle && !l->simulated && !tz_wheel_is_set(&l->trimmer))
+		tz_wheel_set(&l->wheel, &l->trimmer, l->backend->ops->now(l->backend) + TRIM_NS,
+			     trim);
+}
+
+/* A stack whose guard is a gap only is looked at when its coroutine stops. */
+static inline void check_stack(struct tz_loop *l, const struct tz_coroutine *c)
+{
+	if (__builtin_expect(!tz_stack_is_intact(&l->stacks, &c->stack), 0))
+		tz_overflow_found(&c->stack);
+}
+
 /* Sees to those that left their stacks for good, and to those whose stacks are not kept. On `main`:
  * nobody stands on them any more. */
 static void see_to_retired(struct tz_loop *l)
@@ -113,7 +170,7 @@ static void see_to_retired(struct tz_loop *l)
 						    coroutine_main, c) < 0)
 			end_coroutine(l, c);
 		else
-			put_aside(&l->idle, c);
+			put_idle(l, c);
 	}
 }
 
@@ -165,13 +222,14 @@ static struct tz_coroutine *give(struct tz_loop *l, struct tz_job *job, struct t
 		drop_job(l, job, TZ_FAILED, -EIO, "chaos");
 		return NULL;
 	}
-	if (__builtin_expect(job->options || job->task == &tz_timer_task, 0) && tz_later_hold(l, job))
+	if (__builtin_expect(job->options || job->task == &tz_timer_task, 0) &&
+	    tz_later_hold(l, job))
 		return NULL;
 	if (__builtin_expect(stack_size != 0, 0))
 		c = make_coroutine(l, stack_size);
 	else if (self && !self->own_stack)
 		c = self;
-	else if (!(c = take_aside(&l->idle)))
+	else if (!(c = take_idle(l)))
 		c = make_coroutine(l, 0);
 	if (__builtin_expect(!c, 0)) {
 		drop_job(l, job, TZ_FAILED, -ENOMEM, "no memory for its stack");
@@ -259,6 +317,8 @@ void tz_loop_suspend(struct tz_coroutine *self)
 {
 	struct tz_loop *l = self->loop;
 	int saved = *l->errno_location;
+
+	check_stack(l, self);
 	struct tz_coroutine *next = next_in_slice(l, NULL);
 
 	if (next == self)
@@ -308,7 +368,11 @@ static void coroutine_main(void *arg)
 
 		if (next == c)
 			continue;
-		put_aside(c->own_stack ? &l->retired : &l->idle, c);
+		check_stack(l, c);
+		if (c->own_stack)
+			put_aside(&l->retired, c);
+		else
+			put_idle(l, c);
 		if (next)
 			go_on_with(l, &c->context, next);
 		else
@@ -395,6 +459,7 @@ static void sleep_in_poll(struct tz_loop *l)
 {
 	uint32_t bell = AWAKE;
 
+	trim_soon(l);
 	if (atomic_compare_exchange_strong_explicit(&l->bell, &bell, ASLEEP, memory_order_acq_rel,
 						    memory_order_acquire)) {
 		tz_strand_block_begin(l->host);
@@ -416,8 +481,8 @@ static bool is_done(const struct tz_loop *l)
 bool tz_loop_has_ended(struct tz_loop *l, void *unused)
 {
 	(void)unused;
-	return atomic_load_explicit(&l->closing, memory_order_seq_cst) && !atomic_load_explicit(&l->visitors, memory_order_seq_cst) &&
-	       is_done(l);
+	return atomic_load_explicit(&l->closing, memory_order_seq_cst) &&
+	       !atomic_load_explicit(&l->visitors, memory_order_seq_cst) && is_done(l);
 }
 
 /* One turn of main. */
@@ -434,7 +499,8 @@ static void turn(struct tz_loop *l)
 
 	if (!c) {
 		/* A visitor may be all that it waits for to end, and leaves without a word. */
-		if (closing && (atomic_load_explicit(&l->visitors, memory_order_seq_cst) || is_done(l)))
+		if (closing &&
+		    (atomic_load_explicit(&l->visitors, memory_order_seq_cst) || is_done(l)))
 			tz_cpu_backoff(&l->spins);
 		else if (!l->retired)
 			sleep_in_poll(l);
@@ -446,7 +512,6 @@ static void turn(struct tz_loop *l)
 		(void)l->backend->ops->poll(l->backend, 1);
 }
 
-
 int tz_loop_drive(struct tz_loop *l, bool (*over)(struct tz_loop *loop, void *arg), void *arg)
 {
 	struct tz_strand *host = tz_strand_self();
@@ -455,6 +520,8 @@ int tz_loop_drive(struct tz_loop *l, bool (*over)(struct tz_loop *loop, void *ar
 	if (l->host || tz_loop_self)
 		return -EBUSY;
 	tz_context_of_thread(&l->main);
+	atomic_store_explicit(&tz_overflow_describe, tz_coroutine_describe, memory_order_release);
+	(void)tz_overflow_begin(&l->overflow); /* without memory, a report will be missing */
 	l->host = host;
 	l->errno_location = &errno;
 	tz_loop_self = l;
@@ -466,6 +533,7 @@ int tz_loop_drive(struct tz_loop *l, bool (*over)(struct tz_loop *loop, void *ar
 	tz__forks_self = forks;
 	tz_loop_self = NULL;
 	l->host = NULL;
+	tz_overflow_end(&l->overflow);
 	return 0;
 }
 
@@ -554,7 +622,8 @@ void tz_loop_cancel_unseen(struct tz_loop *l)
 			continue;
 		}
 		((struct tz_job *)e)->next_ready = 0;
-		(void)tz_job_end((struct tz_job *)e, TZ_CANCELLED, -ECANCELED, "the executor was shut down");
+		(void)tz_job_end((struct tz_job *)e, TZ_CANCELLED, -ECANCELED,
+				 "the executor was shut down");
 		(void)atomic_fetch_add_explicit(&l->dropped_outside, 1, memory_order_release);
 	}
 	tz_loop_ring(l);
@@ -577,7 +646,9 @@ void tz_loop_request_shutdown(struct tz_loop *l, tz_shutdown how)
 						      memory_order_relaxed))
 		;
 	if (how == TZ_STOP_NOW)
-		__atomic_store_n(&l->scope.tz__cancelled, 1, __ATOMIC_RELEASE); /* what runs may look; who waits is woken by the loop */
+		__atomic_store_n(
+			&l->scope.tz__cancelled, 1,
+			__ATOMIC_RELEASE); /* what runs may look; who waits is woken by the loop */
 	tz_loop_ring(l);
 	tz_loop_leave(l);
 }
@@ -611,7 +682,7 @@ void tz_loop_done(struct tz_loop *l)
 		tz_cpu_relax();
 	if (ours) {
 		see_to_retired(l);
-		for (struct tz_coroutine *c; (c = take_aside(&l->idle)) != NULL;)
+		for (struct tz_coroutine *c; (c = take_idle(l)) != NULL;)
 			end_coroutine(l, c);
 	}
 	tz_stacks_done(&l->stacks);

@@ -37,6 +37,7 @@
 #include "core/scope.h"
 #include "loop/backend.h"
 #include "loop/coroutine.h"
+#include "loop/overflow.h"
 #include "loop/ready.h"
 #include "loop/stack.h"
 #include "loop/timers.h"
@@ -58,6 +59,9 @@ struct tz_loop {
 	struct tz_coroutine *all;
 	struct tz_wheel wheel;
 	struct tz_stacks stacks;
+	struct tz_overflow overflow;
+	struct tz_wheel_timer trimmer; /* see trim */
+	size_t nidle, idle_least; /* now, and at least since the last trim */
 	struct tz_scope scope; /* parent of every job's: cancelled by TZ_STOP_NOW */
 	uint32_t obeyed; /* what of `closing` was done */
 	uint32_t ids; /* given to jobs */
