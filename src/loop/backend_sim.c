@@ -9,7 +9,8 @@
  * Real descriptors and wake-ups from other threads are looked at, without blocking, before the
  * clock jumps; with `grace`, nothing must have come from them for so long in real time. Where there
  * is no time to jump to, the wait is a real one, and the clock stands. While something is known to
- * be under way outside (hold), the clock goes by real time while the loop waits.
+ * be under way outside (hold, or a lane that is busy), the clock goes by real time while the loop
+ * waits: else every time limit on what a lane does would end before it.
  *
  * A delayed watch is not given to epoll before its time. So its readiness is seen late, and it can
  * be disarmed meanwhile.
@@ -22,10 +23,12 @@
 #include <stdlib.h>
 
 #include "loop/backend.h"
+#include "loop/lane.h"
 #include "loop/watches.h"
 #include "os/clock.h"
 
 enum { DELAYED = 1000 }; /* tz_watch.list; epoll's are smaller */
+static const uint64_t SLICE_NS = 1000000; /* to look again whether the lanes are busy */
 
 struct sim {
 	struct tz_backend base;
@@ -204,6 +207,7 @@ static int wait_really(struct sim *s, uint64_t until)
 
 static int wait_until(struct sim *s, uint64_t until)
 {
+	bool busy;
 	int n;
 
 	if (until && until <= s->now)
@@ -212,10 +216,14 @@ static int wait_until(struct sim *s, uint64_t until)
 		return wait_really(s, until);
 	if (until == 0)
 		return s->real->ops->poll(s->real, 0);
+	busy = tz_lanes_are_busy(); /* before the look at what has come from there */
 	n = wait_a_while(s);
-	if (n == 0)
-		s->now = until;
-	return n;
+	if (n != 0)
+		return n;
+	if (busy)
+		return wait_really(s, until - s->now > SLICE_NS ? s->now + SLICE_NS : until);
+	s->now = until;
+	return 0;
 }
 
 static int sim_poll(struct tz_backend *b, uint64_t until_ns)

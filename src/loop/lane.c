@@ -95,6 +95,29 @@ tz_executor *tz_lane(tz_lane_kind kind)
 	return __builtin_expect(is_ours(ex), 1) ? ex : make(kind, ex);
 }
 
+/* The number of jobs completed is read first: if as many were submitted afterwards, there was a
+ * moment in between when all had been completed. A job's waiters are told before it is counted. */
+static bool is_busy(tz_executor *lane)
+{
+	tz_executor_stats before, after;
+
+	tz_pool_stats(lane, &before);
+	atomic_thread_fence(memory_order_acquire);
+	tz_pool_stats(lane, &after);
+	return before.completed != after.submitted;
+}
+
+bool tz_lanes_are_busy(void)
+{
+	for (int kind = 0; kind < LANES; kind++) {
+		tz_executor *lane = atomic_load_explicit(&lanes[kind], memory_order_acquire);
+
+		if (is_ours(lane) && is_busy(lane))
+			return true;
+	}
+	return false;
+}
+
 /* --- calls of the library's own ---------------------------------------------------------------- */
 
 /* In the frame of who waits. */

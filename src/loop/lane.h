@@ -9,4 +9,7 @@
  * cancellation, fn counts as returned. */
 void tz_lane_call(tz_lane_kind kind, void (*fn)(void *arg), void *arg);
 
+/* Whether a lane has anything to do. If not, then whoever waited for what lanes have done was told. */
+bool tz_lanes_are_busy(void);
+
 #endif

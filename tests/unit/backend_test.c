@@ -13,6 +13,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <trenza.h>
+
 #include "check.h"
 #include "crew.h"
 #include "loop/backend.h"
@@ -991,6 +993,34 @@ static void nothing_jumps_while_something_is_under_way(void **state)
 	assert_true(now() == begin + 1000 * SECOND);
 }
 
+static atomic_bool gate;
+
+static void pass_gate(void)
+{
+	until(gate);
+}
+TZ_TASK(void, pass_gate, void);
+
+static void nothing_jumps_while_a_lane_is_busy(void **state)
+{
+	const uint64_t far = now() + 1000000 * SECOND;
+
+	(void)state;
+	atomic_store(&gate, false);
+	pass_gate_future f = tz_to_thread(pass_gate);
+
+	for (int i = 0; i < 10; i++) {
+		assert_int_equal(b->ops->poll(b, far), 0);
+		assert_true(now() < far);
+	}
+	b->ops->wake(b);
+	assert_int_equal(b->ops->poll(b, far), 1);
+	atomic_store(&gate, true);
+	assert_int_equal(tz_result(f, NULL), 0);
+	for (tz_deadline end = soon(); now() < far; assert_false(tz_expired(end)))
+		assert_int_equal(b->ops->poll(b, far), 0);
+}
+
 /* One group for each kind. */
 static int run_kind(struct kind *which, const char *name)
 {
@@ -1050,6 +1080,8 @@ int main(void)
 		cmocka_unit_test(what_does_not_matter_does_not_end_the_grace),
 		cmocka_unit_test_setup_teardown(nothing_jumps_while_something_is_under_way,
 						open_sim, close_it),
+		cmocka_unit_test_setup_teardown(nothing_jumps_while_a_lane_is_busy, open_sim,
+						close_it),
 	};
 	int failed = 0;
 
