@@ -23,6 +23,7 @@
 #include <trenza/loop.h>
 #include <trenza/map.h>
 #include <trenza/once.h>
+#include <trenza/options.h>
 #include <trenza/outcome.h>
 #include <trenza/queue.h>
 #include <trenza/rwlock.h>

@@ -14,6 +14,7 @@
 #define TRENZA_EXECUTOR_H
 
 #include <trenza/descriptor.h>
+#include <trenza/options.h>
 #include <trenza/outcome.h>
 #include <trenza/time.h>
 

@@ -133,20 +133,7 @@ TZ_END_DECLS
  * Ownership: the future is the group's; tz_result may release it before the group does.
  * Threads: any, while the group is entered; a call of the group may add others.
  * Errors: as tz_spawn and tz_submit. */
-#define tz_group_spawn(group_, ...) tz_spawn_with(TZ__IN_GROUP(group_), __VA_ARGS__)
-#define tz_group_submit(group_, ex, ...) tz_submit_with(ex, TZ__IN_GROUP(group_), __VA_ARGS__)
-#ifdef __cplusplus
-struct tz__group_options {
-	tz_submit_options options;
-	explicit tz__group_options(tz_group *group)
-		: options()
-	{
-		options.group = group;
-	}
-};
-#define TZ__IN_GROUP(group_) (&static_cast<const tz__group_options &>(tz__group_options(group_)).options)
-#else
-#define TZ__IN_GROUP(group_) (&(const tz_submit_options){ .group = (group_) })
-#endif
+#define tz_group_spawn(group_, ...) tz_spawn_with(TZ_OPTIONS(tz_submit_options, .group = (group_)), __VA_ARGS__)
+#define tz_group_submit(group_, ex, ...) tz_submit_with(ex, TZ_OPTIONS(tz_submit_options, .group = (group_)), __VA_ARGS__)
 
 #endif

@@ -23,6 +23,7 @@
 #define TRENZA_QUEUE_H
 
 #include <trenza/base.h>
+#include <trenza/options.h>
 #include <trenza/time.h>
 
 #if defined(__GNUC__)

@@ -191,20 +191,7 @@ TZ_END_DECLS
  * Ownership: the future is the scope's; tz_result may release it before the scope does.
  * Threads: any, while the scope is entered.
  * Errors: as tz_submit; TZ_FAILED with -ENOMEM also if the scope had no memory to keep it. */
-#define tz_scope_submit(scope_, ex, ...) tz_submit_with(ex, TZ__IN_SCOPE(scope_), __VA_ARGS__)
-#ifdef __cplusplus
-struct tz__scope_options {
-	tz_submit_options options;
-	explicit tz__scope_options(tz_scope *scope)
-		: options()
-	{
-		options.scope = scope;
-	}
-};
-#define TZ__IN_SCOPE(scope_) (&static_cast<const tz__scope_options &>(tz__scope_options(scope_)).options)
-#else
-#define TZ__IN_SCOPE(scope_) (&(const tz_submit_options){ .scope = (scope_) })
-#endif
+#define tz_scope_submit(scope_, ex, ...) tz_submit_with(ex, TZ_OPTIONS(tz_submit_options, .scope = (scope_)), __VA_ARGS__)
 #define tz_scope_adopt(scope, f) tz_scope_adopt_raw(scope, (f).handle)
 
 #endif

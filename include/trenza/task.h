@@ -306,8 +306,8 @@ template <typename Body> static inline void tz__guarded(Body body)
  * executor. Arguments are checked as in a call and copied. Always gives a future: if submitting failed, it has already failed.
  * tz_submit_with takes a `const tz_submit_options *` after the executor. Underneath: tz_submit_raw.
  *
- * Options that are written in place stand in parentheses, which keep the preprocessor from their commas:
- * tz_submit_with(ex, (&(tz_submit_options){ .priority = 1, .retries = 2 }), area, 3.0, 4.0).
+ * Options are written in place with TZ_OPTIONS (options.h):
+ * tz_submit_with(ex, TZ_OPTIONS(tz_submit_options, .priority = TZ_PRIORITY_HIGH, .retries = 2), area, 3.0, 4.0).
  *
  * Form: area_future tz_submit(tz_executor *ex, area, double w, double h)
  * Form: area_future tz_submit_with(tz_executor *ex, const tz_submit_options *options, area, double w, double h) */

@@ -35,6 +35,7 @@
 #define TRENZA_THREAD_H
 
 #include <trenza/base.h>
+#include <trenza/options.h>
 #include <trenza/outcome.h>
 #include <trenza/task.h>
 #include <trenza/time.h>

@@ -26,9 +26,10 @@ int main(void)
 		/* } */
 	}
 	{
-		/* tz_submit { */
-		tz_submit_options options = { .name = "the kitchen", .deadline = tz_after(60) };
-		area_future g = tz_submit_with(ex, &options, area, 2.5, 4.0);
+		/* tz_submit, TZ_OPTIONS { */
+		area_future g = tz_submit_with(
+			ex, TZ_OPTIONS(tz_submit_options, .name = "the kitchen", .deadline = tz_after(60)),
+			area, 2.5, 4.0);
 		/* } */
 		double a = 0;
 

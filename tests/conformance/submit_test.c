@@ -333,10 +333,13 @@ static void retries(struct subject *s)
 	assert_int_equal(r, 0);
 	assert_int_equal(got, 2);
 	atomic_store(&calls, 0);
-	bounded(r, tz_result(tz_submit_with(s->ex, &(tz_submit_options){ .retries = 3 },
+	bounded(r, tz_result(tz_submit_with(s->ex,
+					    TZ_OPTIONS(tz_submit_options, .retries = 3,
+						       .name = "again"),
 					    fails_until, 9),
 			     &got));
 	assert_int_equal(r, -EREMOTEIO);
+	assert_string_equal(tz_last()->task, "again");
 	assert_int_equal(atomic_load(&calls), 4);
 	assert_string_equal(tz_last()->message, "call 3");
 }

@@ -3,10 +3,12 @@
 # compile.sh SOURCE_ROOT
 . "$(dirname "$0")/../tap.sh"
 
+root=$1
+
 # Without the pragma that hides warnings in our headers from their users.
 copy=$(mktemp -d)
 trap 'rm -rf "$copy" "$tap_log"' EXIT
-cp -r "$1/include/." "$copy"
+cp -r "$root/include/." "$copy"
 find "$copy" -name '*.h' -exec sed -i '/^#pragma GCC system_header$/d' {} +
 
 warnings='-pedantic -Wall -Wextra -Wconversion -Werror'
@@ -27,5 +29,12 @@ for header in $(cd "$copy" && find . -name '*.h' | sed 's|^\./||' | sort); do
     for compiler in g++ clang++; do
         check "$header as C++17 with $compiler" alone "$header" $compiler -xc++ -std=c++17
     done
+done
+
+# And so do the words of the headers, in a program that uses them.
+used() { "$@" $warnings -fsyntax-only -I "$root/include" "$root/tests/headers/options.c"; }
+for compiler in 'gcc -xc -std=c11' 'clang -xc -std=c11' 'g++ -xc++ -std=c++17' 'clang++ -xc++ -std=c++17'; do
+    # shellcheck disable=SC2086
+    check "options in place with $compiler" used $compiler
 done
 finish
