@@ -43,8 +43,8 @@ typedef enum tz_lane_kind {
  * At the end of the process nobody waits for what still runs there.
  *
  * Ownership: the library's; tz_executor_close on it does nothing, and it cannot be shut down.
- * Threads: any. Errors: NULL if it could not be made (it is tried again the next time), or for what
- * is no lane. */
+ * Threads: any.
+ * Errors: NULL if it could not be made (it is tried again the next time), or for what is no lane. */
 TZ_API tz_executor *tz_lane(tz_lane_kind kind);
 
 TZ_END_DECLS

@@ -63,6 +63,19 @@ int main(void)
 		/* } */
 	}
 	{
+		/* tz_state { */
+		static const char *const names[] = { "queued", "runnable", "running", "waiting", "done" };
+		slow_future f = tz_submit(ex, slow, 60.0);
+		int state;
+
+		while ((state = tz_state(f)) >= 0 && state != TZ_TASK_WAITING) /* until it sleeps */
+			tz_yield();
+		printf("slow is %s\n", state < 0 ? "no task" : names[state]);
+		/* } */
+		tz_cancel(f);
+		tz_gather(f);
+	}
+	{
 		/* tz_cancel { */
 		slow_future f = tz_submit(ex, slow, 60.0);
 
@@ -148,6 +161,7 @@ int main(void)
 /* prints:
 4
 done: 1; 7 is odd
+slow is waiting
 ten: 5
 the first that failed: 1
 first: 1
