@@ -1,8 +1,8 @@
 /* Futures: the public calls on handles. What happens to the job behind one is in job.h.
  *
  * Design notes. A wait goes through four stages, each only if the one before did not end it: look; help (a worker of the job's
- * executor may run it here); spin for some microseconds, if there is another processor on which the job may be about to end; add a node
- * to the job's waiters and park.
+ * executor may run it here); if there is another processor on which the job may be about to end, take a breather, where that has paid
+ * of late, and look for some hundred cycles more; add a node to the job's waiters, spin for as long as that was worth it of late, and park.
  */
 #include <errno.h>
 #include <limits.h>
@@ -11,6 +11,7 @@
 
 #include <trenza/future.h>
 
+#include "core/breather.h"
 #include "core/frame.h"
 #include "core/gathering.h"
 #include "core/job.h"
@@ -30,7 +31,7 @@ static uint32_t generation_of(tz_handle h)
 }
 
 /* 1: ended, 0: not, -ESTALE. */
-static int look(struct tz_job *job, uint32_t generation)
+static inline int look(struct tz_job *job, uint32_t generation)
 {
 	if (!job)
 		return -ESTALE;
@@ -146,6 +147,38 @@ static bool look_twice(struct tz_job *job)
 	return false;
 }
 
+/* A thread's results of late: does it collect those of many jobs in a row? */
+struct harvest {
+	struct tz_breather breather; /* when it has caught up with who runs the jobs */
+	bool breathed;
+	unsigned ready; /* results since then that were there when they were asked for */
+	const struct tz_job *last; /* of these, the last one's job */
+};
+static _Thread_local struct harvest harvest __attribute__((tls_model("initial-exec")));
+
+/* Has caught up with who runs the jobs: lets them get ahead. True if the job has ended meanwhile. */
+static bool breathe(struct tz_job *job)
+{
+	if (harvest.breathed)
+		tz_breather_learn(&harvest.breather, harvest.ready + 1); /* and the one that was waited for */
+	harvest.ready = 0;
+	harvest.breathed = tz_breather_take(&harvest.breather);
+	return harvest.breathed && tz_job_phase(atomic_load_explicit(&job->state, memory_order_acquire)) == JOB_DONE;
+}
+
+enum { AHEAD = 8 };
+
+/* Jobs that are submitted in a row lie in a row, forwards or backwards: has the ones to come fetched from the processor that ran them. */
+static inline void fetch_ahead(const struct tz_job *job)
+{
+	intptr_t step = (intptr_t)job - (intptr_t)harvest.last;
+
+	harvest.last = job;
+	harvest.ready++;
+	if (step == (intptr_t)sizeof *job || step == -(intptr_t)sizeof *job)
+		tz_cpu_fetch_to_write((const char *)job + AHEAD * step);
+}
+
 static int wait_slow(struct tz_job *job, uint32_t generation, tz_deadline deadline)
 {
 	struct tz_strand *self = tz_strand_self();
@@ -164,7 +197,7 @@ static int wait_slow(struct tz_job *job, uint32_t generation, tz_deadline deadli
 		return -ETIMEDOUT;
 	bool patient = tz_strand_may_spin(self);
 
-	if (patient && look_twice(job))
+	if (patient && (breathe(job) || look_twice(job)))
 		return look(job, generation) == 1 ? 0 : -ESTALE;
 	return wait_as_waiter(self, job, generation, deadline, patient);
 }
@@ -196,12 +229,12 @@ static int meet(struct tz_strand *self, struct tz_job *job)
 int tz_result_raw(tz_handle future, void *out, size_t size)
 {
 	struct tz_job *job = cell_of(future);
-	int r = tz_wait_raw(future, tz_never());
+	int r = look(job, generation_of(future));
 
-	if (__builtin_expect(r < 0, 0))
+	if (__builtin_expect(r == 1, 1))
+		fetch_ahead(job);
+	else if (r < 0 || (r = wait_slow(job, generation_of(future), tz_never())) < 0)
 		return r;
-	/* Jobs that are submitted in a row lie in a row: have the next ones' lines come from the processor that ran them. */
-	__builtin_prefetch(&job[4], 1);
 	if (__builtin_expect(out && size != job->task->result_size && job->status == TZ_OK, 0))
 		return -EINVAL; /* a job that failed may be of no task: it could not be submitted */
 	r = meet(tz_strand_self(), job);
@@ -257,7 +290,14 @@ int tz_cancel_raw(tz_handle future)
 
 	if (r)
 		return r < 0 ? r : -EALREADY;
-	return tz_job_cancel(job, generation_of(future), TZ_CANCELLED, -ECANCELED, "cancelled before it began");
+	r = tz_job_cancel(job, generation_of(future), NULL);
+	if (r == 0) {
+		struct tz_strand *self = tz_strand_peek();
+
+		if (self && self->ops->cancelled)
+			self->ops->cancelled(self, job);
+	}
+	return r;
 }
 
 int tz_detach_raw(tz_handle future)

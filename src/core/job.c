@@ -690,9 +690,9 @@ static int end_pending(struct tz_job *job, uint32_t generation, tz_status status
 	return 0;
 }
 
-int tz_job_cancel(struct tz_job *job, uint32_t generation, tz_status status, int code, const char *message)
+int tz_job_cancel(struct tz_job *job, uint32_t generation, struct tz_failure *failure)
 {
-	return end_pending(job, generation, status, tz_failure_new(code, message), ask);
+	return end_pending(job, generation, TZ_CANCELLED, failure, ask);
 }
 
 int tz_job_expire(struct tz_job *job, uint32_t generation, tz_deadline *ret_moved)
@@ -722,7 +722,7 @@ void tz_job_request_cancel(tz_job *job)
 	do {
 		uint64_t s = atomic_load_explicit(&job->state, memory_order_relaxed);
 
-		r = tz_job_cancel(job, tz_job_generation(s), TZ_CANCELLED, -ECANCELED, "the executor was shut down");
+		r = tz_job_cancel(job, tz_job_generation(s), tz_failure_new(-ECANCELED, "the executor was shut down"));
 	} while (r == -ESTALE);
 }
 

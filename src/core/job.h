@@ -140,6 +140,11 @@ static inline enum tz_job_phase tz_job_phase(uint64_t state)
 	return (enum tz_job_phase)(state & JOB_PHASE);
 }
 
+static inline bool tz_job_is_done(const struct tz_job *job)
+{
+	return tz_job_phase(atomic_load_explicit(&job->state, memory_order_acquire)) == JOB_DONE;
+}
+
 static inline uint32_t tz_job_generation(uint64_t state)
 {
 	return (uint32_t)(state >> 32);
@@ -172,8 +177,9 @@ struct tz_waiter *tz_job_next_callbacks(struct tz_job *job);
 /* Removes a waiter: true; false if the job has ended and the waiter has been or will be fired. */
 bool tz_job_remove_waiter(struct tz_job *job, uint32_t generation, struct tz_waiter *waiter);
 
-/* As tz_cancel_raw, for any reference: 0 ended here, 1 asked, -EALREADY, -ESTALE. */
-int tz_job_cancel(struct tz_job *job, uint32_t generation, tz_status status, int code, const char *message);
+/* As tz_cancel_raw, for any reference: 0 ended here, with that failure (NULL: "cancelled before it began"); 1 asked, -EALREADY, -ESTALE. Owns the
+ * failure. */
+int tz_job_cancel(struct tz_job *job, uint32_t generation, struct tz_failure *failure);
 
 /* As tz_state_raw. */
 int tz_job_state(struct tz_job *job, uint32_t generation);

@@ -132,11 +132,11 @@ void tz_job_outcome(struct tz_job *job, tz_outcome *ret)
 	const struct tz_failure *f = job->status != TZ_OK ? job->failure : NULL;
 
 	ret->status = (tz_status)job->status;
-	ret->code = f ? f->code : job->status == TZ_OK ? 0 : -ENOMEM;
+	ret->code = f ? f->code : job->status == TZ_OK ? 0 : job->status == TZ_CANCELLED ? -ECANCELED : -ENOMEM;
 	ret->signal = f ? f->signal : 0;
 	ret->worker = job->worker;
 	tz_copy_text(ret->task, sizeof ret->task, tz_job_name(job));
-	tz_copy_text(ret->message, sizeof ret->message, f ? f->message : NULL);
+	tz_copy_text(ret->message, sizeof ret->message, f ? f->message : job->status == TZ_CANCELLED ? "cancelled before it began" : NULL);
 }
 
 static _Atomic(tz_unobserved_hook) unobserved_hook;

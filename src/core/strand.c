@@ -75,7 +75,7 @@ void tz_strand_set_up(struct tz_strand *s, const struct tz_strand_ops *ops, uint
 
 void tz_strand_recycle(struct tz_strand *s)
 {
-	if (at_exit)
+	if (s->nlocals && at_exit)
 		at_exit(s);
 	s->last.status = TZ_PENDING;
 	s->last_task = NULL;

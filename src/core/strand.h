@@ -34,6 +34,7 @@ struct tz_strand;
 struct tz_scope;
 struct tz_frame;
 struct tz_worker;
+struct tz_job;
 
 struct tz_strand_ops {
 	/* Waits for self's token until the deadline. 0 after a token (or spuriously), -ETIMEDOUT. Only the strand itself. */
@@ -56,6 +57,8 @@ struct tz_strand_ops {
 	int (*wait_word)(struct tz_strand *self, const _Atomic uint32_t *word, uint32_t expected, tz_deadline deadline);
 	/* Runs fn(arg), which may block the thread, so that other strands of this one's thread or pool can go on. */
 	void (*run_blocking)(struct tz_strand *self, void (*fn)(void *arg), void *arg);
+	/* The strand has cancelled a job that had not begun, and holds its handle: its own executor may drop what it keeps of it. Optional. */
+	void (*cancelled)(struct tz_strand *self, struct tz_job *job);
 };
 
 /* Others share the strand's thread, so it must not wait by spinning. */
@@ -70,17 +73,17 @@ struct tz_strand {
 	struct tz_worker *worker; /* the pool's worker whose thread this is, or NULL */
 	void (*on_block)(struct tz_strand *self, bool begin); /* the pool's: this thread begins or ends to block; or NULL */
 	void **locals; /* strand-local values by key, or NULL (sync/local.c) */
+	_Atomic uint32_t dirty; /* a request has come to one of its scopes, to be passed on to what they own (scope.c) */
 	uint32_t nlocals;
 	struct tz_strand *next_free; /* the free list, when nobody's */
 	const char *last_task; /* the task's name, if it has not been copied into `last` yet */
-	tz_outcome last; /* outcome that the last tz_result, tz_gather or tz_map met here */
 	void (*on_job_end)(struct tz_strand *self, struct tz_frame *frame); /* the pool's: joins forks left over; or NULL */
 	struct tz_scope *base; /* parent of the outermost scope of every job here: its pool's, or NULL */
 	bool restless; /* its pool could not start a stand-in for it: park in slices, to let it try again */
 	struct tz_bindings *bindings; /* of context variables, or NULL (bindings.c) */
-	_Atomic uint32_t dirty; /* a request has come to one of its scopes, to be passed on to what they own (scope.c) */
 	uint32_t refused; /* waits in a row that were refused because the scope has ended */
 	bool borrows; /* runs a piece of another strand's job, whose cancel does not wake this one: park in slices */
+	tz_outcome last; /* outcome that the last tz_result, tz_gather or tz_map met here */
 };
 
 extern _Thread_local struct tz_strand *tz_strand_current __attribute__((tls_model("initial-exec"), visibility("hidden")));

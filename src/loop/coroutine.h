@@ -32,6 +32,7 @@
 #include "loop/stack.h"
 #include "loop/timers.h"
 #include "os/context.h"
+#include "os/cpu.h"
 
 struct tz_loop;
 
@@ -39,7 +40,8 @@ enum { TZ_TOKEN_ABSENT = 0, TZ_TOKEN_PRESENT = 1, TZ_TOKEN_PARKED = 2 };
 
 struct tz_coroutine {
 	struct tz_strand strand; /* first */
-	struct tz_context context;
+	/* What a switch touches, in one line with what it looks at next. */
+	_Alignas(TZ_CACHE_LINE) struct tz_context context;
 	uintptr_t next_ready; /* ready.h; of an idle one: the next idle one */
 	struct tz_loop *loop;
 	tz_job *job; /* what it runs, or is to run; NULL: idle */

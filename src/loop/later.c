@@ -75,6 +75,29 @@ bool tz_later_hold(struct tz_loop *l, struct tz_job *job)
 	return true;
 }
 
+tz_handle tz_later_timer(struct tz_loop *l, tz_deadline when)
+{
+	struct tz_job *job = tz_job_new(&l->executor, NULL, &tz_timer_task, &when, true);
+
+	if (!job)
+		return tz_job_handle(&tz_job_no_memory);
+	tz_handle h = tz_job_handle(job);
+
+	count(&l->submitted);
+	(void)tz_later_hold(l, job);
+	return h;
+}
+
+void tz_later_forget(struct tz_loop *l, struct tz_job *job)
+{
+	if (job->task == &tz_timer_task && job->executor == &l->executor &&
+	    tz_wheel_clear(&l->wheel, (struct tz_wheel_timer *)(void *)((char *)job + AT))) {
+		tz_job_unref(job);
+		count(&l->begun);
+		count(&l->ended);
+	}
+}
+
 static void cancel(struct tz_loop *l, struct tz_wheel_timer *timer)
 {
 	struct tz_job *job = timer->fire == start ? job_of_start(timer) : job_of_future(timer);

@@ -14,6 +14,12 @@ extern const tz_task tz_timer_task;
  * that is so. On the loop's thread. */
 bool tz_later_hold(struct tz_loop *loop, struct tz_job *job);
 
+/* A new timer future on the loop, which is not closing. A job without a cell: -ENOMEM, as of tz_submit_raw. */
+tz_handle tz_later_timer(struct tz_loop *loop, tz_deadline when);
+
+/* A timer future was cancelled on the loop's thread: lets go of it, if it is held here. */
+void tz_later_forget(struct tz_loop *loop, struct tz_job *job);
+
 /* Ends all that are held. */
 void tz_later_cancel(struct tz_loop *loop);
 

@@ -42,6 +42,8 @@
 #include "loop/stack.h"
 #include "loop/timers.h"
 
+enum { TZ_LOOP_TASKS = 32 };
+
 struct tz_loop {
 	tz_executor executor; /* first: the loop by itself, as an executor */
 	tz_executor *group; /* of whose loops it is one, or NULL */
@@ -65,6 +67,8 @@ struct tz_loop {
 	struct tz_scope scope; /* parent of every job's: cancelled by TZ_STOP_NOW */
 	uint32_t obeyed; /* what of `closing` was done */
 	uint32_t ids; /* given to jobs */
+	uint8_t quick[TZ_LOOP_TASKS]; /* by task: whether it ends without waiting, 0 (no) to 3 */
+	uint8_t trials; /* of tz_loop_help */
 	unsigned spins;
 	uint64_t begun_ticks; /* when the current coroutine was switched to; for the watchdog */
 	int *errno_location;
@@ -115,6 +119,10 @@ bool tz_loop_is_asleep(const struct tz_loop *loop);
 
 /* Takes n jobs: all, or none, if it is closing. Any thread. */
 size_t tz_loop_submit(struct tz_loop *loop, tz_job *const *jobs, size_t n, int *ret_error);
+
+/* A coroutine is about to wait for a job of its own executor: lets the job run first, if it is in line here and those of its task usually
+ * end without waiting. Then the coroutine need not become its waiter, which costs more than a switch. The `help` of executors. */
+void tz_loop_help(tz_executor *executor, tz_job *job, bool timed);
 
 /* Ends the jobs that the loop's thread has not seen yet: it may be busy with one that never ends. Any thread. */
 void tz_loop_cancel_unseen(struct tz_loop *loop);

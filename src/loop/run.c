@@ -76,6 +76,7 @@ const tz_executor_ops tz_loop_ops = {
 	.capabilities = TZ_CAN_SHARE_MEMORY | TZ_CAN_CANCEL_PENDING | TZ_CAN_START_LATER | TZ_CAN_SUSPEND,
 	.open = open_nothing,
 	.submit = submit,
+	.help = tz_loop_help,
 	.shutdown = refuse_shutdown,
 	.request_shutdown = ignore_shutdown,
 	.stats = stats,
@@ -327,7 +328,10 @@ tz_future tz_timer_future(tz_deadline when)
 {
 	tz_future f;
 
-	f.handle = tz_submit_raw(tz_loop_self ? &tz_loop_self->executor : &nowhere, NULL, &tz_timer_task, &when);
+	if (tz_loop_self && !atomic_load_explicit(&tz_loop_self->closing, memory_order_relaxed))
+		f.handle = tz_later_timer(tz_loop_self, when);
+	else
+		f.handle = tz_submit_raw(tz_loop_self ? &tz_loop_self->executor : &nowhere, NULL, &tz_timer_task, &when);
 	return f;
 }
 

@@ -3,6 +3,7 @@
 #include <stddef.h>
 
 #include "loop/lane.h"
+#include "loop/later.h"
 #include "loop/loop.h"
 #include "loop/word.h"
 
@@ -192,6 +193,11 @@ static void coroutine_run_blocking(struct tz_strand *s, void (*fn)(void *arg), v
 	tz_backend_hold(b, -1);
 }
 
+static void coroutine_cancelled(struct tz_strand *s, struct tz_job *job)
+{
+	tz_later_forget(coroutine_of(s)->loop, job);
+}
+
 const struct tz_strand_ops tz_coroutine_strand_ops = {
 	.park = coroutine_park,
 	.unpark = coroutine_unpark,
@@ -202,4 +208,5 @@ const struct tz_strand_ops tz_coroutine_strand_ops = {
 	.wait_fd = coroutine_wait_fd,
 	.wait_word = coroutine_wait_word,
 	.run_blocking = coroutine_run_blocking,
+	.cancelled = coroutine_cancelled,
 };

@@ -164,7 +164,6 @@ static int open_coroutines(tz_executor **ret, const tz_executor_options *options
 {
 	struct tz_loop_setup setup = { .backend = &tz_backend_epoll, .stack_size = options->stack_size };
 
-	setup.backend_options.exact = true;
 	return open_loops(ret, options, &tz_coroutine_executor_ops, &setup);
 }
 
@@ -281,6 +280,7 @@ const tz_executor_ops tz_coroutine_executor_ops = {
 	.capabilities = WHAT_LOOPS_CAN,
 	.open = open_coroutines,
 	.submit = submit,
+	.help = tz_loop_help,
 	.shutdown = shut_down,
 	.request_shutdown = request_shutdown,
 	.stats = stats,
@@ -293,6 +293,7 @@ const tz_executor_ops tz_sim_executor_ops = {
 	.capabilities = WHAT_LOOPS_CAN | TZ_CAN_INJECT | TZ_CAN_SIMULATE,
 	.open = open_sim,
 	.submit = submit,
+	.help = tz_loop_help,
 	.shutdown = shut_down,
 	.request_shutdown = request_shutdown,
 	.stats = stats,
