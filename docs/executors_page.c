@@ -32,46 +32,68 @@ static const struct {
 	{ TZ_CAN_LIMIT_QUEUE, "honours `queue_limit` (block, fail, caller runs)" },
 	{ TZ_CAN_SHRINK, "honours `min_workers` and `idle_seconds`" },
 	{ TZ_CAN_INJECT, "makes delays and failures up, on purpose" },
+	{ TZ_CAN_START_LATER, "honours `start`: a job begins at a point in time" },
+	{ TZ_CAN_SUSPEND, "a wait suspends a coroutine: other jobs run on its thread meanwhile" },
+	{ TZ_CAN_SIMULATE, "time is virtual" },
 };
 
-/* What may happen to a job, and its outcome where the kind has none, or all, of `needs`. NULL: it does not happen there. */
+/* An outcome, where the kind has all of `needs` and none of `lacks`. */
+struct outcome {
+	const char *text; /* NULL: none more */
+	unsigned needs, lacks;
+};
+
+/* What may happen to a job, and its outcome: the first that fits the kind. Where none does, it does not happen. */
 static const struct {
 	const char *what;
-	unsigned needs;
-	const char *without, *with;
+	struct outcome outcomes[4];
 } failures[] = {
-	{ "it calls `tz_fail(code, ...)`", 0, NULL, "FAILED, the code and the message" },
-	{ "a C++ exception leaves it", 0, NULL, "FAILED, `-EPROTO`, its `what()`" },
-	{ "the library makes a failure up", TZ_CAN_INJECT, NULL,
-	  "FAILED, `-EIO`, \"chaos\"; it has not run" },
-	{ "it is cancelled before it began", TZ_CAN_CANCEL_PENDING, NULL,
-	  "CANCELLED, `-ECANCELED`" },
-	{ "it is cancelled while it runs, sees it and fails with `-ECANCELED`", 0, NULL,
-	  "CANCELLED, `-ECANCELED`" },
-	{ "it is cancelled while it runs and returns", 0, NULL, "OK: a result beats a cancel" },
-	{ "its deadline passes before it began", 0, NULL, "TIMED_OUT, `-ETIMEDOUT`" },
-	{ "its deadline passes while it runs and it does not look", TZ_CAN_KILL,
-	  "as it ends: nobody stops it", "TIMED_OUT, `-ETIMEDOUT`; its worker is replaced" },
-	{ "it calls `pthread_exit`", TZ_CAN_RUN_AT_SUBMIT,
-	  "CRASHED, `-ECANCELED`; its worker is replaced",
-	  "CRASHED, `-ECANCELED`; the caller's thread ends" },
-	{ "a job that it waits for runs on its stack, and calls `pthread_exit`", 0, NULL,
-	  "CRASHED, `-ECANCELED`, with the name of that job" },
-	{ "a signal kills it (SIGSEGV, abort)", TZ_CAN_SURVIVE_CRASH, "the process ends",
-	  "CRASHED, with the signal; its worker is replaced" },
-	{ "it calls `exit`", TZ_CAN_SURVIVE_CRASH, "the process ends",
-	  "CRASHED; its worker is replaced" },
-	{ "the executor is shut down before it began", TZ_CAN_CANCEL_PENDING, NULL,
-	  "OK after `TZ_DRAIN`; else CANCELLED, `-ECANCELED`" },
-	{ "it is submitted after a shutdown", 0, NULL, "FAILED, `-ESHUTDOWN`" },
-	{ "the queue is full (`TZ_FULL_FAIL`)", TZ_CAN_LIMIT_QUEUE, NULL, "FAILED, `-EAGAIN`" },
-	{ "the scope ends the wait for room in the queue", TZ_CAN_LIMIT_QUEUE, NULL,
-	  "TIMED_OUT or CANCELLED" },
-	{ "an initializer failed", TZ_CAN_INITIALIZE, NULL,
-	  "FAILED, the initializer's code; so do all others" },
-	{ "there is no memory for it", 0, NULL, "FAILED, `-ENOMEM`" },
-	{ "the process forks: its future in the child", 0, NULL,
-	  "LOST, `-EOWNERDEAD`, unless it had ended" },
+	{ "it calls `tz_fail(code, ...)`", { { "FAILED, the code and the message", 0, 0 } } },
+	{ "a C++ exception leaves it", { { "FAILED, `-EPROTO`, its `what()`", 0, 0 } } },
+	{ "the library makes a failure up",
+	  { { "FAILED, `-EIO`, \"chaos\"; it has not run", TZ_CAN_INJECT, 0 } } },
+	{ "it is cancelled before it began",
+	  { { "CANCELLED, `-ECANCELED`", TZ_CAN_CANCEL_PENDING, 0 } } },
+	{ "it is cancelled while it runs, sees it and fails with `-ECANCELED`",
+	  { { "CANCELLED, `-ECANCELED`", 0, 0 } } },
+	{ "it is cancelled while it runs and returns",
+	  { { "OK: a result beats a cancel", 0, 0 } } },
+	{ "its deadline passes before it began", { { "TIMED_OUT, `-ETIMEDOUT`", 0, 0 } } },
+	{ "its deadline passes while it runs and it does not look",
+	  { { "TIMED_OUT, `-ETIMEDOUT`; its worker is replaced", TZ_CAN_KILL, 0 },
+	    { "as it ends: nobody stops it, and its loop stands still meanwhile", TZ_CAN_SUSPEND,
+	      0 },
+	    { "as it ends: nobody stops it", 0, 0 } } },
+	{ "it calls `pthread_exit`",
+	  { { "CRASHED, `-ECANCELED`; the caller's thread ends", TZ_CAN_RUN_AT_SUBMIT, 0 },
+	    { "CRASHED, `-ECANCELED`; its thread goes on", TZ_CAN_SUSPEND, 0 },
+	    { "CRASHED, `-ECANCELED`; its worker is replaced", 0, 0 } } },
+	{ "a job that it waits for runs on its stack, and calls `pthread_exit`",
+	  { { "CRASHED, `-ECANCELED`, with the name of that job", 0, TZ_CAN_SUSPEND } } },
+	{ "a signal kills it (SIGSEGV, abort)",
+	  { { "CRASHED, with the signal; its worker is replaced", TZ_CAN_SURVIVE_CRASH, 0 },
+	    { "the process ends", 0, 0 } } },
+	{ "its stack overflows",
+	  { { "CRASHED, with the signal; its worker is replaced", TZ_CAN_SURVIVE_CRASH, 0 },
+	    { "the process ends, after a report that names it", TZ_CAN_SUSPEND, 0 },
+	    { "the process ends", 0, 0 } } },
+	{ "it calls `exit`",
+	  { { "CRASHED; its worker is replaced", TZ_CAN_SURVIVE_CRASH, 0 },
+	    { "the process ends", 0, 0 } } },
+	{ "the executor is shut down before it began",
+	  { { "OK after `TZ_DRAIN`; else CANCELLED, `-ECANCELED`", TZ_CAN_CANCEL_PENDING, 0 } } },
+	{ "it is submitted after a shutdown", { { "FAILED, `-ESHUTDOWN`", 0, 0 } } },
+	{ "it is to start later (`start`)",
+	  { { "pending until then", TZ_CAN_START_LATER, 0 }, { "FAILED, `-ENOTSUP`", 0, 0 } } },
+	{ "the queue is full (`TZ_FULL_FAIL`)",
+	  { { "FAILED, `-EAGAIN`", TZ_CAN_LIMIT_QUEUE, 0 } } },
+	{ "the scope ends the wait for room in the queue",
+	  { { "TIMED_OUT or CANCELLED", TZ_CAN_LIMIT_QUEUE, 0 } } },
+	{ "an initializer failed",
+	  { { "FAILED, the initializer's code; so do all others", TZ_CAN_INITIALIZE, 0 } } },
+	{ "there is no memory for it", { { "FAILED, `-ENOMEM`", 0, 0 } } },
+	{ "the process forks: its future in the child",
+	  { { "LOST, `-EOWNERDEAD`, unless it had ended", 0, 0 } } },
 };
 
 static const struct {
@@ -81,13 +103,15 @@ static const struct {
 	{ "min", "min=1", "workers that stay when idle" },
 	{ "idle", "idle=0.5", "seconds without a job after which the others end" },
 	{ "name", "name=x", "workers are called x-0, x-1, ..." },
-	{ "stack", "stack=256k", "bytes of a worker's stack" },
+	{ "stack", "stack=256k", "bytes of a worker's stack, or of a coroutine's" },
 	{ "spares", "spares=1", "the most extra workers that stand in for blocked ones" },
 	{ "queue", "queue=1", "the most jobs that wait" },
 	{ "full", "full=fail", "what a submit does then: block, fail, caller" },
 	{ "seed", "seed=1", "of all that is random" },
-	{ "delay", "delay=0.1", "the longest delay before a job, in seconds" },
+	{ "delay", "delay=0.1", "the longest delay that is made up, in seconds" },
 	{ "fail", "fail=0.1", "the share of jobs that fail without having run" },
+	{ "grace", "grace=0.1",
+	  "real seconds that nothing must have happened for before time jumps" },
 };
 
 #define EACH(array, i) for (size_t i = 0; i < sizeof(array) / sizeof *(array); i++)
@@ -114,6 +138,14 @@ static int takes_option(const char *kind, const char *example)
 		return 0;
 	tz_executor_close(ex);
 	return 1;
+}
+
+static const char *outcome_of(const struct outcome *outcomes, unsigned can)
+{
+	for (; outcomes->text; outcomes++)
+		if ((can & outcomes->needs) == outcomes->needs && !(can & outcomes->lacks))
+			return outcomes->text;
+	return "-";
 }
 
 static void write_page(FILE *to)
@@ -143,13 +175,9 @@ static void write_page(FILE *to)
 	EACH(failures, i)
 	{
 		fprintf(to, "| %s |", failures[i].what);
-		for (int k = 0; k < nkinds; k++) {
-			bool with =
-				(kinds[k]->capabilities & failures[i].needs) == failures[i].needs;
-			const char *text = with ? failures[i].with : failures[i].without;
-
-			fprintf(to, " %s |", text ? text : "-");
-		}
+		for (int k = 0; k < nkinds; k++)
+			fprintf(to, " %s |",
+				outcome_of(failures[i].outcomes, kinds[k]->capabilities));
 		fprintf(to, "\n");
 	}
 	fprintf(to,

@@ -4,10 +4,13 @@
  *   "inline"        inside tz_submit, on the caller's own stack
  *   "chaos"         on threads, in a seeded random order, after a random delay, or fails it: for tests
  *   "threads"       on a pool of threads
+ *   "coroutines"    as coroutines of one loop, or of N, each on a thread of its own (loop.h)
+ *   "sim"           as coroutines in virtual time, which go on in a seeded random order: for tests
  *
  * A spec is the kind, then options after a colon: "threads:4", "threads:4,min=1,idle=2.5,queue=1000,full=block,stack=256k",
- * "chaos:seed=7,delay=0.002,fail=0.1". A bare number is the number of workers. The options are workers, min, idle (seconds), name, stack (bytes,
- * with k, m or g), spares (0: none), queue, full (block, fail or caller), seed, delay (seconds) and fail; one that the kind cannot honour is an error.
+ * "chaos:seed=7,delay=0.002,fail=0.1", "sim:seed=7,grace=0.01". A bare number is the number of workers; for coroutines, of loops, one unless told.
+ * The options are workers, min, idle (seconds), name, stack (bytes, with k, m or g), spares (0: none), queue, full (block, fail or caller), seed, delay
+ * (seconds), fail and grace (seconds); one that the kind cannot honour is an error.
  * What each kind can do, and which outcomes its jobs can have, is the table of docs/executors.md.
  */
 #ifndef TRENZA_EXECUTOR_H
@@ -45,19 +48,19 @@ typedef enum tz_full_policy {
 /* How an executor is opened. All-zero is the default of each. */
 typedef struct tz_executor_options {
 	size_t size; /* sizeof(tz_executor_options), or 0: for fields to come */
-	int workers; /* the most workers that run jobs; 0: tz_usable_cpus() */
+	int workers; /* the most workers that run jobs; 0: tz_usable_cpus(), of coroutines 1 */
 	int min_workers; /* that stay when idle; 0: all, if idle_seconds is 0, else none */
 	double idle_seconds; /* a worker above min_workers ends after so long without a job; 0: never */
 	const char *name; /* workers are called "name-0", ... also to the kernel; NULL: the kind */
 	int (*initializer)(void *arg); /* runs first on each worker; a negative answer breaks the executor */
 	void (*finalizer)(void *arg); /* runs last on each worker whose initializer succeeded */
 	void *arg; /* of both; the caller's, must outlive the executor */
-	size_t stack_size; /* of a worker's stack, in bytes; 0: the system's default */
+	size_t stack_size; /* of a worker's stack, in bytes; 0: the system's default. Of coroutines: of each one's; 0: 256 KiB */
 	size_t queue_limit; /* the most jobs that wait for a worker; 0: no limit */
 	tz_full_policy full; /* what a submit does at that limit */
-	uint64_t seed; /* chaos: of all that is random; 0: 1 */
-	double delay; /* chaos: the longest delay before a job, in seconds; 0: 0.001 */
-	double fail; /* chaos: the share of jobs that fail without having run, 0 to 1 */
+	uint64_t seed; /* chaos, sim: of all that is random; 0: 1 */
+	double delay; /* chaos: the longest delay before a job, in seconds; 0: 0.001. sim: as in tz_loop_options; 0: none */
+	double fail; /* chaos, sim: the share of jobs that fail without having run, 0 to 1; sim: also as in tz_loop_options */
 	double grace; /* sim: real seconds that nothing must have happened for before time jumps; for where threads take part */
 	int spares; /* threads: the most extra workers that stand in for blocked ones; 0: 256, negative: none */
 } tz_executor_options;
