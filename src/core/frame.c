@@ -184,7 +184,7 @@ void tz_frame_settle_children(struct tz_frame *frame, struct tz_strand *strand, 
 }
 
 /* Ends the run. The order matters: what the job left open on this strand is closed before anybody hears that it has ended. */
-static void end_run(struct tz_frame *frame, struct tz_strand *strand, bool crashed, bool unref)
+__attribute__((always_inline)) static inline void end_run(struct tz_frame *frame, struct tz_strand *strand, bool crashed, bool unref)
 {
 	struct tz_job *job = frame->job;
 
@@ -209,14 +209,18 @@ struct guard {
 	bool unref, returned;
 };
 
-static void on_unwind(struct guard *guard)
+__attribute__((noinline, cold)) static void unwind(struct guard *guard)
 {
-	if (__builtin_expect(guard->returned, 1))
-		return;
 	struct tz_frame *frame = guard->frame;
 
 	tz_frame_unwound(frame);
 	end_run(frame, guard->strand, true, guard->unref);
+}
+
+static inline void on_unwind(struct guard *guard)
+{
+	if (__builtin_expect(!guard->returned, 0))
+		unwind(guard);
 }
 
 /* Runs the function; again, if it failed and may be retried. */

@@ -215,18 +215,26 @@ __attribute__((noinline)) static struct call one_more(struct tz_pool *p, int sea
 	return call;
 }
 
-/* The same for callers without the lock, who have made work visible and passed a fence. */
-static void offer(struct tz_pool *p)
+/* As many workers as may be are at work: they will look for more. */
+static inline bool all_at_work(struct tz_pool *p)
 {
-	if (atomic_load_explicit(&p->searching, memory_order_relaxed) > 0)
-		return;
-	if (atomic_load_explicit(&p->idle_count, memory_order_relaxed) == 0 &&
-	    atomic_load_explicit(&p->runnable, memory_order_relaxed) >= p->executor.workers)
-		return;
+	return atomic_load_explicit(&p->idle_count, memory_order_seq_cst) == 0 &&
+	       atomic_load_explicit(&p->runnable, memory_order_seq_cst) >= p->executor.workers;
+}
+
+__attribute__((noinline)) static void call_one_more(struct tz_pool *p)
+{
 	tz_mutex_lock(&p->lock);
 	struct call call = one_more(p, 0);
 	tz_mutex_unlock(&p->lock);
 	act(p, call);
+}
+
+/* One more worker, if one may run; for callers without the lock, who have made work visible, by a seq_cst operation or with a fence after it. */
+static inline void offer(struct tz_pool *p)
+{
+	if (__builtin_expect(atomic_load_explicit(&p->searching, memory_order_seq_cst) == 0 && !all_at_work(p), 0))
+		call_one_more(p);
 }
 
 /* In a fork child that a job made: there is no pool behind this worker, and its lock may be held for ever. */
@@ -1047,8 +1055,7 @@ static inline bool attended(struct tz_pool *p)
 {
 	if (atomic_load_explicit(&p->searching, memory_order_seq_cst) > 0)
 		return !atomic_load_explicit(&p->lingerer, memory_order_relaxed);
-	return atomic_load_explicit(&p->idle_count, memory_order_seq_cst) == 0 &&
-	       atomic_load_explicit(&p->runnable, memory_order_seq_cst) >= p->executor.workers;
+	return all_at_work(p);
 }
 
 /* There are jobs from outside: has somebody come for them, if nobody is on the way. The lock is held, and released on return. */
@@ -1117,14 +1124,13 @@ next:;
 }
 
 /* A worker submits to its own pool: into its run queue, without the lock. */
-static size_t submit_locally(struct tz_pool *p, struct tz_worker *w, tz_job *const *jobs, size_t n)
+static inline size_t submit_locally(struct tz_pool *p, struct tz_worker *w, tz_job *const *jobs, size_t n)
 {
 	size_t i = 0;
 
 	while (i < n && tz_runqueue_push(&w->queue, jobs[i]))
 		i++;
 	bump(&w->submitted, i);
-	atomic_thread_fence(memory_order_seq_cst);
 	offer(p);
 	return i;
 }
@@ -1223,6 +1229,12 @@ size_t tz_pool_submit(tz_executor *executor, tz_job *const *jobs, size_t n, tz_p
 		*ret_error = -ESHUTDOWN;
 		return see_to_inlet(p, inlet, 1);
 	}
+	/* Or one of a worker to its own pool. */
+	struct tz_worker *w = own_worker(p, tz_strand_self());
+
+	if (__builtin_expect(n == 1 && priority == TZ_PRIORITY_NORMAL && w &&
+			     atomic_load_explicit(&p->number, memory_order_relaxed) != TZ_INLETS_SHUT && submit_locally(p, w, jobs, 1), 1))
+		return 1;
 	return submit_specially(p, jobs, n, priority, ret_error);
 }
 

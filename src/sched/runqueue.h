@@ -1,7 +1,7 @@
 /* A worker's run queue: a bounded FIFO of submitted jobs. The owner pushes; the owner and thieves take the oldest.
  *
  * Design notes. One word, {head:16 | tail:16 | tag:32}, decides everything; entries lie in a ring. push stores the entry, then moves tail by
- * compare-and-swap (release). take loads the word (acquire), reads the oldest entry, then moves head by compare-and-swap: if that succeeds,
+ * compare-and-swap (seq_cst: the owner looks next whether anybody must be woken, see pool.h). take loads the word (acquire), reads the oldest entry, then moves head by compare-and-swap: if that succeeds,
  * the word has not changed in between, and neither has the entry. The tag goes up with each change by the owner, so that a word
  * that went away and came back (unpush, then push) is not mistaken for the old one. unpush takes the newest entry back, if it is a given job: a
  * strand that submits a job and waits for it at once runs it without leaving a tombstone behind.
@@ -55,7 +55,7 @@ static inline bool tz_runqueue_push(struct tz_runqueue *q, tz_job *job)
 			return false;
 		atomic_store_explicit(&q->entries[tz_rq_tail(w) % TZ_RUNQUEUE_SIZE], job, memory_order_relaxed);
 		pushed = tz_rq_word(tz_rq_head(w), (uint16_t)(tz_rq_tail(w) + 1), (w >> 32) + 1);
-	} while (!atomic_compare_exchange_weak_explicit(&q->word, &w, pushed, memory_order_release, memory_order_relaxed));
+	} while (!atomic_compare_exchange_weak_explicit(&q->word, &w, pushed, memory_order_seq_cst, memory_order_relaxed));
 	return true;
 }
 
