@@ -1,17 +1,12 @@
-/* The heap: a store by priority, lowest first, equal ones first in first out; one lock around a binary heap.
+/* The heap: a store by priority, lowest first, equal ones first in first out; a pile that is a binary heap.
  *
  * Design notes. The heap is made of small entries, so that sifting moves no elements. Beyond its end, the entries go on to hold
  * the slots that are free. An entry carries its element's number of arrival, which decides between equals. Keys are read
  * from the elements each time: they are cheaper to read than to keep.
  */
-#include "sync/store.h"
-
-#include <stdatomic.h>
 #include <stdlib.h>
 
-#include "os/mutex.h"
-
-enum { FIRST_ROOM = 16 };
+#include "sync/pile.h"
 
 struct entry {
 	uint64_t arrival;
@@ -19,16 +14,10 @@ struct entry {
 };
 
 struct heap {
-	struct tz_store base;
+	struct tz_pile pile; /* first */
 	tz_queue_key key;
 	int (*compare)(const void *a, const void *b);
-	struct tz_mutex lock; /* guards all below; the atomics are read without it */
-	bool closed;
-	_Atomic uint64_t total;
-	_Atomic size_t count;
-	size_t room;
-	struct entry *entries;
-	unsigned char *items;
+	struct entry *entries; /* under the pile's lock */
 };
 
 static uint64_t read_unsigned(const void *at, size_t size)
@@ -86,10 +75,14 @@ static int compare_keys(const tz_queue_key *key, const unsigned char *a, const u
 	return x != x || y != y ? (x != x) - (y != y) : (x > y) - (x < y);
 }
 
+static unsigned char *slot(const struct tz_pile *p, size_t i)
+{
+	return p->items + i * p->base.size;
+}
+
 static bool before(const struct heap *h, struct entry a, struct entry b)
 {
-	const unsigned char *x = h->items + a.slot * h->base.size,
-			    *y = h->items + b.slot * h->base.size;
+	const unsigned char *x = slot(&h->pile, a.slot), *y = slot(&h->pile, b.slot);
 	int order = h->compare ? h->compare(x, y) : compare_keys(&h->key, x, y);
 
 	return order ? order < 0 : a.arrival < b.arrival;
@@ -124,122 +117,52 @@ static void sift_down(struct heap *h, struct entry e, size_t n)
 	h->entries[i] = e;
 }
 
-/* Room for one more: 0, -EAGAIN, -ENOMEM. */
-static int make_room(struct heap *h, size_t count)
+static bool extend(struct tz_pile *p, size_t room)
 {
-	size_t room = h->room ? 2 * h->room : FIRST_ROOM;
+	struct heap *h = (struct heap *)p;
 	struct entry *entries;
-	unsigned char *items;
 
-	if (h->base.capacity && count == h->base.capacity)
-		return -EAGAIN;
-	if (count < h->room)
-		return 0;
-	if (h->base.capacity && room > h->base.capacity)
-		room = h->base.capacity;
-	if (room > SIZE_MAX / h->base.size || room > SIZE_MAX / sizeof *entries)
-		return -ENOMEM;
+	if (room > SIZE_MAX / sizeof *entries)
+		return false;
 	entries = realloc(h->entries, room * sizeof *entries);
 	if (!entries)
-		return -ENOMEM;
+		return false;
 	h->entries = entries;
-	items = realloc(h->items, room * h->base.size);
-	if (!items)
-		return -ENOMEM;
-	h->items = items;
-	for (size_t i = h->room; i < room; i++)
+	for (size_t i = p->room; i < room; i++)
 		entries[i].slot = i;
-	h->room = room;
-	return 0;
+	return true;
 }
 
-static ptrdiff_t heap_put(struct tz_store *store, const void *items, size_t n)
+static void push(struct tz_pile *p, size_t count, const void *item, uint64_t arrival)
 {
-	struct heap *h = (struct heap *)store;
-	size_t i = 0, count;
-	uint64_t total;
-	int e;
+	struct heap *h = (struct heap *)p;
 
-	tz_mutex_lock(&h->lock);
-	count = atomic_load_explicit(&h->count, memory_order_relaxed);
-	total = atomic_load_explicit(&h->total, memory_order_relaxed);
-	e = h->closed ? -ESHUTDOWN : 0;
-	while (e == 0 && i < n) {
-		e = make_room(h, count);
-		if (e < 0)
-			break;
-		tz_store_copy(h->items + h->entries[count].slot * store->size,
-			      (const unsigned char *)items + i++ * store->size, store->size);
-		h->entries[count].arrival = total++;
-		sift_up(h, count++);
-	}
-	atomic_store_explicit(&h->count, count, memory_order_relaxed);
-	atomic_store_explicit(&h->total, total, memory_order_relaxed);
-	tz_mutex_unlock(&h->lock);
-	return i ? (ptrdiff_t)i : e;
+	tz_store_copy(slot(p, h->entries[count].slot), item, p->base.size);
+	h->entries[count].arrival = arrival;
+	sift_up(h, count);
 }
 
-static ptrdiff_t heap_get(struct tz_store *store, void *items, size_t n)
+static const void *pop(struct tz_pile *p, size_t count)
 {
-	struct heap *h = (struct heap *)store;
-	unsigned char *to = items;
-	size_t i = 0, count;
-	ptrdiff_t answer;
+	struct heap *h = (struct heap *)p;
+	struct entry root = h->entries[0];
 
-	tz_mutex_lock(&h->lock);
-	count = atomic_load_explicit(&h->count, memory_order_relaxed);
-	for (; i < n && count > 0; i++) {
-		struct entry root = h->entries[0];
-
-		if (to)
-			tz_store_copy(to + i * store->size, h->items + root.slot * store->size,
-				      store->size);
-		count--;
-		sift_down(h, h->entries[count], count);
-		h->entries[count] = root; /* its slot is free */
-	}
-	atomic_store_explicit(&h->count, count, memory_order_relaxed);
-	answer = i ? (ptrdiff_t)i : h->closed ? -ESHUTDOWN : -EAGAIN;
-	tz_mutex_unlock(&h->lock);
-	return answer;
-}
-
-static uint64_t heap_total(const struct tz_store *store)
-{
-	return atomic_load_explicit(&((const struct heap *)store)->total, memory_order_seq_cst);
-}
-
-static size_t heap_count(const struct tz_store *store)
-{
-	return atomic_load_explicit(&((const struct heap *)store)->count, memory_order_seq_cst);
-}
-
-static void heap_close(struct tz_store *store)
-{
-	struct heap *h = (struct heap *)store;
-
-	tz_mutex_lock(&h->lock);
-	h->closed = true;
-	tz_mutex_unlock(&h->lock);
+	sift_down(h, h->entries[count - 1], count - 1);
+	h->entries[count - 1] = root; /* its slot is free */
+	return slot(p, root.slot);
 }
 
 static void heap_free(struct tz_store *store)
 {
 	struct heap *h = (struct heap *)store;
 
+	tz_pile_done(&h->pile);
 	free(h->entries);
-	free(h->items);
 	free(h);
 }
 
-static const struct tz_store_ops heap_ops = {
-	.put = heap_put,
-	.get = heap_get,
-	.total = heap_total,
-	.count = heap_count,
-	.close = heap_close,
-	.free = heap_free,
-};
+static const struct tz_pile_order by_priority = { .extend = extend, .push = push, .pop = pop };
+static const struct tz_store_ops heap_ops = { TZ_PILE_OPERATIONS, .free = heap_free };
 
 struct tz_store *tz_heap_new(size_t size, size_t capacity, tz_queue_key key,
 			     int (*compare)(const void *a, const void *b))
@@ -248,8 +171,9 @@ struct tz_store *tz_heap_new(size_t size, size_t capacity, tz_queue_key key,
 
 	if (!h)
 		return NULL;
-	h->base = (struct tz_store){ .ops = &heap_ops, .size = size, .capacity = capacity };
+	h->pile.base = (struct tz_store){ .ops = &heap_ops, .size = size, .capacity = capacity };
+	h->pile.order = &by_priority;
 	h->key = key;
 	h->compare = compare;
-	return &h->base;
+	return &h->pile.base;
 }
