@@ -36,13 +36,7 @@ static const tz_executor_ops lane_ops = {
 	.summary = "threads for calls that block",
 	.capabilities = TZ_CAN_SHARE_MEMORY | TZ_CAN_RUN_IN_PARALLEL | TZ_CAN_REORDER |
 			TZ_CAN_CANCEL_PENDING | TZ_CAN_PRIORITY | TZ_CAN_FORK | TZ_CAN_SHRINK,
-	.submit = tz_pool_submit,
-	.help = tz_pool_help,
-	.range = tz_pool_range,
-	.shutdown = tz_pool_shutdown,
-	.request_shutdown = tz_pool_request_shutdown,
-	.stats = tz_pool_stats,
-	.destroy = tz_pool_destroy,
+	TZ_POOL_OPERATIONS,
 };
 
 static int most_threads(tz_lane_kind kind)

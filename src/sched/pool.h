@@ -165,4 +165,9 @@ void tz_pool_request_shutdown(tz_executor *executor, tz_shutdown how);
 void tz_pool_stats(tz_executor *executor, tz_executor_stats *ret);
 void tz_pool_destroy(tz_executor *executor);
 
+/* All of them but `open`, for a kind whose instances are pools. */
+#define TZ_POOL_OPERATIONS \
+	.submit = tz_pool_submit, .help = tz_pool_help, .range = tz_pool_range, .shutdown = tz_pool_shutdown, \
+	.request_shutdown = tz_pool_request_shutdown, .stats = tz_pool_stats, .destroy = tz_pool_destroy
+
 #endif

@@ -19,11 +19,5 @@ const tz_executor_ops tz_thread_executor_ops = {
 	.capabilities = TZ_CAN_SHARE_MEMORY | TZ_CAN_RUN_IN_PARALLEL | TZ_CAN_REORDER | TZ_CAN_CANCEL_PENDING | TZ_CAN_PRIORITY |
 			TZ_CAN_FORK | TZ_CAN_INITIALIZE | TZ_CAN_LIMIT_QUEUE | TZ_CAN_SHRINK,
 	.open = open_threads,
-	.submit = tz_pool_submit,
-	.help = tz_pool_help,
-	.range = tz_pool_range,
-	.shutdown = tz_pool_shutdown,
-	.request_shutdown = tz_pool_request_shutdown,
-	.stats = tz_pool_stats,
-	.destroy = tz_pool_destroy,
+	TZ_POOL_OPERATIONS,
 };
