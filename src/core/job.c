@@ -557,7 +557,8 @@ bool tz_job_claim(struct tz_job *job)
 			s = atomic_load_explicit(&job->state, memory_order_relaxed);
 			continue;
 		}
-		if (atomic_compare_exchange_weak_explicit(&job->state, &s, (s & ~JOB_PHASE) | JOB_RUNNING, memory_order_acquire,
+		/* Release: a canceller that sees RUNNING sees no link of the executor's any more in the word of `frame`. */
+		if (atomic_compare_exchange_weak_explicit(&job->state, &s, (s & ~JOB_PHASE) | JOB_RUNNING, memory_order_acq_rel,
 							  memory_order_relaxed))
 			return true;
 	}
