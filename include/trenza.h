@@ -16,8 +16,8 @@
 #include <trenza/executor.h>
 #include <trenza/fork.h>
 #include <trenza/future.h>
-#include <trenza/lane.h>
 #include <trenza/group.h>
+#include <trenza/lane.h>
 #include <trenza/local.h>
 #include <trenza/lock.h>
 #include <trenza/loop.h>
