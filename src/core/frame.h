@@ -52,7 +52,7 @@ void tz_frame_settle_children(struct tz_frame *frame, struct tz_strand *strand, 
 
 static inline void tz_frame_settle(struct tz_frame *frame, struct tz_strand *strand, bool left)
 {
-	if (__builtin_expect(tz_scope_owns(&frame->scope), 0))
+	if (__builtin_expect(tz_scope_owns(&frame->scope) || tz_scope_has_refused(&frame->scope), 0))
 		tz_frame_settle_children(frame, strand, left);
 }
 

@@ -410,6 +410,8 @@ void tz_scope_cut_short(struct tz_scope *scope)
 
 static bool is_bad(const struct tz_job *job, bool unseen)
 {
+	if (job == &tz_job_no_memory)
+		return true; /* it stands for several, and cannot say who looked */
 	if (job->status == TZ_OK)
 		return false;
 	return !unseen || (job->status != TZ_CANCELLED && !atomic_load_explicit(&job->observed, memory_order_relaxed));
@@ -468,7 +470,7 @@ int tz_scope_leave(tz_scope *scope)
 	struct tz_strand *self = scope->tz__strand;
 	int r = 0;
 
-	if (tz_scope_owns(scope) || __atomic_load_n(&scope->tz__refused, __ATOMIC_RELAXED)) {
+	if (tz_scope_owns(scope) || tz_scope_has_refused(scope)) {
 		tz_outcome first;
 		int cause = tz_scope_wait(scope);
 

@@ -91,6 +91,11 @@ static inline bool tz_scope_owns(const struct tz_scope *scope)
 		__atomic_load_n(&scope->tz__ngiven, __ATOMIC_RELAXED)) != 0;
 }
 
+static inline bool tz_scope_has_refused(const struct tz_scope *scope)
+{
+	return __atomic_load_n(&scope->tz__refused, __ATOMIC_RELAXED) != 0;
+}
+
 /* Makes the scope the owner of a future. Only its own strand. 0 or -ENOMEM. */
 static inline int tz_scope_keep(struct tz_scope *scope, tz_handle future)
 {
