@@ -67,10 +67,10 @@ typedef struct tz_executor_options {
 
 /* How one job is submitted. All-zero is the default of each. */
 typedef struct tz_submit_options {
-	size_t size; /* sizeof(tz_submit_options), or 0: for fields to come */
+	size_t size; /* sizeof(tz_submit_options), or 0: which fields the caller knows, once there are more */
 	tz_priority priority;
 	tz_deadline deadline; /* not begun by then: TZ_TIMED_OUT; while it runs, its outermost scope's deadline */
-	int retries; /* how often a job that failed is run again; for idempotent tasks */
+	int retries; /* how often a job that failed is run again, at the most; only for tasks that may run twice */
 	const char *name; /* in outcomes, instead of the task's; copied */
 	struct tz_scope *scope; /* owns the future, see scope.h; its deadline applies too */
 	struct tz_group *group; /* owns the future instead, see group.h */

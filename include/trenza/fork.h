@@ -15,8 +15,7 @@
  * calls the function right here, unless an idle worker has taken it; then it helps that worker, or waits. Anywhere else, and
  * where the stack of forks is full or the arguments or the result are over TZ_FORK_MAX bytes, tz_fork calls the function at once. The meaning is the same.
  *
- * Join every fork, once, in the function that made it, the youngest first; the next youngest first is what is fast, other orders are legal and
- * slower. Forks that a job leaves unjoined are joined when it ends. A fork has no outcome of its own: a failure in it is a failure of
+ * Join every fork once, in the function that made it. The youngest first is the fast order; others are legal, and slower. Forks that a job leaves unjoined are joined when it ends. A fork has no outcome of its own: a failure in it is a failure of
  * the job, and cancelling the job is how to cancel it. Waits in a call that was stolen obey the job's deadline and cancel request, not a scope
  * that was entered inside the job.
  *

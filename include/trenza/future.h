@@ -17,7 +17,7 @@
  *   -ETIMEDOUT          kept            the scope's deadline ended the wait
  *   -ECANCELED          kept            the scope was cancelled during the wait
  *   -ESTALE             -               the handle was released before, or is all-zero
- *   -EINVAL             kept            the result's size is not the task's (only the function underneath)
+ *   -EINVAL             kept            the result's size is not the task's (tz_result_raw only: tz_result would not compile)
  *   -EDEADLK            kept            a job waits for itself
  *
  * A failure that nobody looked at is reported to the hook of tz_on_unobserved when its future is released.

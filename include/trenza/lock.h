@@ -15,8 +15,8 @@
  * A lock may be freed by the strand that was the last to acquire it, as soon as it has released it:
  * tz_lock_release does not touch the lock after the moment in which another strand can acquire it.
  *
- * Locks serve threads and coroutines of one process. For memory shared between processes see shared
- * locks.
+ * Locks serve threads and coroutines of one process. They do not serve memory that several processes
+ * share.
  */
 #ifndef TRENZA_LOCK_H
 #define TRENZA_LOCK_H

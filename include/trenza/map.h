@@ -1,7 +1,7 @@
 /* Map, for-each and reduce over ranges.
  *
- * The caller works too: it begins with the first elements by itself and wakes other workers only when what remains is worth a wake-up (some
- * tens of microseconds), so that a map of a few cheap elements costs what a loop costs. tz_map (task.h) is the typed form.
+ * The caller works too: it begins with the first elements by itself, and wakes other workers only when what remains is worth a wake-up (some
+ * tens of microseconds). So a map of a few cheap elements costs what a loop costs. tz_map (task.h) is the typed form of tz_map_raw.
  */
 #ifndef TRENZA_MAP_H
 #define TRENZA_MAP_H
@@ -24,7 +24,7 @@ typedef enum tz_map_policy {
 /* How a map runs. All-zero is the default of each. */
 typedef struct tz_map_options {
 	size_t size; /* sizeof(tz_map_options), or 0: for fields to come */
-	size_t chunk; /* elements that are handed out at once; 0: measured while it runs */
+	size_t chunk; /* elements that a worker takes at once; 0: as many as last some tens of microseconds, found out while it runs */
 	int workers; /* the most that work on it, the caller included; 0: all of the executor's */
 	tz_map_policy policy;
 	tz_outcome *outcomes; /* array of n that takes the outcome of each element, or NULL, which is cheaper */

@@ -1,13 +1,14 @@
 /* Queues between strands: first in first out, last in first out, or by priority; bounded or not.
  *
- *     TZ_QUEUE(struct order, orders);              a queue of struct order, typed
+ *     TZ_QUEUE(struct order, orders);              // at file scope: the type of a queue of struct order
  *
  *     orders q;
- *     orders_open(&q, &(tz_queue_options){ .capacity = 100 });
- *     orders_put(q, (struct order){ .table = 4 }); waits while the queue is full
- *     orders_get(q, &o);                           waits while it is empty
- *     tz_queue_task_done(q.queue);                 the order is served
- *     tz_queue_join(q.queue);                      waits until all are
+ *     struct order o = { .table = 4 };
+ *     orders_open(&q, TZ_OPTIONS(tz_queue_options, .capacity = 100));
+ *     orders_put(q, o);                            // waits while the queue is full
+ *     orders_get(q, &o);                           // waits while it is empty
+ *     tz_queue_task_done(q.queue);                 // the order is served
+ *     tz_queue_join(q.queue);                      // waits until all are
  *     orders_close(&q);
  *
  * Elements have one size, given when the queue is opened, and are copied by value: what goes in comes out, bit by

@@ -5,13 +5,13 @@
  *
  *     tz_thread *t;
  *     double a;
- *     if (tz_thread_open(&t, area, 3.0, 4.0) < 0)      starts it
+ *     if (tz_thread_open(&t, area, 3.0, 4.0) < 0)      // starts it
  *             return 1;
- *     if (tz_thread_result(t, area, &a) < 0)           waits for it
+ *     if (tz_thread_result(t, area, &a) < 0)           // waits for it
  *             tz_perror("area");
  *     tz_thread_close(t);
  *
- * A thread runs as soon as it is opened, unless its options say `deferred`; tz_thread_start starts it then. Its arguments
+ * A thread runs as soon as it is opened; with the option `deferred` it waits for tz_thread_start. Its arguments
  * are copied. It has a scope of its own, which tz_thread_cancel cancels, and tz_fail makes it fail. However it ends
  * (it returns, tz_fail, a C++ exception, pthread_exit), everybody who waits for it hears of it, once.
  *

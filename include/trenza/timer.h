@@ -4,8 +4,8 @@
  *     TZ_TASK(void, remind, int);
  *
  *     tz_timer *once, *often;
- *     tz_timer_open(&once, 0.5, remind, 4);          in half a second
- *     tz_timer_every(&often, 60, remind, 7);         each minute, first in one
+ *     tz_timer_open(&once, 0.5, remind, 4);          // remind(4) in half a second
+ *     tz_timer_every(&often, 60, remind, 7);         // remind(7) in a minute, and each minute after that
  *     ...
  *     tz_timer_cancel(often);
  *     tz_timer_close(often);
@@ -14,8 +14,8 @@
  * All timers of a process share one service, which uses no processor time while nothing is due. Time is monotonic: setting
  * the system's date moves no timer. No function is called early.
  *
- * The functions run on a thread of the library (all signals are blocked on it), one after the other, in the order of
- * their deadlines, equal ones in the order in which they were set. So they should be short; long work belongs into an
+ * The functions run on a thread of the library, where signals are blocked but for those of faults; one after the other, in
+ * the order of their deadlines, equal ones in the order in which they were set. So they should be short; long work belongs into an
  * executor. A function that runs for more than 10 ms while others are due does not hold them up: another
  * thread goes on with them. A result is dropped; a failure (tz_fail) reaches the hook of tz_on_uncaught (thread.h).
  *
