@@ -77,10 +77,48 @@ def objects():
     equal(run("timer_class"), IN_TURN)
 
 
+SERIAL = "Hello\nAsyncIO\n" * 3
+TOGETHER = "Hello\n" * 3 + "World\n" * 3
+
+
 @case
-def hello():
-    """hello"""
-    equal(run("hello"), "Hello\nAsyncIO\n" * 3)
+def virtual_time():
+    """first_async and the hellos: order, and exact times in virtual time"""
+    equal(run("first_async", "sim"), "Hello\nWorld\nVirtual time: 2 s\n")
+    equal(run("hello", "sim"), SERIAL + "Virtual time: 6 s\n")
+    equal(run("hello_async0", "sim"), TOGETHER + "Virtual time: 2 s\n")
+    equal(run("hello_async1", "sim"), TOGETHER + "Virtual time: 2 s\n")
+
+
+@case
+def real_time():
+    """first_async and the hellos: order, by the real clock"""
+    wanted = {
+        ("first_async",): "Hello\nWorld\n",
+        ("hello",): SERIAL,
+        ("hello_async0",): TOGETHER,
+        ("hello_async1",): TOGETHER,
+        ("hello_word", "inline"): SERIAL,
+        ("hello_word", "coroutines"): "Hello\n" * 3 + "AsyncIO\n" * 3,
+    }
+    # All at the same time: they only sleep.
+    running = {c: subprocess.Popen([DIRECTORY / c[0], *c[1:]], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE, text=True) for c in wanted}
+    try:
+        for command, child in running.items():
+            out, err = child.communicate(timeout=DEADLINE)
+            printed, time = re.fullmatch(r"(.*)Wall time: (\d+\.\d\d) s\n", out, re.S).groups()
+            equal((printed, err, child.returncode), (wanted[command], "", 0))
+            print(f"# {' '.join(command)}: {time} s", flush=True)
+    finally:
+        for child in running.values():
+            child.kill()
+
+
+@case
+def no_word():
+    """hello_word with a word that is no executor"""
+    equal(run("hello_word", "nowhere", status=1), "")
 
 
 @case
