@@ -6,6 +6,8 @@
  * CHUNK_US, so that the counter (one fetch-and-add a chunk) costs nothing, but is never more than a quarter of an even share of what is left,
  * so that all end at about the same time. How long an element takes is measured, chunk by chunk. The caller begins alone, with one element
  * and GROWTH times as many each time, for ALONE_US: a map of cheap elements is over before anybody needs to be woken.
+ * After ASK_ELEMENTS it asks the executor whether a worker is awake and looks for work: sharing with that one costs two cache lines and no
+ * wake-up, so a map of some microseconds is shared, too, in halves of what is left.
  * (C. Polychronopoulos and D. Kuck, "Guided Self-Scheduling", 1987.) Lazy binary splitting, the other candidate, needs deques, cannot split what a worker that
  * does not poll holds, and measured no better: docs/decisions.md.
  *
@@ -33,7 +35,10 @@ enum {
 	CHUNK_US = 50, /* what a chunk is meant to last: long beside a fetch-and-add and a clock, short beside a wake-up chain */
 	WORTH_US = 20, /* work that is worth one more wake-up */
 	ALONE_US = 8, /* that the caller works before it looks whether others are worth waking */
-	GROWTH = 8 /* of the caller's first chunks */
+	ASK_US = 1, ASK_ELEMENTS = 64, /* that it works, or has in a chunk, before it asks for somebody who is awake: one chunk may have been cold */
+	NEAR_NS = 500, /* what a chunk lasts at least when somebody is */
+	GROWTH = 8, /* of the caller's first chunks */
+	LINE = 8 /* of so many elements are most chunks a multiple */
 };
 
 int tz_range_workers(const tz_range *range)
@@ -56,6 +61,14 @@ int tz_range_worth(const tz_range *range)
 	return worth >= range->workers - 1 ? range->workers - 1 : (int)worth;
 }
 
+/* Of a short rest for two who are awake: a half, and then halves of what is left. `chunk` elements take CHUNK_US. */
+static size_t near_share(size_t left, size_t chunk)
+{
+	size_t least = (size_t)((double)chunk * NEAR_NS / (CHUNK_US * 1000.0));
+
+	return left / 2 > least ? left - left / 2 : left;
+}
+
 /* How many elements the next chunk has. */
 static size_t chunk_size(const struct tz_range *r, size_t next)
 {
@@ -68,10 +81,14 @@ static size_t chunk_size(const struct tz_range *r, size_t next)
 		return 1;
 	by_time = (size_t)((double)CHUNK_US * (double)tz_clock_ticks_per_us() * 4096 / (double)(per_4096 ? per_4096 : 1));
 	share = left / (4 * (size_t)r->workers);
-	if (r->workers == 1 || by_time >= left)
-		share = left; /* alone, or the whole rest is shorter than a chunk: nobody else is worth waking */
+	if (r->workers == 1)
+		share = left;
+	else if (by_time >= left) /* the whole rest is shorter than a chunk: nobody else is worth waking */
+		share = r->near ? near_share(left, by_time) : left;
 	if (share < by_time)
 		by_time = share;
+	if (by_time > LINE && by_time < left)
+		by_time -= by_time % LINE;
 	return by_time ? by_time : 1;
 }
 
@@ -307,6 +324,15 @@ bool tz_range_step(tz_range *r, int worker)
 	return true;
 }
 
+/* The end of a chunk [lo, hi), moved down to a multiple of LINE elements from the first: loops that the compiler has made of vectors
+ * begin aligned then. */
+static size_t whole_lines(const struct tz_range *r, size_t lo, size_t hi)
+{
+	size_t end = hi - (hi - r->begin) % LINE;
+
+	return end > lo ? end : hi;
+}
+
 /* The next chunk of who works alone: GROWTH times as long as the last, but not beyond what is left of the time. */
 static size_t grown(size_t last, uint64_t last_ticks, int64_t ticks_left)
 {
@@ -316,38 +342,77 @@ static size_t grown(size_t last, uint64_t last_ticks, int64_t ticks_left)
 	return fits >= (double)n ? n : fits > 1 ? (size_t)fits : 1;
 }
 
-/* Works alone for ALONE_US, or to the end if nobody else may work: a map that is over by then has woken nobody, and has cost one frame and
+/* The caller's time alone. */
+struct solo {
+	struct tz_range_run run;
+	uint64_t began, now; /* in ticks */
+	uint64_t took; /* for the last chunk, which had n elements */
+	size_t lo, n; /* next */
+	bool asked; /* whether somebody is near */
+};
+
+static void on_solo_unwind(struct solo *s)
+{
+	on_unwind(&s->run);
+}
+
+static void run_solo_chunk(struct solo *s, size_t end)
+{
+	size_t hi = s->n < end - s->lo ? whole_lines(s->run.range, s->lo, s->lo + s->n) : end;
+	uint64_t before = s->now;
+
+	run_body(&s->run, s->lo, hi);
+	s->now = tz_clock_ticks();
+	s->took = (int64_t)(s->now - before) > 0 ? s->now - before : 1;
+	s->n = hi - s->lo;
+	s->lo = hi;
+}
+
+/* Whether somebody who is awake may take part in the rest. */
+static bool is_near(const struct tz_range *r, const struct solo *s)
+{
+	double us = (double)(r->end - s->lo) * (double)s->took / (double)s->n / (double)tz_clock_ticks_per_us();
+
+	return us * 1000 >= 2 * NEAR_NS && r->executor->ops->near && r->executor->ops->near(r->executor, us);
+}
+
+/* Whether the caller is to go on alone; if so, n is the size of its next chunk. */
+static bool goes_on(struct tz_range *r, struct solo *s, int *why)
+{
+	int64_t us = (int64_t)tz_clock_ticks_per_us(), time = (int64_t)(s->now - s->began);
+	int64_t budget = r->workers > 1 ? ALONE_US * us : CHUNK_US * us;
+
+	if (r->workers > 1 && !s->asked && (s->n >= ASK_ELEMENTS || time >= ASK_US * us)) {
+		s->asked = true;
+		r->near = is_near(r, s);
+	}
+	if (r->workers > 1 && (r->near || time >= budget))
+		return false;
+	if (time >= budget) { /* alone to the end: go on in chunks, to see a cancel */
+		if (r->scope && (*why = tz_scope_interrupted(r->scope)) < 0)
+			return false;
+		s->began = s->now;
+		time = 0;
+	}
+	s->n = grown(s->n, s->took, budget - time);
+	return true;
+}
+
+/* Works alone for a while, or to the end if nobody else may work: a map that is over by then has woken nobody, and has cost one frame and
  * some clocks. */
 static void begin_alone(struct tz_range *r, int worker)
 {
-	struct tz_range_run run __attribute__((cleanup(on_unwind))) = { .range = r };
-	int64_t budget = (int64_t)((r->workers > 1 ? ALONE_US : CHUNK_US) * tz_clock_ticks_per_us());
-	uint64_t began = tz_clock_ticks(), before = began, now = began, took = 1;
-	size_t lo = r->begin, n = 1;
+	struct solo s __attribute__((cleanup(on_solo_unwind))) = { .run.range = r, .took = 1, .lo = r->begin, .n = 1 };
 	int why = 0;
 
-	begin_run(&run, worker);
-	while (lo < r->end && !run.frame.failed) {
-		size_t hi = n < r->end - lo ? lo + n : r->end;
-
-		run_body(&run, lo, hi);
-		now = tz_clock_ticks();
-		took = (int64_t)(now - before) > 0 ? now - before : 1;
-		before = now;
-		n = hi - lo;
-		lo = hi;
-		if ((int64_t)(now - began) >= budget) {
-			if (r->workers > 1)
-				break;
-			if (r->scope && (why = tz_scope_interrupted(r->scope)) < 0)
-				break;
-			began = now; /* alone to the end: go on in chunks, to see a cancel */
-		}
-		n = grown(n, took, budget - (int64_t)(now - began));
-	}
-	atomic_store_explicit(&r->next, lo, memory_order_relaxed);
-	measure(r, took, n);
-	end_run(&run, lo);
+	s.began = s.now = tz_clock_ticks();
+	begin_run(&s.run, worker);
+	do
+		run_solo_chunk(&s, r->end);
+	while (s.lo < r->end && !s.run.frame.failed && goes_on(r, &s, &why));
+	atomic_store_explicit(&r->next, s.lo, memory_order_relaxed);
+	measure(r, s.took, s.n);
+	end_run(&s.run, s.lo);
 	if (why < 0)
 		tz_range_interrupt(r, why);
 }
@@ -452,7 +517,7 @@ static int run_range(struct tz_range *r)
 
 		if (r->fixed_chunk == 0 && !r->outcomes)
 			begin_alone(r, worker);
-		while (tz_range_left(r) && tz_range_worth(r) == 0)
+		while (tz_range_left(r) && !r->near && tz_range_worth(r) == 0)
 			(void)tz_range_step(r, worker);
 		if (tz_range_left(r))
 			error = r->executor->ops->range(r->executor, r);

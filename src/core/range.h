@@ -27,6 +27,7 @@ struct tz_range {
 	size_t begin, end;
 	size_t fixed_chunk; /* or 0 */
 	int workers; /* the most that step it */
+	bool near; /* somebody who is awake takes part: short chunks are worth while */
 	tz_map_policy policy;
 	struct tz_strand *strand; /* of the caller */
 	struct tz_scope *scope; /* of the caller: its cancel and deadline are the range's */
@@ -34,9 +35,9 @@ struct tz_range {
 	struct tz_frame *caller; /* the job that maps, or NULL */
 	struct tz_executor *executor;
 	_Alignas(64) _Atomic size_t next; /* the first index that nobody has taken */
+	_Atomic size_t stop; /* no chunk at or behind it is begun; changes under the lock */
 	_Atomic uint64_t ticks_per_4096; /* what 4096 elements take, as measured last; 0: not known yet */
 	_Alignas(64) struct tz_mutex lock; /* guards the fields below */
-	_Atomic size_t stop; /* no chunk at or behind it is begun */
 	size_t failed_at; /* the lowest element that failed; SIZE_MAX: none */
 	int failed_worker;
 	struct tz_failure *failure;

@@ -23,6 +23,16 @@ enum {
 	SPARES = 256
 };
 static const uint64_t SPARE_IDLE_NS = 1000000000, JOIN_SOONEST_NS = 100000, JOIN_LATEST_NS = 1000000000;
+enum {
+	LONELY_US = 200, /* of short maps in close succession that are worth a wake-up; twice as long each time that it was in vain */
+	LONELY_MOST_US = 1000000,
+	DONE_SOON_US = 20 /* in which a worker is expected to end its part of a short map */
+};
+
+/* An offered range's state. */
+enum { PART_RUNS, PART_AWAITED, PART_DONE };
+
+static struct tz_offered_range no_range; /* in `offered`: a worker lingers */
 
 static struct tz_pool *pool_of(tz_executor *executor)
 {
@@ -474,6 +484,8 @@ __attribute__((noinline)) static void end_search(struct tz_worker *w)
 	 * it, the submitter might see an old count of searchers while we see an old one of sleepers. */
 	tz_mutex_lock(&p->lock);
 	set_searching(p, w, false);
+	if (atomic_load_explicit(&p->lingerer, memory_order_relaxed) == w)
+		atomic_store_explicit(&p->lingerer, NULL, memory_order_relaxed);
 	if (outside(p) > 0 || p->ranges)
 		call = one_more(p, 0);
 	tz_mutex_unlock(&p->lock);
@@ -553,6 +565,27 @@ static bool run_range(struct tz_worker *w)
 	return true;
 }
 
+/* Also when the worker's part leaves by pthread_exit. The range may be gone after the swap. */
+static void leave_offered_range(struct tz_offered_range **offered)
+{
+	struct tz_strand *caller = (*offered)->caller;
+
+	if (atomic_exchange_explicit(&(*offered)->state, PART_DONE, memory_order_acq_rel) == PART_AWAITED)
+		tz_strand_unpark(caller);
+}
+
+static void run_offered_range(struct tz_worker *w, struct tz_offered_range *range)
+{
+	struct tz_offered_range *offered __attribute__((cleanup(leave_offered_range))) = range;
+
+	found(w);
+	w->workless.ticks = 0;
+	if (atomic_load_explicit(&w->pool->lonely_limit, memory_order_relaxed))
+		atomic_store_explicit(&w->pool->lonely_limit, 0, memory_order_relaxed);
+	while (tz_range_step(offered->range, w->index) && outside(w->pool) == 0)
+		;
+}
+
 static bool has_work(struct tz_worker *w, struct tz_worker *other, void *arg)
 {
 	(void)w, (void)arg;
@@ -595,8 +628,39 @@ static void set_lingerer(struct tz_pool *p, struct tz_worker *w)
 	tz_mutex_unlock(&p->lock);
 }
 
-/* Looks for a while more before sleeping, as long as that was worth it of late; one worker at a time. True if there is something. */
-static bool linger(struct tz_worker *w)
+/* Whoever lingers takes ranges from now on; false if another one does already. */
+static bool ask_for_offers(struct tz_pool *p)
+{
+	struct tz_offered_range *none = NULL;
+
+	return atomic_compare_exchange_strong_explicit(&p->offered, &none, &no_range, memory_order_relaxed, memory_order_relaxed);
+}
+
+static bool is_offered(struct tz_pool *p)
+{
+	return atomic_load_explicit(&p->offered, memory_order_relaxed) != &no_range;
+}
+
+/* No more from now on. Answers what is offered at the moment, which is the worker's, or NULL. */
+static struct tz_offered_range *end_offers(struct tz_pool *p)
+{
+	struct tz_offered_range *was = atomic_exchange_explicit(&p->offered, NULL, memory_order_acquire);
+
+	return was == &no_range ? NULL : was;
+}
+
+/* Whether there are more workers at work than may be, because one that was blocked has come back. */
+static bool surplus(struct tz_pool *p)
+{
+	return atomic_load_explicit(&p->runnable, memory_order_relaxed) -
+		       atomic_load_explicit(&p->idle_count, memory_order_relaxed) >
+	       p->executor.workers;
+}
+
+enum lingered { NOTHING, SOMETHING, SERVED };
+
+/* Looks for a while more before sleeping, as long as that was worth it of late; one worker at a time. */
+static enum lingered linger_once(struct tz_worker *w)
 {
 	struct tz_pool *p = w->pool;
 	int none = 0;
@@ -604,22 +668,40 @@ static bool linger(struct tz_worker *w)
 
 	if (!w->searching && !atomic_compare_exchange_strong_explicit(&p->searching, &none, 1, memory_order_relaxed,
 								       memory_order_relaxed))
-		return false;
+		return NOTHING;
 	w->searching = true;
 	uint32_t ticks = tz_spin_allowed() ? tz_patience_ask(&p->patience) : 0;
 
 	if (ticks == 0)
-		return false;
+		return NOTHING;
 	set_lingerer(p, w);
 	(void)each_other(w, ask_for_forks, NULL);
+	bool asks = ask_for_offers(p);
 	struct tz_sitting sitting = tz_sitting_begin(ticks);
 
 	do
-		something = anything(w);
+		something = (asks && is_offered(p)) || anything(w);
 	while (!something && !closing(p) && tz_sitting_turn(&sitting));
+	struct tz_offered_range *offered = asks ? end_offers(p) : NULL;
+
 	tz_sitting_end(&sitting);
+	if (offered) {
+		run_offered_range(w, offered);
+		return SERVED;
+	}
 	set_lingerer(p, NULL);
-	return something;
+	return something ? SOMETHING : NOTHING;
+}
+
+/* The same, and takes part in short maps meanwhile: they come in rows. True if there is something else. */
+static bool linger(struct tz_worker *w)
+{
+	enum lingered l;
+
+	do
+		l = linger_once(w);
+	while (l == SERVED && !surplus(w->pool));
+	return l != NOTHING;
 }
 
 /* It has got work from the injector: how long was the wait, and who ended it? */
@@ -629,14 +711,6 @@ static void learn(struct tz_pool *p, struct tz_worker *w)
 		tz_patience_learn(&p->patience, w->workless, w->rung, w->slept);
 	w->workless.ticks = 0;
 	w->slept = false;
-}
-
-/* Whether there are more workers at work than may be, because one that was blocked has come back. */
-static bool surplus(struct tz_pool *p)
-{
-	return atomic_load_explicit(&p->runnable, memory_order_relaxed) -
-		       atomic_load_explicit(&p->idle_count, memory_order_relaxed) >
-	       p->executor.workers;
 }
 
 /* How long this worker sleeps before it ends. Under the lock. */
@@ -1262,6 +1336,17 @@ struct range_call {
 	struct tz_open_range open;
 };
 
+/* One for a short range. */
+struct range_offer {
+	struct tz_pool *pool; /* NULL: nobody had time for it */
+	struct tz_offered_range offered;
+};
+
+static bool is_done(struct tz_offered_range *o)
+{
+	return atomic_load_explicit(&o->state, memory_order_acquire) == PART_DONE;
+}
+
 /* Takes the range off the list, and waits for the workers inside it; also when a piece that the caller runs leaves by pthread_exit. */
 static void close_range(struct range_call *call)
 {
@@ -1294,6 +1379,80 @@ static void close_range(struct range_call *call)
 	tz_mutex_unlock(&p->lock);
 }
 
+/* Waits for the worker's part of an offered range, if there is one; also when a piece that the caller runs leaves by pthread_exit. */
+static void withdraw(struct range_offer *offer)
+{
+	struct tz_offered_range *o = &offer->offered, *was = o;
+	uint32_t runs = PART_RUNS;
+	bool told = false;
+
+	if (!offer->pool || atomic_compare_exchange_strong_explicit(&offer->pool->offered, &was, &no_range, memory_order_relaxed, memory_order_relaxed))
+		return;
+	if (tz_strand_may_spin(o->caller)) {
+		struct tz_sitting s = tz_sitting_begin(DONE_SOON_US * (uint32_t)tz_clock_ticks_per_us());
+
+		while (!is_done(o) && tz_sitting_turn(&s))
+			;
+		tz_sitting_end(&s);
+	}
+	if (is_done(o) || !atomic_compare_exchange_strong_explicit(&o->state, &runs, PART_AWAITED, memory_order_acquire, memory_order_acquire))
+		return;
+	while (!is_done(o)) {
+		if (told) {
+			tz_strand_park_deaf(o->caller);
+			continue;
+		}
+		int r = tz_strand_park(o->caller, tz_never());
+
+		if (r < 0) {
+			tz_range_interrupt(o->range, r);
+			told = true;
+		}
+	}
+}
+
+/* Works on a range whose rest is not worth a wake-up, together with the worker that lingers. */
+static void share_short(struct tz_pool *p, tz_range *range, struct tz_strand *self, int worker)
+{
+	struct range_offer offer __attribute__((cleanup(withdraw))) = { .pool = p, .offered = { .range = range, .caller = self } };
+	struct tz_offered_range *none = &no_range;
+
+	if (!atomic_compare_exchange_strong_explicit(&p->offered, &none, &offer.offered, memory_order_release, memory_order_relaxed))
+		offer.pool = NULL;
+	while (tz_range_step(range, worker))
+		;
+}
+
+/* Short maps follow each other, and their callers have worked alone for long: is a worker to come and linger? */
+static bool is_lonely(struct tz_pool *p, double us)
+{
+	uint32_t alone = atomic_load_explicit(&p->lonely_us, memory_order_relaxed) + (us < LONELY_US ? (uint32_t)us : LONELY_US);
+	uint32_t limit = atomic_load_explicit(&p->lonely_limit, memory_order_relaxed) + LONELY_US;
+	uint64_t now = tz_clock_ticks(), since;
+
+	if (alone < limit) {
+		atomic_store_explicit(&p->lonely_us, alone, memory_order_relaxed);
+		return false;
+	}
+	since = atomic_exchange_explicit(&p->lonely_since, now, memory_order_relaxed);
+	atomic_store_explicit(&p->lonely_us, 0, memory_order_relaxed);
+	if (now - since > 2 * (uint64_t)alone * tz_clock_ticks_per_us() || !tz_spin_allowed())
+		return false;
+	if (limit < LONELY_MOST_US) /* until a worker takes part */
+		atomic_store_explicit(&p->lonely_limit, limit, memory_order_relaxed);
+	return true;
+}
+
+bool tz_pool_near(tz_executor *executor, double us)
+{
+	struct tz_pool *p = pool_of(executor);
+	struct tz_offered_range *offered = atomic_load_explicit(&p->offered, memory_order_relaxed);
+
+	if (!offered && is_lonely(p, us))
+		offer(p);
+	return offered == &no_range;
+}
+
 int tz_pool_range(tz_executor *executor, tz_range *range)
 {
 	struct tz_pool *p = pool_of(executor);
@@ -1301,6 +1460,10 @@ int tz_pool_range(tz_executor *executor, tz_range *range)
 	struct tz_worker *w = own_worker(p, self);
 	int more = tz_range_worth(range);
 
+	if (more == 0) {
+		share_short(p, range, self, w ? w->index : -1);
+		return 0;
+	}
 	tz_mutex_lock(&p->lock);
 	if (closing(p)) {
 		tz_mutex_unlock(&p->lock);

@@ -32,6 +32,14 @@
  * will find the work, and a searcher that found something wakes the next one if there is more (a chain).
  * Idle workers are woken last in, first out: its caches are warm.
  *
+ * Short maps. A map that is over in some microseconds is not worth a wake-up, but a worker that lingers
+ * is awake. It says so in `offered`; the caller of a map swaps its range in, and takes it out again when
+ * there is nothing left. A worker that ends its lingering swaps NULL in, and takes what it gets in exchange.
+ * So a range is taken by one of the two, and there is nobody to wake. The worker's last touch of the
+ * caller's frame is the swap that says that it is done. The callers of short maps that follow each other
+ * closely, and find nobody, wake a worker when they have worked alone for as long as several wake-ups
+ * cost; later each time that it came in vain.
+ *
  * A worker that has caught up with its submitters takes a breather before it looks for anything else
  * (core/breather.h), if that pays. It counts as at work meanwhile.
  *
@@ -115,6 +123,13 @@ struct tz_open_range {
 	struct tz_strand *caller;
 };
 
+/* A short map that is offered to the worker that lingers. Lies in its caller's frame. */
+struct tz_offered_range {
+	struct tz_range *range;
+	struct tz_strand *caller;
+	_Atomic uint32_t state; /* of the worker's part */
+};
+
 struct tz_pool {
 	/* Read by all, seldom written. */
 	struct tz_executor executor; /* first */
@@ -139,6 +154,12 @@ struct tz_pool {
 	_Atomic bool is_short; /* the last attempt to start a thread failed */
 	uint32_t changes, room; /* addresses to wait for, in the parking lot: a change that may end a shutdown; room in the queue */
 
+	/* Changed by each short map. */
+	_Alignas(64) _Atomic(struct tz_offered_range *) offered; /* NULL: nobody lingers; &tz_no_range: somebody does */
+	_Atomic uint64_t lonely_since; /* in ticks; when the callers of short maps began to work alone */
+	_Atomic uint32_t lonely_us; /* for which they have since then; lost updates do no harm */
+	_Atomic uint32_t lonely_limit; /* after how much more of it than usual a worker is woken */
+
 	/* Changed by each submit from outside. */
 	_Alignas(64) struct tz_mutex lock;
 	int alive, blocked; /* threads that run or sleep; of these, blocked inside a job */
@@ -160,6 +181,7 @@ int tz_pool_open(struct tz_pool **ret, const tz_executor_ops *ops, const tz_exec
 size_t tz_pool_submit(tz_executor *executor, tz_job *const *jobs, size_t n, tz_priority priority, int *ret_error);
 void tz_pool_help(tz_executor *executor, tz_job *job, bool timed);
 int tz_pool_range(tz_executor *executor, tz_range *range);
+bool tz_pool_near(tz_executor *executor, double us);
 int tz_pool_shutdown(tz_executor *executor, tz_shutdown how, tz_deadline deadline);
 void tz_pool_request_shutdown(tz_executor *executor, tz_shutdown how);
 void tz_pool_stats(tz_executor *executor, tz_executor_stats *ret);
@@ -167,7 +189,7 @@ void tz_pool_destroy(tz_executor *executor);
 
 /* All of them but `open`, for a kind whose instances are pools. */
 #define TZ_POOL_OPERATIONS \
-	.submit = tz_pool_submit, .help = tz_pool_help, .range = tz_pool_range, .shutdown = tz_pool_shutdown, \
+	.submit = tz_pool_submit, .help = tz_pool_help, .range = tz_pool_range, .near = tz_pool_near, .shutdown = tz_pool_shutdown, \
 	.request_shutdown = tz_pool_request_shutdown, .stats = tz_pool_stats, .destroy = tz_pool_destroy
 
 #endif

@@ -392,6 +392,60 @@ static void maps_on_one_cpu(void)
 	stress_one_cpu(false);
 }
 
+/* --- short maps in a row, which the worker that lingers helps with ------------------------------------------------------------------ */
+
+static uint32_t cheap(uint32_t i, uint32_t salt)
+{
+	uint32_t x = i * 2654435761u + salt;
+
+	if (__builtin_expect(x == 0, 0))
+		(void)tz_fail(-EDOM, "none");
+	return x;
+}
+TZ_TASK(uint32_t, cheap, uint32_t, uint32_t);
+
+static void nothing(void)
+{
+}
+TZ_TASK(void, nothing, void);
+
+static void map_in_a_row(int index)
+{
+	stress_random rnd = stress_generator(atomic_fetch_add(&stream, 1));
+	uint32_t in[ELEMENTS], out[ELEMENTS], salts[ELEMENTS];
+
+	(void)index;
+	for (uint32_t i = 0; i < ELEMENTS; i++)
+		in[i] = i;
+	do {
+		uint32_t salt = stress_draw(&rnd, 1000), rounds = 1 + stress_draw(&rnd, 300);
+		uint32_t n = 1 + stress_draw(&rnd, ELEMENTS), zero = n;
+
+		for (uint32_t i = 0; i < n; i++) {
+			salts[i] = salt;
+			if (i * 2654435761u + salt == 0 && zero == n)
+				zero = i;
+		}
+		for (uint32_t k = 0; k < rounds; k++)
+			must(tz_map(ex, cheap, n, out, in, salts) == (zero < n ? -EREMOTEIO : 0));
+		for (uint32_t i = 0; i < n && i < zero; i++)
+			must(out[i] == i * 2654435761u + salt);
+		if (stress_draw(&rnd, 3) == 0)
+			must(tz_result(tz_submit(ex, nothing), NULL) == 0);
+		progress();
+	} while (!stress_over());
+}
+
+static void short_maps(void)
+{
+	on("threads:2", 1, map_in_a_row);
+}
+
+static void short_maps_of_several_callers(void)
+{
+	on("threads:3", 3, map_in_a_row);
+}
+
 /* --- elements that take their thread along --------------------------------------------------------------------------------------- */
 
 static _Atomic unsigned char visited[ELEMENTS];
@@ -457,6 +511,8 @@ int main(int argc, char **argv)
 		{ "maps of several callers", maps_of_several_callers },
 		{ "maps in jobs", maps_in_jobs },
 		{ "maps on one processor", maps_on_one_cpu },
+		{ "short maps", short_maps },
+		{ "short maps of several callers", short_maps_of_several_callers },
 		{ "maps whose elements leave by pthread_exit", exits_in_maps },
 	};
 
