@@ -19,7 +19,7 @@
 #include "os/cpu.h"
 
 enum {
-	TZ_BREATHER_NS = 2000,
+	TZ_BREATHER_NS = 5000, /* some tens of misses between distant processors */
 	TZ_BREATHER_WORTH = 3, /* things that must be there after it; one is there in any case */
 	TZ_BREATHER_SKIPS = 1023 /* occasions passed over, at most */
 };
