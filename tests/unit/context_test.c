@@ -34,18 +34,18 @@ static void stack_close(char *low)
 }
 
 /* Keeps a value of each kind of register over switches, with different values in each context. */
-static __attribute__((noinline)) double mix(struct tz_context *self, long seed)
+static __attribute__((noinline)) double mix(struct tz_context *self, unsigned long seed)
 {
-	long a = seed, b = seed * 3, c = seed * 5, d = seed * 7, e = seed * 11, f = seed * 13,
-	     g = seed * 17;
+	unsigned long a = seed, b = seed * 3, c = seed * 5, d = seed * 7, e = seed * 11,
+		      f = seed * 13, g = seed * 17;
 	double x = (double)seed, y = (double)seed / 3, z = (double)seed / 7;
 	long double w = (long double)seed / 11;
 
 	for (int i = 0; i < ROUNDS; i++) {
 		tz_context_switch(self, &home);
-		a += b ^ i;
+		a += b ^ (unsigned long)i;
 		b += c;
-		c ^= d + i;
+		c ^= d + (unsigned long)i;
 		d += e;
 		e ^= f;
 		f += g;
@@ -64,7 +64,7 @@ static void mixer(void *arg)
 {
 	long i = (long)(intptr_t)arg;
 
-	mixed[i] = mix(&contexts[i], i + 1);
+	mixed[i] = mix(&contexts[i], (unsigned long)i + 1);
 	for (;;)
 		tz_context_switch(&contexts[i], &home);
 }
