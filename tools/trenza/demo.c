@@ -22,8 +22,9 @@ static const char help[] =
 	"usage: trenza demo [OPTION]...\n"
 	"\n"
 	"Fetches sixteen pages from a small site of its own, which takes its time with\n"
-	"each, once one after the other and once on sixteen threads; then counts primes,\n"
-	"which no number of threads beyond the number of cores makes faster.\n"
+	"each: one after the other, on sixteen threads, and in coroutines on one loop.\n"
+	"Then it counts primes, which no number of threads beyond the number of cores\n"
+	"makes faster.\n"
 	"\n"
 	"  -i, --input FILE     fetch the URLs of this file instead, one a line\n"
 	"      --delay SECONDS  how long the site takes to answer (default: 0.3)\n"
@@ -124,6 +125,7 @@ static int show_waiting(struct demo *demo, struct fetching *fetching)
 	fetching->summary = false;
 	fetching->executors[fetching->executor_count++] = "inline";
 	fetching->executors[fetching->executor_count++] = many_threads;
+	fetching->executors[fetching->executor_count++] = "coroutines";
 	status = fetch_run(fetching);
 	if (status == COMMAND_USAGE || stop_asked())
 		return status;

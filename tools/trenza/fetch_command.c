@@ -21,11 +21,12 @@ static const char help[] =
 	"lines that begin with # do not count.\n"
 	"\n"
 	"  -i, --input FILE       read URLs from FILE too (- is the standard input)\n"
-	"      --on EXECUTOR      where to run: inline (one page after the other) or\n"
-	"                         threads[:N] (default: threads:16)\n"
+	"      --on EXECUTOR      where to run: inline (one page after the other),\n"
+	"                         threads[:N] (default: threads:16), or coroutines[:N]:\n"
+	"                         sixteen pages at once on each of N loops (one)\n"
 	"      --compare          run the list on each executor and print what it took\n"
 	"                         instead of the headings; --on may then be repeated\n"
-	"                         (default: inline and threads:16)\n"
+	"                         (default: inline, threads:16 and coroutines)\n"
 	"      --json             print one line of JSON a page (a run, with --compare)\n"
 	"      --tsv, --outline   print the one or the other wherever the output goes\n"
 	"      --timeout SECONDS  for a whole page (default: 30)\n"
@@ -216,6 +217,8 @@ static void choose_executors(struct line *line)
 	if (line->compare)
 		add_executor(&line->fetching, "inline");
 	add_executor(&line->fetching, default_executor);
+	if (line->compare)
+		add_executor(&line->fetching, "coroutines");
 }
 
 static int fetch(struct line *line)

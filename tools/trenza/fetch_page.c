@@ -10,6 +10,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -276,10 +277,33 @@ static CURLcode result_of(CURLM *multi)
 							       : CURLE_ABORTED_BY_CALLBACK;
 }
 
+/* Waits until the transfer can go on, or somebody wishes to stop. */
+static int wait_here(CURLM *multi)
+{
+	struct curl_waitfd wish = { .fd = stop_descriptor(), .events = CURL_WAIT_POLLIN };
+
+	return (int)curl_multi_poll(multi, &wish, wish.fd >= 0, 1000, NULL);
+}
+
+TZ_TASK(int, wait_here, CURLM *);
+
+/* The same. A coroutine has it done by a thread that may block, so that its loop goes on with other pages. */
+static CURLMcode wait_for_more(CURLM *multi)
+{
+	int code = (int)CURLM_OUT_OF_MEMORY; /* or there is no thread to have */
+
+	if (tz_loop_current() == NULL)
+		return (CURLMcode)wait_here(multi);
+	/* Whoever cancels the page has to wait: the thread uses what this one would free. */
+	TZ_SHIELD(HUGE_VAL) {
+		(void)tz_result(tz_to_thread(wait_here, multi), &code);
+	}
+	return (CURLMcode)code;
+}
+
 /* Runs the transfer to its end, or to the first wish to stop. */
 static CURLcode drive(struct transfer *transfer, CURLM *multi)
 {
-	struct curl_waitfd wish = { .fd = stop_descriptor(), .events = CURL_WAIT_POLLIN };
 	CURLMcode code = curl_multi_add_handle(multi, transfer->easy);
 	CURLcode result;
 	int running = 1;
@@ -288,7 +312,7 @@ static CURLcode drive(struct transfer *transfer, CURLM *multi)
 		code = curl_multi_perform(multi, &running);
 		if (code != CURLM_OK || running == 0)
 			break;
-		code = curl_multi_poll(multi, &wish, wish.fd >= 0, 1000, NULL);
+		code = wait_for_more(multi);
 	}
 	if (stop_asked())
 		fail(transfer, "interrupted");

@@ -100,11 +100,18 @@ static struct page lost_page(void)
 	return (struct page){ .failed = true, .error = strdup(text) };
 }
 
+/* How many pages to have out at one time. A worker that is a thread fetches one, and finds the next behind
+   the results that have come; one that is a loop fetches all that it is given at once. */
+static size_t window_of(const tz_executor *executor)
+{
+	bool loops = strcmp(tz_executor_kind(executor), "coroutines") == 0;
+
+	return (size_t)tz_executor_workers(executor) * (loops ? RUN_PAGES_PER_LOOP : 2);
+}
+
 static int stream_pages(struct run *run, tz_executor *executor)
 {
-	/* Wide enough to keep every worker busy behind the results that have come. */
-	tz_stream_options options = { .as_completed = true,
-				      .window = (size_t)tz_executor_workers(executor) * 2 };
+	tz_stream_options options = { .as_completed = true, .window = window_of(executor) };
 	fetch_page_stream stream;
 	struct page page;
 	size_t index;

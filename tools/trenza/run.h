@@ -8,6 +8,9 @@
 #include "progress.h"
 #include "urls.h"
 
+/* How many pages a loop of coroutines fetches at one time. */
+enum { RUN_PAGES_PER_LOOP = 16 };
+
 /* What a run came to. */
 struct report {
 	const char *executor; /* the spec it was opened by */
