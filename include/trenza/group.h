@@ -84,7 +84,7 @@ TZ_API int tz_group_leave(tz_group *group);
 /* tz_group_cancel - cancels all calls of a group, those to come included, and the waits in its block.
  *
  * Ownership: none.
- * Threads: any, while the group is entered.
+ * Threads: any; the group must be entered when the call begins, and may be left meanwhile.
  * Errors: none; cancelling twice is legal. */
 TZ_API void tz_group_cancel(tz_group *group);
 

@@ -41,6 +41,7 @@ typedef struct tz_scope {
 	void *tz__strand;
 	uint64_t tz__deadline; /* atomic: its own, 0: none */
 	uint32_t tz__cancelled; /* atomic: TZ__CANCELLED by a call, TZ__CUT by its group */
+	uint32_t tz__busy; /* atomic: cancellers that are under way */
 	uint32_t tz__lock;
 	tz_handle *tz__owned; /* the strand adds to it without the lock */
 	uint32_t tz__count; /* atomic */
@@ -120,7 +121,7 @@ TZ_API const tz_scope *tz_interrupted_by(void);
 /* tz_scope_cancel - cancels a scope: its waits end with -ECANCELED, what it owns is cancelled.
  *
  * Ownership: none.
- * Threads: any, while the scope is entered.
+ * Threads: any; the scope must be entered when the call begins, and may be left meanwhile.
  * Errors: none; cancelling twice is legal. */
 TZ_API void tz_scope_cancel(tz_scope *scope);
 

@@ -17,7 +17,8 @@
  * a future which is being added: `dirty` is set, and the strand's next look finds both. A full list is rid of released futures before it grows, and
  * grows only if half of it is in use, so that a scope that is open for ever stays as large as what lives in it.
  *
- * The scope's lock (a tz_mutex in tz__lock) also makes a canceller that is under way hold up tz_scope_done. Lock order: a job's LOCKED bit
+ * A canceller counts itself in before it sets the flag, and out when it has done with the scope; who leaves the scope waits for that. So it is enough that
+ * the scope is entered when a cancel begins. Lock order: a job's LOCKED bit
  * (tz_job_cancel holds it while it cancels the job's scope) before a scope's lock. Owned futures are cancelled outside of the scope's lock, since that
  * takes LOCKED bits. A handle that has been released meanwhile is stale, and cancelling it does nothing.
  */
@@ -30,6 +31,7 @@
 #include "core/job.h"
 #include "core/outcome.h"
 #include "core/strand.h"
+#include "os/cpu.h"
 
 static struct tz_mutex *lock_of(const tz_scope *scope)
 {
@@ -296,8 +298,10 @@ void tz_scope_end(struct tz_scope *scope, uint32_t reason)
 {
 	struct tz_strand *strand = scope->tz__strand;
 
+	(void)__atomic_fetch_add(&scope->tz__busy, 1, __ATOMIC_RELAXED); /* who sees the flag sees this, too */
 	(void)__atomic_fetch_or(&scope->tz__cancelled, reason, __ATOMIC_RELEASE);
 	cancel_owned(scope);
+	(void)__atomic_fetch_sub(&scope->tz__busy, 1, __ATOMIC_RELEASE); /* the last touch: the scope may be left now */
 	make_it_look(strand);
 }
 
@@ -319,8 +323,10 @@ static void limit_owned(const tz_scope *scope)
 
 void tz_scope_move(struct tz_scope *scope, tz_deadline deadline)
 {
-	__atomic_store_n(&scope->tz__deadline, deadline.ns, __ATOMIC_RELEASE);
-	make_it_look(scope->tz__strand);
+	struct tz_strand *strand = scope->tz__strand;
+
+	__atomic_store_n(&scope->tz__deadline, deadline.ns, __ATOMIC_RELEASE); /* the last touch: the scope may be left now */
+	make_it_look(strand);
 }
 
 int tz_scope_reschedule(tz_scope *scope, tz_deadline deadline)
@@ -451,7 +457,9 @@ int tz_scope_release(struct tz_scope *scope, int cause, bool unseen, tz_outcome 
 
 void tz_scope_done(struct tz_scope *scope)
 {
-	tz_mutex_lock(lock_of(scope)); /* a canceller that is still under way goes first */
+	for (unsigned spins = 0; __atomic_load_n(&scope->tz__busy, __ATOMIC_ACQUIRE);)
+		tz_cpu_backoff(&spins);
+	tz_mutex_lock(lock_of(scope));
 	tz_handle *owned = scope->tz__owned != scope->tz__few ? scope->tz__owned : NULL, *given = scope->tz__given;
 
 	scope->tz__owned = scope->tz__few;

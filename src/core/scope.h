@@ -49,7 +49,7 @@ void tz_scope_cut_short(struct tz_scope *scope);
  * job ended badly by itself, with its outcome in *ret. `unseen`: a job that was cancelled, or whose outcome somebody looked at, is no such job. */
 int tz_scope_release(struct tz_scope *scope, int cause, bool unseen, tz_outcome *ret);
 
-/* Frees the lists of a scope that owns nothing any more. Waits for a canceller that is looking at them. */
+/* Frees the lists of a scope that owns nothing any more, when cancellers that are under way have gone. */
 void tz_scope_done(struct tz_scope *scope);
 
 /* The earliest deadline of the scope and its ancestors. */
@@ -119,7 +119,7 @@ static inline void tz_scope_set_up(struct tz_scope *scope, struct tz_strand *str
 	scope->tz__parent = parent;
 	scope->tz__strand = strand;
 	scope->tz__deadline = deadline.ns;
-	scope->tz__cancelled = 0;
+	scope->tz__cancelled = scope->tz__busy = 0;
 	scope->tz__lock = 0;
 	scope->tz__owned = scope->tz__few;
 	scope->tz__count = 0;
