@@ -343,6 +343,20 @@ void tz_loop_suspend(struct tz_coroutine *self)
 	*l->errno_location = saved;
 }
 
+/* Begins a job before its submitter goes on, who is next when that one first waits, or ends. */
+static void begin_at_once(struct tz_loop *l, struct tz_job *job)
+{
+	struct tz_coroutine *self = l->current, *next = give(l, job, NULL);
+	int saved = *l->errno_location;
+
+	if (!next)
+		return;
+	check_stack(l, self);
+	tz_ready_push_first(&l->ready, tz_entry_of_coroutine(self));
+	go_on_with(l, &self->context, next);
+	*l->errno_location = saved;
+}
+
 static void finish_job(struct tz_loop *l, struct tz_coroutine *c)
 {
 	c->job = NULL;
@@ -624,11 +638,16 @@ static size_t submit_here(struct tz_loop *l, tz_job *const *jobs, size_t n, int 
 	for (size_t i = 0; i < n; i++) {
 		jobs[i]->id = next_id(l);
 		jobs[i]->parent = parent;
-		tz_ready_push(&l->ready, tz_entry_of_job(jobs[i]));
 	}
 	atomic_store_explicit(&l->submitted,
 			      atomic_load_explicit(&l->submitted, memory_order_relaxed) + n,
 			      memory_order_relaxed);
+	for (size_t i = 0; i < n; i++) {
+		if (__builtin_expect(tz_job_is_eager(jobs[i]), 0) && l->current)
+			begin_at_once(l, jobs[i]);
+		else
+			tz_ready_push(&l->ready, tz_entry_of_job(jobs[i]));
+	}
 	return n;
 }
 
