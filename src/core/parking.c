@@ -121,7 +121,7 @@ static void take_node(struct bucket *b, struct tz_parked *n, struct taken *t)
 	t->last = &n->next;
 }
 
-static void wake_taken(const struct taken *t, void (*unpark)(struct tz_strand *strand))
+static void wake_taken(const struct taken *t)
 {
 	struct tz_parked *next;
 
@@ -136,7 +136,7 @@ static void wake_taken(const struct taken *t, void (*unpark)(struct tz_strand *s
 			tz_spin_leave(); /* its seat; see spin.h */
 			break;
 		case ASLEEP:
-			unpark(strand);
+			tz_strand_unpark(strand);
 		}
 	}
 }
@@ -326,7 +326,7 @@ size_t tz_parking_wake(const void *key, size_t max,
 	if (settle)
 		settle(arg, count, left || n);
 	unlock_bucket(b);
-	wake_taken(&t, tz_strand_unpark);
+	wake_taken(&t);
 	return count;
 }
 
@@ -378,7 +378,7 @@ void tz_parking_move(const void *from, size_t max, bool (*move)(struct tz_parked
 	}
 	settle(arg, n != NULL);
 	unlock_two(b, c ? c : b);
-	wake_taken(&t, tz_strand_unpark); /* not before: those who were moved count on who is woken to come after them */
+	wake_taken(&t); /* not before: those who were moved count on who is woken to come after them */
 }
 
 bool tz_parking_spins(const struct tz_parked *n)
@@ -423,7 +423,7 @@ static void serve_notes(struct bucket *b)
 		take_overtaken(b, &t);
 		if (atomic_exchange_explicit(&b->lock.word, 0, memory_order_seq_cst) == 2)
 			tz_futex_wake(&b->lock.word, 1);
-		wake_taken(&t, tz_strand_unpark_from_signal);
+		wake_taken(&t);
 	}
 }
 

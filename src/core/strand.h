@@ -39,10 +39,8 @@ struct tz_job;
 struct tz_strand_ops {
 	/* Waits for self's token until the deadline. 0 after a token (or spuriously), -ETIMEDOUT. Only the strand itself. */
 	int (*park)(struct tz_strand *self, tz_deadline deadline);
-	/* Gives the token. Any thread. */
+	/* Gives the token. Any thread; async-signal-safe. */
 	void (*unpark)(struct tz_strand *strand);
-	/* The same; any thread, and async-signal-safe. */
-	void (*unpark_from_signal)(struct tz_strand *strand);
 	/* What the strand, whose job runs, is doing: any thread, and it may have changed the next moment. */
 	enum tz_task_state (*state)(const struct tz_strand *strand);
 	/* The strand's clock, ns, never 0. */
@@ -106,11 +104,6 @@ static inline struct tz_strand *tz_strand_peek(void)
 static inline void tz_strand_unpark(struct tz_strand *s)
 {
 	s->ops->unpark(s);
-}
-
-static inline void tz_strand_unpark_from_signal(struct tz_strand *s)
-{
-	s->ops->unpark_from_signal(s);
 }
 
 /* Whether it makes sense for the strand to wait by spinning (spin.h). */

@@ -111,7 +111,6 @@ static void thread_run_blocking(struct tz_strand *s, void (*fn)(void *arg), void
 const struct tz_strand_ops tz_thread_strand_ops = {
 	.park = thread_park,
 	.unpark = thread_unpark,
-	.unpark_from_signal = thread_unpark,
 	.state = thread_state,
 	.now = thread_now,
 	.yield = thread_yield,

@@ -145,7 +145,7 @@ static inline void tz_loop_leave(struct tz_loop *loop)
 	(void)atomic_fetch_sub_explicit(&loop->visitors, 1, memory_order_release);
 }
 
-/* Puts a coroutine that was PARKED in line. Any thread; not in a signal handler. */
+/* Puts a coroutine that was PARKED in line. Any thread; async-signal-safe. */
 static inline void tz_loop_wake(struct tz_loop *loop, struct tz_coroutine *c);
 
 /* As tz_loop_wake, from anywhere. */
@@ -157,7 +157,8 @@ void tz_loop_suspend(struct tz_coroutine *self);
 
 static inline void tz_loop_wake(struct tz_loop *loop, struct tz_coroutine *c)
 {
-	if (__builtin_expect(loop == tz_loop_self, 1))
+	/* In a signal handler that interrupted who changes the line, or the loop on its way to sleep, the inbox it is. */
+	if (__builtin_expect(loop == tz_loop_self && loop->current && !loop->ready.busy, 1))
 		tz_ready_push(&loop->ready, tz_entry_of_coroutine(c));
 	else
 		tz_loop_post(loop, tz_entry_of_coroutine(c));

@@ -31,6 +31,7 @@ typedef uintptr_t tz_entry;
 struct tz_ready {
 	tz_entry first;
 	tz_entry *last; /* the link to set next */
+	volatile bool busy; /* being changed: a signal handler on the loop's thread must leave it alone */
 };
 
 static inline tz_entry tz_entry_of_job(const struct tz_job *job)
@@ -61,13 +62,27 @@ static inline void tz_ready_init(struct tz_ready *r)
 	r->last = &r->first;
 }
 
+static inline void tz_ready_begin(struct tz_ready *r)
+{
+	r->busy = true;
+	atomic_signal_fence(memory_order_seq_cst);
+}
+
+static inline void tz_ready_end(struct tz_ready *r)
+{
+	atomic_signal_fence(memory_order_seq_cst);
+	r->busy = false;
+}
+
 static inline void tz_ready_push(struct tz_ready *r, tz_entry e)
 {
 	tz_entry *link = tz_entry_link(e);
 
 	*link = 0;
+	tz_ready_begin(r);
 	*r->last = e;
 	r->last = link;
+	tz_ready_end(r);
 }
 
 /* Puts an entry before all others. */
@@ -75,10 +90,12 @@ static inline void tz_ready_push_first(struct tz_ready *r, tz_entry e)
 {
 	tz_entry *link = tz_entry_link(e);
 
+	tz_ready_begin(r);
 	*link = r->first;
 	if (!r->first)
 		r->last = link;
 	r->first = e;
+	tz_ready_end(r);
 }
 
 static inline tz_entry tz_ready_pop(struct tz_ready *r)
@@ -87,9 +104,11 @@ static inline tz_entry tz_ready_pop(struct tz_ready *r)
 
 	if (!e)
 		return 0;
+	tz_ready_begin(r);
 	r->first = *tz_entry_link(e);
 	if (!r->first)
 		r->last = &r->first;
+	tz_ready_end(r);
 	return e;
 }
 
@@ -100,11 +119,13 @@ static inline tz_entry tz_ready_take(struct tz_ready *r, size_t n)
 
 	while (n-- > 0)
 		at = tz_entry_link(*at);
+	tz_ready_begin(r);
 	tz_entry e = *at;
 
 	*at = *tz_entry_link(e);
 	if (!*at)
 		r->last = at;
+	tz_ready_end(r);
 	return e;
 }
 

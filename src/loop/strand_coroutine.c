@@ -69,15 +69,6 @@ static void coroutine_unpark(struct tz_strand *s)
 		tz_loop_wake(c->loop, c);
 }
 
-static void coroutine_unpark_from_signal(struct tz_strand *s)
-{
-	struct tz_coroutine *c = coroutine_of(s);
-
-	if (atomic_exchange_explicit(&s->token, TZ_TOKEN_PRESENT, memory_order_acq_rel) ==
-	    TZ_TOKEN_PARKED)
-		tz_loop_post(c->loop, tz_entry_of_coroutine(c));
-}
-
 static enum tz_task_state coroutine_state(const struct tz_strand *s)
 {
 	const struct tz_coroutine *c = (const struct tz_coroutine *)s;
@@ -201,7 +192,6 @@ static void coroutine_cancelled(struct tz_strand *s, struct tz_job *job)
 const struct tz_strand_ops tz_coroutine_strand_ops = {
 	.park = coroutine_park,
 	.unpark = coroutine_unpark,
-	.unpark_from_signal = coroutine_unpark_from_signal,
 	.state = coroutine_state,
 	.now = coroutine_now,
 	.yield = coroutine_yield,

@@ -53,7 +53,7 @@ static void stop_runs(struct inline_executor *ex)
 		return;
 	for (struct run *r = ex->runs; r; r = r->next) {
 		__atomic_store_n(&r->scope.tz__cancelled, 1, __ATOMIC_RELEASE);
-		tz_strand_unpark_from_signal(r->strand);
+		tz_strand_unpark(r->strand);
 	}
 	tz_mutex_unlock(&ex->lock);
 }
