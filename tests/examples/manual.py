@@ -105,19 +105,33 @@ def command():
         assert re.search(rf"^\\fB.*{option}.*\\fP$", text, re.M), option
 
 
+def compiled_from_readme(work, number):
+    """The program in README.md of that number, compiled into the directory."""
+    program = re.findall(r"^```c\n(.*?)^```", (ROOT / "README.md").read_text(), re.S | re.M)[number]
+    (pathlib.Path(work) / "program.c").write_text(program)
+    done = run(*COMPILER, "-std=c11", "-Wall", "-Wextra", "-I", ROOT / "include", "program.c", LIBRARY, "-o", "program", *FLAGS,
+               f"-Wl,-rpath,{LIBRARY.parent}", cwd=work)
+    equal((done.stderr, done.returncode), ("", 0))
+    return pathlib.Path(work) / "program"
+
+
 @case
 def readme():
     """the program in README.md compiles and prints what it should, whatever the word"""
-    program = re.search(r"^```c\n(.*?)^```", (ROOT / "README.md").read_text(), re.S | re.M)[1]
     with tempfile.TemporaryDirectory() as work:
-        (pathlib.Path(work) / "program.c").write_text(program)
-        done = run(*COMPILER, "-std=c11", "-Wall", "-Wextra", "-I", ROOT / "include", "program.c", LIBRARY, "-o", "program", *FLAGS,
-                   f"-Wl,-rpath,{LIBRARY.parent}", cwd=work)
-        equal((done.stderr, done.returncode), ("", 0))
-        for word in [], ["inline"], ["chaos:seed=7"]:
-            done = run(pathlib.Path(work) / "program", *word)
+        program = compiled_from_readme(work, 0)
+        for word in [], ["inline"], ["chaos:seed=7"], ["coroutines"], ["coroutines:2"], ["sim:seed=7"]:
+            done = run(program, *word)
             equal((done.stdout, done.returncode), ("12, and 4 10 18\n", 0))
-        equal(run(pathlib.Path(work) / "program", "nothing").returncode, 1)
+        equal(run(program, "nothing").returncode, 1)
+
+
+@case
+def readme_coroutines():
+    """so does the program with coroutines"""
+    with tempfile.TemporaryDirectory() as work:
+        done = run(compiled_from_readme(work, 1))
+        equal((done.stdout, done.returncode), ("Hello\n" * 3 + "World\n" * 3, 0))
 
 
 @case
