@@ -25,6 +25,7 @@ struct tz__group_child {
 	tz_group *group;
 	tz_handle future;
 	uint64_t index;
+	bool own_deadline; /* which comes before that of the scope */
 	struct tz__group_child *next; /* idle */
 };
 
@@ -47,11 +48,19 @@ static bool is_failure(int status, bool interrupted)
 	return status != TZ_OK && status != TZ_CANCELLED && !(status == TZ_TIMED_OUT && interrupted);
 }
 
-static bool decides(const tz_group *g, int status)
+/* Who fires may go by another clock than the group's strand, so this looks at none. */
+static bool decides(const tz_group *g, const struct tz__group_child *c, int status)
 {
 	if (policy_of(g) == TZ_GROUP_RACE)
 		return status == TZ_OK;
-	return is_failure(status, tz_scope_interrupted(&g->tz__scope) < 0);
+	return is_failure(status, !c->own_deadline);
+}
+
+static bool has_own_deadline(const tz_group *g, const struct tz_job *job)
+{
+	uint64_t own = job->options ? job->options->own_deadline.ns : 0, limit = tz_scope_limit(&g->tz__scope).ns;
+
+	return own && (!limit || own < limit);
 }
 
 static void fire(struct tz_waiter *waiter, struct tz_job *job, int status)
@@ -61,7 +70,7 @@ static void fire(struct tz_waiter *waiter, struct tz_job *job, int status)
 
 	(void)job;
 	tz_mutex_lock(lock_of(g));
-	bool first = g->tz__decided == 0 && decides(g, status);
+	bool first = g->tz__decided == 0 && decides(g, c, status);
 
 	if (first) {
 		g->tz__decided = c->index + 1;
@@ -93,7 +102,11 @@ int tz_group_watch(struct tz_group *g, struct tz_job *job)
 	else if (hears)
 		c = malloc(sizeof *c);
 	if (c)
-		*c = (struct tz__group_child){ .waiter.fire = fire, .group = g, .future = future, .index = g->tz__count };
+		*c = (struct tz__group_child){ .waiter.fire = fire,
+					       .group = g,
+					       .future = future,
+					       .index = g->tz__count,
+					       .own_deadline = has_own_deadline(g, job) };
 	if (c)
 		g->tz__live++;
 	g->tz__count += c || !hears;

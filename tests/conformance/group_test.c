@@ -223,6 +223,30 @@ static void races_without_a_winner(struct subject *s)
 	RUN(s, race_that_nobody_wins);
 }
 
+/* A call that is late by itself has failed; one that is late with its group has not. */
+static int late_by_itself(void)
+{
+	tz_submit_options limited = { .deadline = tz_after(0.002) };
+
+	begin();
+	TZ_GROUP(g, TZ_GROUP_FAIL_FAST)
+	{
+		limited.group = &g;
+		(void)tz_group_spawn(&g, sleep_long);
+		(void)tz_spawn_with(&limited, sleep_long);
+		CHECK(tz_group_wait(&g) == -EREMOTEIO && tz_last()->status == TZ_TIMED_OUT);
+		CHECK(tz_group_winner(&g) == 1);
+	}
+	CHECK(atomic_load(&ran) == atomic_load(&ended));
+	return 0;
+}
+TZ_TASK(int, late_by_itself, void);
+
+static void fails_with_a_call_that_is_late(struct subject *s)
+{
+	RUN(s, late_by_itself);
+}
+
 /* --- leaving --------------------------------------------------------------------------------------------------------------- */
 
 static int leave_early(void)
@@ -451,7 +475,8 @@ static int late_outside(void)
 		}
 		late = tz_sleep_until(tz_never());
 	}
-	CHECK(inner == -ETIMEDOUT && late == -ETIMEDOUT);
+	if (inner != -ETIMEDOUT || late != -ETIMEDOUT)
+		return tz_fail(-EILSEQ, "%d, then %d; %s: %s", inner, late, tz_status_name(tz_last()->status), tz_last()->message);
 	CHECK(tz_interrupted() == 0);
 	return 0;
 }
@@ -559,6 +584,7 @@ int main(void)
 		CASE("all go on to their ends, if asked", lets_all_end_if_asked),
 		BESIDE("the first that ends well wins a race", races),
 		CASE("a race that nobody wins", races_without_a_winner),
+		BESIDE("a call that is late by itself", fails_with_a_call_that_is_late),
 		CASE("a group is not left with calls alive", is_never_left_with_calls_alive),
 		CASE("an unseen failure is the job's", fails_its_job_if_nobody_asked),
 		CASE("calls add calls", takes_calls_from_its_calls),
