@@ -33,4 +33,11 @@
 #define THREADS_AFTER_FORK 1
 #endif
 
+/* Code on a coroutine's stack may call pthread_exit. The thread sanitizer of clang 14 stops at that. */
+#ifdef __SANITIZE_THREAD__
+#define EXIT_ON_COROUTINES 0
+#else
+#define EXIT_ON_COROUTINES 1
+#endif
+
 #endif

@@ -44,6 +44,9 @@ struct conformance_case {
 int run_cases(const char *name, const struct conformance_case *cases, size_t n);
 #define RUN_CASES(name, cases) run_cases(name, cases, sizeof(cases) / sizeof *(cases))
 
+/* What an executor may not have for a case in which a job calls pthread_exit. */
+enum { LACKS_FOR_EXIT = EXIT_ON_COROUTINES ? 0 : TZ_CAN_SUSPEND };
+
 static inline bool can(const struct subject *s, unsigned capabilities)
 {
 	return (s->can & capabilities) == capabilities;
