@@ -25,7 +25,7 @@ enum {
 static const uint64_t SPARE_IDLE_NS = 1000000000, JOIN_SOONEST_NS = 100000, JOIN_LATEST_NS = 1000000000;
 enum {
 	LONELY_US = 200, /* of short maps in close succession that are worth a wake-up; twice as long each time that it was in vain */
-	LONELY_MOST_US = 1000000,
+	LONELY_MOST_US = 100000,
 	DONE_SOON_US = 20 /* in which a worker is expected to end its part of a short map */
 };
 
@@ -1439,7 +1439,7 @@ static bool is_lonely(struct tz_pool *p, double us)
 	if (now - since > 2 * (uint64_t)alone * tz_clock_ticks_per_us() || !tz_spin_allowed())
 		return false;
 	if (limit < LONELY_MOST_US) /* until a worker takes part */
-		atomic_store_explicit(&p->lonely_limit, limit, memory_order_relaxed);
+		atomic_store_explicit(&p->lonely_limit, 2 * limit - LONELY_US, memory_order_relaxed);
 	return true;
 }
 
