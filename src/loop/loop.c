@@ -728,6 +728,7 @@ int tz_loop_init(struct tz_loop *l, const tz_executor_ops *ops, const tz_executo
 
 	memset((void *)l, 0, sizeof *l);
 	tz_executor_init(&l->executor, ops, options, 1);
+	l->executor.permanent = 1; /* ended by tz_loop_close alone */
 	l->executor.options.stack_size = setup->stack_size;
 	tz_ready_init(&l->ready);
 	int r = backend->open(&l->backend, &setup->backend_options);
