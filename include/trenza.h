@@ -32,6 +32,7 @@
 #include <trenza/spawn.h>
 #include <trenza/stream.h>
 #include <trenza/task.h>
+#include <trenza/tasks.h>
 #include <trenza/thread.h>
 #include <trenza/time.h>
 #include <trenza/timer.h>

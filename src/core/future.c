@@ -94,6 +94,7 @@ static bool spin_for(struct lone_waiter *w)
 static int sleep_for(struct tz_strand *self, struct tz_job *job, uint32_t generation, struct lone_waiter *w, tz_deadline deadline)
 {
 	while (!has_fired(w)) {
+		tz_strand_waits(self, tz_waits_for_future, job->task);
 		int r = tz_strand_park(self, deadline);
 
 		if (r < 0 && !has_fired(w)) {
@@ -206,9 +207,11 @@ int tz_wait_raw(tz_handle future, tz_deadline deadline)
 {
 	int r = look(cell_of(future), generation_of(future));
 
-	if (__builtin_expect(r != 0, 1))
-		return r == 1 ? 0 : r;
-	return wait_slow(cell_of(future), generation_of(future), deadline);
+	if (__builtin_expect(r == 1, 1)) {
+		tz_strand_has_not_waited();
+		return 0;
+	}
+	return r < 0 ? r : wait_slow(cell_of(future), generation_of(future), deadline);
 }
 
 /* Remembers how a job ended; 0 or -EREMOTEIO. */
@@ -231,9 +234,10 @@ int tz_result_raw(tz_handle future, void *out, size_t size)
 	struct tz_job *job = cell_of(future);
 	int r = look(job, generation_of(future));
 
-	if (__builtin_expect(r == 1, 1))
+	if (__builtin_expect(r == 1, 1)) {
 		fetch_ahead(job);
-	else if (r < 0 || (r = wait_slow(job, generation_of(future), tz_never())) < 0)
+		tz_strand_has_not_waited();
+	} else if (r < 0 || (r = wait_slow(job, generation_of(future), tz_never())) < 0)
 		return r;
 	if (__builtin_expect(out && size != job->task->result_size && job->status == TZ_OK, 0))
 		return -EINVAL; /* a job that failed may be of no task: it could not be submitted */

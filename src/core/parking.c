@@ -215,8 +215,10 @@ static bool look(struct tz_parked *n)
 
 static void sleep_until_done(struct tz_parked *n)
 {
-	while (!is_done(n))
+	while (!is_done(n)) {
+		tz_strand_waits(n->strand, n->what, n->key);
 		tz_strand_park_deaf(n->strand);
+	}
 }
 
 /* The time is up. 0 if somebody has chosen to wake the node after all. */
@@ -247,6 +249,7 @@ static int sleep_queued(struct tz_parked *n, const void *key, const struct tz_pa
 		return 0;
 	}
 	while (!is_done(n)) {
+		tz_strand_waits(n->strand, n->what, n->key);
 		int r = tz_strand_park(n->strand, deadline);
 
 		if (r < 0 && !is_done(n))
@@ -283,6 +286,7 @@ int tz_parking_wait(struct tz_parked *n, const void *key, const struct tz_parkin
 		return -EAGAIN;
 	}
 	n->key = key;
+	n->what = steps->name;
 	n->token = 0;
 	n->by_signal = (flags & TZ_PARKING_BY_SIGNAL) != 0;
 	n->woken.ticks = 0;

@@ -49,6 +49,7 @@
 struct tz_parked {
 	struct tz_parked *prev, *next;
 	const void *key;
+	const char *what;
 	_Atomic uint32_t state;
 	bool queued;
 	bool by_signal;
@@ -70,6 +71,8 @@ enum {
 
 /* What the object does at the steps of a wait; `begin` must be there, the others may be NULL. */
 struct tz_parking_steps {
+	/* What is waited for, in a word, for reports; NULL: not said. */
+	const char *name;
 	/* Under the bucket lock, before queueing: whether to wait at all. Sets the object's waiting
 	 * bit. */
 	bool (*begin)(struct tz_parked *node);

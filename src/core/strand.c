@@ -65,6 +65,9 @@ void tz_strand_set_up(struct tz_strand *s, const struct tz_strand_ops *ops, uint
 	s->restless = false;
 	atomic_store_explicit(&s->dirty, 0, memory_order_relaxed);
 	s->refused = 0;
+	s->quick = 0;
+	s->waits_for = NULL;
+	s->waits_on = NULL;
 	s->bindings = NULL;
 	s->locals = NULL;
 	s->nlocals = 0;
@@ -196,6 +199,8 @@ void tz_strand_block_end(struct tz_strand *s)
  * in seconds. */
 #define SLICE 0.02
 
+const char tz_waits_for_future[] = "task", tz_waits_for_descriptor[] = "descriptor";
+
 int tz_strand_park(struct tz_strand *s, tz_deadline deadline)
 {
 	tz_deadline slice = deadline;
@@ -213,6 +218,7 @@ int tz_strand_park(struct tz_strand *s, tz_deadline deadline)
 		slice = tz_deadline_min(slice, tz_after(SLICE));
 	r = s->ops->park(s, slice);
 	tz_strand_block_end(s);
+	s->waits_for = NULL;
 	if (r != -ETIMEDOUT)
 		return r;
 	/* The slice is over, or the scope's deadline, which may have been moved meanwhile, or the wait's own. */
@@ -229,6 +235,7 @@ void tz_strand_park_deaf(struct tz_strand *s)
 	tz_strand_block_begin(s);
 	(void)s->ops->park(s, __builtin_expect(s->restless, 0) ? tz_after(SLICE) : tz_never());
 	tz_strand_block_end(s);
+	s->waits_for = NULL;
 }
 
 void tz_strand_fork_prepare(void)

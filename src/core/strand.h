@@ -57,6 +57,8 @@ struct tz_strand_ops {
 	void (*run_blocking)(struct tz_strand *self, void (*fn)(void *arg), void *arg);
 	/* The strand has cancelled a job that had not begun, and holds its handle: its own executor may drop what it keeps of it. Optional. */
 	void (*cancelled)(struct tz_strand *self, struct tz_job *job);
+	/* Lets others run if the strand has had its slice of time. Of strands that share a thread only. */
+	void (*end_slice)(struct tz_strand *self);
 };
 
 /* Others share the strand's thread, so it must not wait by spinning. */
@@ -79,7 +81,10 @@ struct tz_strand {
 	struct tz_scope *base; /* parent of the outermost scope of every job here: its pool's, or NULL */
 	bool restless; /* its pool could not start a stand-in for it: park in slices, to let it try again */
 	struct tz_bindings *bindings; /* of context variables, or NULL (bindings.c) */
+	const char *waits_for; /* what it parks for, in a word, or NULL; for reports, read while it is parked */
+	const void *waits_on; /* the object, or NULL */
 	uint32_t refused; /* waits in a row that were refused because the scope has ended */
+	uint32_t quick; /* calls that could have waited, and did not */
 	bool borrows; /* runs a piece of another strand's job, whose cancel does not wake this one: park in slices */
 	tz_outcome last; /* outcome that the last tz_result, tz_gather or tz_map met here */
 };
@@ -118,6 +123,28 @@ int tz_strand_refuse(struct tz_strand *self, int why);
 
 /* The earlier of `deadline` and the scope's. */
 tz_deadline tz_strand_deadline(struct tz_strand *self, tz_deadline deadline);
+
+enum { TZ_QUICK_CALLS = 16 };
+
+/* A call that waits at times had no need to. A strand that makes nothing but such calls would keep from running all others that share
+ * its thread: every so many calls it looks whether its slice of time is over. May suspend, so not where a handler may be, or a lock is held. */
+static inline void tz_strand_has_not_waited(void)
+{
+	struct tz_strand *s = tz_strand_current;
+
+	if (s && s->flags & TZ_STRAND_NO_SPIN && ++s->quick % TZ_QUICK_CALLS == 0)
+		s->ops->end_slice(s);
+}
+
+/* Says what the next park of self is for; it is forgotten when that returns. */
+static inline void tz_strand_waits(struct tz_strand *self, const char *what, const void *on)
+{
+	self->waits_for = what;
+	self->waits_on = on;
+}
+
+/* The words for what reports treat apart: the object is the job's task, or the number of the descriptor. */
+extern const char tz_waits_for_future[], tz_waits_for_descriptor[];
 
 /* Parks once, obeying the scope: 0 after a token (look at your condition again), -ETIMEDOUT or -ECANCELED. Tells the
  * pool, if self is one of its workers, that this thread blocks, so that another one may run in its place. */

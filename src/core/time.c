@@ -56,6 +56,7 @@ int tz_sleep_until(tz_deadline deadline)
 			s->ops->yield(s);
 			return 0;
 		}
+		tz_strand_waits(s, "sleep", NULL);
 		int r = tz_strand_park(s, deadline);
 
 		if (r < 0 && !tz_expired(deadline))

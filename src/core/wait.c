@@ -19,6 +19,7 @@ int tz_wait_fd(int fd, int events, tz_deadline deadline)
 		if (r < 0)
 			return r;
 		tz_strand_block_begin(self);
+		tz_strand_waits(self, tz_waits_for_descriptor, (const void *)(intptr_t)fd);
 		r = self->ops->wait_fd(self, fd, (short)events, tz_strand_deadline(self, deadline), &revents);
 		tz_strand_block_end(self);
 	} while (r == -EINTR);
@@ -39,6 +40,7 @@ int tz_wait_word(const uint32_t *word, uint32_t expected, tz_deadline deadline)
 		if (r < 0)
 			return r;
 		tz_strand_block_begin(self);
+		tz_strand_waits(self, "word", word);
 		r = self->ops->wait_word(self, (const _Atomic uint32_t *)(const void *)word, expected,
 					 tz_strand_deadline(self, deadline));
 		tz_strand_block_end(self);

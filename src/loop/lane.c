@@ -163,8 +163,10 @@ static bool run_elsewhere(tz_lane_kind kind, struct call *c)
 	(void)tz_job_add_waiter(job, generation, &c->waiter);
 	if (ex->ops->submit(ex, &job, 1, TZ_PRIORITY_NORMAL, &error) == 0)
 		(void)tz_job_end(job, TZ_CANCELLED, error, "not taken");
-	while (!atomic_load_explicit(&c->ended, memory_order_acquire))
+	while (!atomic_load_explicit(&c->ended, memory_order_acquire)) {
+		tz_strand_waits(c->strand, "blocking call", NULL);
 		tz_strand_park_deaf(c->strand);
+	}
 	atomic_store_explicit(&job->observed, 1, memory_order_relaxed);
 	(void)tz_job_release(job, generation);
 	return c->begun;

@@ -83,6 +83,8 @@ tz_handle tz_later_timer(struct tz_loop *l, tz_deadline when)
 		return tz_job_handle(&tz_job_no_memory);
 	tz_handle h = tz_job_handle(job);
 
+	job->id = tz_loop_next_id(l);
+	job->parent = l->current && l->current->job ? l->current->job->id : 0;
 	count(&l->submitted);
 	(void)tz_later_hold(l, job);
 	return h;
@@ -115,6 +117,20 @@ static size_t length_of(const struct tz_wheel_timer *first)
 	for (const struct tz_wheel_timer *t = first; t && (n == 0 || t != first); t = t->next)
 		n++;
 	return n;
+}
+
+void tz_later_walk(const struct tz_loop *l, void (*fn)(const struct tz_job *job, void *arg), void *arg)
+{
+	for (int i = 1; i < TZ_WHEEL_LISTS; i++) {
+		struct tz_wheel_timer *t = l->wheel.lists[i];
+
+		for (size_t n = length_of(t); n > 0; n--, t = t->next) {
+			if (t->fire == start)
+				fn(job_of_start(t), arg);
+			else if (t->fire == end_future)
+				fn(job_of_future(t), arg);
+		}
+	}
 }
 
 void tz_later_cancel(struct tz_loop *l)

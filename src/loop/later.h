@@ -20,6 +20,9 @@ tz_handle tz_later_timer(struct tz_loop *loop, tz_deadline when);
 /* A timer future was cancelled on the loop's thread: lets go of it, if it is held here. */
 void tz_later_forget(struct tz_loop *loop, struct tz_job *job);
 
+/* Calls fn for each job that is held. */
+void tz_later_walk(const struct tz_loop *loop, void (*fn)(const struct tz_job *job, void *arg), void *arg);
+
 /* Ends all that are held. */
 void tz_later_cancel(struct tz_loop *loop);
 

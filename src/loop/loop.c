@@ -12,6 +12,7 @@
 #include "core/parking.h"
 #include "core/strand_thread.h"
 #include "loop/later.h"
+#include "loop/tasks.h"
 #include "os/clock.h"
 #include "os/cpu.h"
 
@@ -190,6 +191,13 @@ static void drop_job(struct tz_loop *l, struct tz_job *job, tz_status status, in
 	bump(&l->ended);
 }
 
+uint32_t tz_loop_next_id(struct tz_loop *l)
+{
+	if (++l->ids == 0)
+		l->ids = 1;
+	return l->ids;
+}
+
 /* Whether a simulation makes a job fail; one that may be retried does if all its tries would. */
 static bool is_to_fail(struct tz_loop *l, const struct tz_job *job)
 {
@@ -214,6 +222,8 @@ static struct tz_coroutine *give(struct tz_loop *l, struct tz_job *job, struct t
 			 "cancelled"); /* it has ended already: the words do not matter */
 		return NULL;
 	}
+	if (!job->id)
+		job->id = tz_loop_next_id(l); /* it comes from another thread */
 	if (__builtin_expect(atomic_load_explicit(&l->broken, memory_order_relaxed) < 0, 0)) {
 		drop_job(l, job, TZ_FAILED, atomic_load_explicit(&l->broken, memory_order_relaxed),
 			 "the executor is broken: its initializer failed");
@@ -237,6 +247,7 @@ static struct tz_coroutine *give(struct tz_loop *l, struct tz_job *job, struct t
 		return NULL;
 	}
 	c->job = job;
+	__atomic_store_n(&c->task, job->task, __ATOMIC_RELAXED);
 	return c;
 }
 
@@ -306,14 +317,15 @@ static void begin_slice(struct tz_loop *l)
 
 static inline void go_on_with(struct tz_loop *l, struct tz_context *from, struct tz_coroutine *to)
 {
-	l->current = to;
+	__atomic_store_n(&l->current, to, __ATOMIC_RELAXED);
+	__atomic_store_n(&l->switches, l->switches + 1, __ATOMIC_RELAXED);
 	tz_strand_current = &to->strand;
 	tz_context_switch(from, &to->context);
 }
 
 static inline void go_to_main(struct tz_loop *l, struct tz_context *from)
 {
-	l->current = NULL;
+	__atomic_store_n(&l->current, NULL, __ATOMIC_RELAXED);
 	tz_strand_current = l->host;
 	tz_context_switch(from, &l->main);
 }
@@ -433,12 +445,9 @@ static void fire_timers(struct tz_loop *l)
 {
 	uint64_t next = tz_wheel_next(&l->wheel);
 
-	if (next) {
-		uint64_t now = l->backend->ops->now(l->backend);
-
-		if (now >= next)
-			(void)tz_wheel_fire(&l->wheel, now);
-	}
+	l->now = l->backend->ops->now(l->backend);
+	if (next && l->now >= next)
+		(void)tz_wheel_fire(&l->wheel, l->now);
 }
 
 static void take_inbox(struct tz_loop *l)
@@ -539,6 +548,8 @@ static void turn(struct tz_loop *l)
 
 	see_to_retired(l);
 	take_inbox(l);
+	if (__builtin_expect(atomic_load_explicit(&l->question, memory_order_relaxed) != NULL, 0))
+		tz_loop_answer(l);
 	fire_timers(l);
 	if (__builtin_expect(closing != 0, 0))
 		obey(l, closing);
@@ -580,7 +591,7 @@ int tz_loop_drive(struct tz_loop *l, bool (*over)(struct tz_loop *loop, void *ar
 	tz_context_of_thread(&l->main);
 	atomic_store_explicit(&tz_overflow_describe, tz_coroutine_describe, memory_order_release);
 	(void)tz_overflow_begin(&l->overflow); /* without memory, a report will be missing */
-	l->host = host;
+	__atomic_store_n(&l->host, host, __ATOMIC_RELAXED);
 	l->errno_location = &errno;
 	tz_loop_self = l;
 	/* Coroutines that take turns would not join in the order of forking. */
@@ -593,7 +604,7 @@ int tz_loop_drive(struct tz_loop *l, bool (*over)(struct tz_loop *loop, void *ar
 		(void)prctl(PR_SET_TIMERSLACK, (unsigned long)slack);
 	tz__forks_self = forks;
 	tz_loop_self = NULL;
-	l->host = NULL;
+	__atomic_store_n(&l->host, NULL, __ATOMIC_RELAXED);
 	tz_overflow_end(&l->overflow);
 	return 0;
 }
@@ -619,13 +630,6 @@ void tz_loop_post(struct tz_loop *l, tz_entry e)
 	tz_loop_leave(l);
 }
 
-static uint32_t next_id(struct tz_loop *l)
-{
-	if (++l->ids == 0)
-		l->ids = 1;
-	return l->ids;
-}
-
 /* On the loop's own thread. */
 static size_t submit_here(struct tz_loop *l, tz_job *const *jobs, size_t n, int *ret_error)
 {
@@ -636,7 +640,7 @@ static size_t submit_here(struct tz_loop *l, tz_job *const *jobs, size_t n, int 
 	uint32_t parent = l->current && l->current->job ? l->current->job->id : 0;
 
 	for (size_t i = 0; i < n; i++) {
-		jobs[i]->id = next_id(l);
+		jobs[i]->id = tz_loop_next_id(l);
 		jobs[i]->parent = parent;
 	}
 	atomic_store_explicit(&l->submitted,
@@ -738,6 +742,7 @@ int tz_loop_init(struct tz_loop *l, const tz_executor_ops *ops, const tz_executo
 	l->simulated = backend->choose != NULL;
 	memset(l->quick, 2, sizeof l->quick);
 	tz_wheel_init(&l->wheel, backend->now(l->backend));
+	tz_loops_add(l);
 	return 0;
 }
 
@@ -746,6 +751,7 @@ void tz_loop_done(struct tz_loop *l)
 	bool ours = l->executor.process ==
 		    atomic_load_explicit(&tz_process_number, memory_order_relaxed);
 
+	tz_loops_remove(l);
 	while (ours && atomic_load_explicit(&l->visitors, memory_order_acquire))
 		tz_cpu_relax();
 	if (ours) {
@@ -757,6 +763,18 @@ void tz_loop_done(struct tz_loop *l)
 	l->backend->ops->close(l->backend);
 }
 
+static void before_fork(void)
+{
+	tz_coroutine_fork_prepare();
+	tz_loops_fork_prepare();
+}
+
+static void in_parent(void)
+{
+	tz_loops_fork_done();
+	tz_coroutine_fork_done();
+}
+
 /* The child's one thread is the one that called fork. If that was a coroutine, it is a thread from
  * now on. */
 static void in_child(void)
@@ -764,6 +782,7 @@ static void in_child(void)
 	struct tz_loop *l = tz_loop_self;
 
 	tz_coroutine_fork_done();
+	tz_loops_fork_done();
 	if (!l)
 		return;
 	tz_loop_self = NULL;
@@ -779,5 +798,5 @@ static void in_child(void)
 
 __attribute__((constructor)) static void watch_forks(void)
 {
-	(void)pthread_atfork(tz_coroutine_fork_prepare, tz_coroutine_fork_done, in_child);
+	(void)pthread_atfork(before_fork, in_parent, in_child);
 }

@@ -11,7 +11,8 @@
  *
  * Slices. Reading the clock costs more than a switch. It is read every TURNS-th time that a
  * coroutine is left; if the slice is over then, `main` gets its turn. In a simulation the clock
- * stands still and the turn comes by count, so that a run depends on the seed alone.
+ * stands still and the turn comes by count, so that a run depends on the seed alone. A coroutine whose calls never need
+ * to wait is not left at all: every so many of them it looks at the clock itself (tz_strand_has_not_waited).
  *
  * Waking. Same thread: into the line (ready.h). Other threads and signal handlers: into the inbox;
  * then they ring: swap RUNG into `bell`. The loop swaps ASLEEP into a bell that is AWAKE before it
@@ -51,7 +52,8 @@ struct tz_loop {
 	struct tz_backend *backend;
 	struct tz_context main;
 	struct tz_strand *host; /* of the thread that runs the loop; NULL: none does */
-	struct tz_coroutine *current; /* NULL: main */
+	struct tz_coroutine *current; /* NULL: main; read by anybody */
+	uint32_t switches; /* to coroutines; read by anybody */
 	struct tz_ready ready;
 	int turns; /* left before the clock is read */
 	uint64_t slice_end; /* in ticks */
@@ -70,7 +72,9 @@ struct tz_loop {
 	uint8_t quick[TZ_LOOP_TASKS]; /* by task: whether it ends without waiting, 0 (no) to 3 */
 	uint8_t trials; /* of tz_loop_help */
 	unsigned spins;
-	uint64_t begun_ticks; /* when the current coroutine was switched to; for the watchdog */
+	uint64_t now; /* at the last turn of main, on its clock */
+	uint32_t number; /* of all loops that there were */
+	struct tz_loop *next_loop; /* in the list of all loops (tasks.c) */
 	int *errno_location;
 	/* Written by the loop's thread, read by anybody. */
 	_Atomic uint64_t submitted, begun, ended;
@@ -82,6 +86,7 @@ struct tz_loop {
 	_Atomic uint32_t closing; /* 1 + the tz_shutdown; 0: open */
 	_Atomic uint64_t submitted_outside, dropped_outside;
 	_Atomic int broken; /* the code that all jobs are to fail with; 0: none */
+	_Atomic(struct tz_question *) question; /* about its tasks; by tasks.c */
 	_Atomic bool stop; /* tz_loop_run is to return */
 };
 
@@ -91,6 +96,8 @@ extern _Thread_local struct tz_loop *tz_loop_self
 
 /* What a loop is as an executor by itself. */
 extern const tz_executor_ops tz_loop_ops;
+
+struct tz_question;
 
 struct tz_loop_setup {
 	const struct tz_backend_ops *backend; /* NULL: epoll */
@@ -112,6 +119,9 @@ int tz_loop_drive(struct tz_loop *loop, bool (*over)(struct tz_loop *loop, void 
 
 /* Whether all that was accepted has ended and nothing more will be; for tz_loop_drive. */
 bool tz_loop_has_ended(struct tz_loop *loop, void *unused);
+
+/* The next number for a task. */
+uint32_t tz_loop_next_id(struct tz_loop *loop);
 
 /* Adds what the loop has done and is doing to statistics. Any thread. */
 void tz_loop_stats(const struct tz_loop *loop, tz_executor_stats *add);

@@ -6,6 +6,7 @@
 #include "loop/later.h"
 #include "loop/loop.h"
 #include "loop/word.h"
+#include "os/clock.h"
 
 static struct tz_coroutine *coroutine_of(struct tz_strand *s)
 {
@@ -48,6 +49,7 @@ static int coroutine_park(struct tz_strand *s, tz_deadline deadline)
 	struct tz_coroutine *c = coroutine_of(s);
 	int r = 0;
 
+	c->since = c->loop->now;
 	if (take_token(c, TZ_TOKEN_ABSENT, TZ_TOKEN_PARKED)) {
 		if (deadline.ns)
 			r = park_until(c, deadline);
@@ -92,6 +94,17 @@ static void coroutine_yield(struct tz_strand *s)
 
 	tz_ready_push(&c->loop->ready, tz_entry_of_coroutine(c));
 	tz_loop_suspend(c);
+}
+
+/* In a simulation time stands still while somebody is ready, so there others get their turn by count. */
+static void coroutine_end_slice(struct tz_strand *s)
+{
+	struct tz_loop *l = coroutine_of(s)->loop;
+
+	if (!l->simulated && tz_clock_ticks() < l->slice_end)
+		return;
+	l->turns = 0; /* main looks around first */
+	coroutine_yield(s);
 }
 
 /* --- descriptors ---------------------------------------------------------------------------------------------------------------- */
@@ -199,4 +212,5 @@ const struct tz_strand_ops tz_coroutine_strand_ops = {
 	.wait_word = coroutine_wait_word,
 	.run_blocking = coroutine_run_blocking,
 	.cancelled = coroutine_cancelled,
+	.end_slice = coroutine_end_slice,
 };

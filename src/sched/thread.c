@@ -465,6 +465,7 @@ static int wait_for_end(tz_thread *t, tz_deadline deadline)
 			tz_waiters_leave(&t->joiners, &w);
 			return 0;
 		}
+		tz_strand_waits(self, "thread", t);
 		e = tz_waiters_wait(&t->joiners, &w, deadline);
 		if (has_ended(t))
 			return 0;

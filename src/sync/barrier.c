@@ -196,7 +196,7 @@ static void withdrawn(struct tz_parked *n, bool more)
 		a->broke_it = swap(a->barrier, &w, next_round(w, false, true));
 }
 
-static const struct tz_parking_steps steps = { .begin = wait_begin, .withdrawn = withdrawn };
+static const struct tz_parking_steps steps = { .name = "barrier", .begin = wait_begin, .withdrawn = withdrawn };
 
 /* Mostly the others are about to arrive, too. True if the round ended. */
 static bool look(tz_barrier *b, uint32_t round)

@@ -65,7 +65,8 @@ static void withdrawn(struct tz_parked *n, bool more)
 
 int tz_comer_acquire(struct tz_comer *c, struct tz_parked *n, unsigned flags, tz_deadline deadline)
 {
-	static const struct tz_parking_steps steps = { .begin = wait_begin,
+	static const struct tz_parking_steps steps = { .name = "lock",
+						       .begin = wait_begin,
 						       .withdrawn = withdrawn };
 
 	n->object = c;

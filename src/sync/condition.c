@@ -56,6 +56,7 @@ static void withdrawn(struct tz_parked *n, bool more)
 }
 
 static const struct tz_parking_steps steps = {
+	.name = "condition",
 	.begin = wait_begin,
 	.queued = release_lock,
 	.withdrawn = withdrawn,

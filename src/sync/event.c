@@ -70,7 +70,7 @@ static void withdrawn(struct tz_parked *n, bool more)
 		(void)__atomic_fetch_and(&e->tz__word, ~(uint32_t)WAITERS, __ATOMIC_RELAXED);
 }
 
-static const struct tz_parking_steps steps = { .begin = wait_begin, .withdrawn = withdrawn };
+static const struct tz_parking_steps steps = { .name = "event", .begin = wait_begin, .withdrawn = withdrawn };
 
 int tz_event_wait_until(tz_event *e, tz_deadline deadline)
 {

@@ -47,7 +47,7 @@ static bool wait_begin(struct tz_parked *n)
 }
 
 /* WAITERS stays: it costs one look into an empty queue. */
-static const struct tz_parking_steps steps = { .begin = wait_begin };
+static const struct tz_parking_steps steps = { .name = "call to be done once", .begin = wait_begin };
 
 int tz__once_call_slow(tz_once *o, tz_once_function *function, void *arg)
 {

@@ -191,6 +191,7 @@ static ptrdiff_t line_up(const struct call *c, struct tz_strand *self, tz_deadli
 			tz_waiters_leave(c->waiters, &w);
 			break;
 		}
+		tz_strand_waits(self, "queue", c->waiters);
 		e = tz_waiters_wait(c->waiters, &w, deadline);
 		r = attempt(
 			c); /* also if the wait ended otherwise: an element that is there beats a time-out */
@@ -205,8 +206,10 @@ static ptrdiff_t move(const struct call *c, tz_deadline deadline)
 {
 	ptrdiff_t r = attempt(c);
 
-	if (__builtin_expect(r != -EAGAIN, 1))
+	if (__builtin_expect(r != -EAGAIN, 1)) {
+		tz_strand_has_not_waited();
 		return r;
+	}
 	struct tz_strand *self = tz_strand_self();
 
 	r = spin(c, self);
@@ -372,6 +375,7 @@ int tz_queue_join_until(tz_queue *q, tz_deadline deadline)
 			tz_waiters_leave(&q->joiners, &w);
 			return 0;
 		}
+		tz_strand_waits(self, "queue to be done", q);
 		e = tz_waiters_wait(&q->joiners, &w, deadline);
 		/* Woken is enough: all was done for a moment, and more may have come since. */
 		if (e == 0 || tz_queue_unfinished(q) == 0)

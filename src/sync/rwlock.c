@@ -159,6 +159,7 @@ static void read_withdrawn(struct tz_parked *n, bool more)
 }
 
 static const struct tz_parking_steps read_steps = {
+	.name = "lock to read",
 	.begin = read_begin,
 	.withdrawn = read_withdrawn,
 };

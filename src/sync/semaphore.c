@@ -81,7 +81,7 @@ static void withdrawn(struct tz_parked *n, bool more)
 		(void)__atomic_fetch_and(&s->tz__word, ~(uint32_t)WAITERS, __ATOMIC_RELAXED);
 }
 
-static const struct tz_parking_steps steps = { .begin = wait_begin, .withdrawn = withdrawn };
+static const struct tz_parking_steps steps = { .name = "semaphore", .begin = wait_begin, .withdrawn = withdrawn };
 
 int tz_semaphore_acquire_until(tz_semaphore *s, tz_deadline deadline)
 {

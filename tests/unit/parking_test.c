@@ -48,7 +48,7 @@ static void withdrawn(struct tz_parked *n, bool more)
 	atomic_fetch_add(more ? &o->withdrawn : &o->last_withdrawn, 1);
 }
 
-static const struct tz_parking_steps steps = { wait_begin, queued, withdrawn };
+static const struct tz_parking_steps steps = { "lot", wait_begin, queued, withdrawn };
 
 static void *wait_here(void *arg)
 {

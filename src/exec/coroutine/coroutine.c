@@ -233,7 +233,7 @@ static bool begin_end_wait(struct tz_parked *node)
 
 static int shut_down(tz_executor *executor, tz_shutdown how, tz_deadline deadline)
 {
-	static const struct tz_parking_steps steps = { .begin = begin_end_wait };
+	static const struct tz_parking_steps steps = { .name = "shutdown", .begin = begin_end_wait };
 	struct coroutines *ex = coroutines_of(executor);
 
 	if (own_loop(ex))

@@ -160,7 +160,7 @@ static bool is_under_way(struct tz_parked *node)
 
 static int shut_down(tz_executor *executor, tz_shutdown how, tz_deadline deadline)
 {
-	static const struct tz_parking_steps steps = { .begin = is_under_way };
+	static const struct tz_parking_steps steps = { .name = "shutdown", .begin = is_under_way };
 	struct inline_executor *ex = (struct inline_executor *)executor;
 
 	request_shutdown(executor, how);

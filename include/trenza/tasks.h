@@ -1,0 +1,63 @@
+/* What the tasks of a running program are doing: as a tree of who spawned whom.
+ *
+ *     tz_dump_tasks(2);
+ *
+ *     loop 0: 4 tasks
+ *       #1 run: waiting for a task, 2.0 s
+ *         #2 greet: sleeping, 2.0 s, spawned at hello.c:9 by run
+ *         #3 greet: sleeping, 2.0 s, spawned at hello.c:9 by run
+ *         #4 greet: runnable, spawned at hello.c:9 by run
+ *
+ * These are the tasks of loops: of tz_run, of loops that a program opened, and of the executors "coroutines" and "sim".
+ */
+#ifndef TRENZA_TASKS_H
+#define TRENZA_TASKS_H
+
+#include <trenza/future.h>
+
+TZ_BEGIN_DECLS
+
+/* One task. The strings are valid during the call. */
+typedef struct tz_task_info {
+	uint32_t loop; /* a number of its loop, from 0 */
+	uint32_t id; /* among the tasks of its loop; 0: its loop has not seen it yet */
+	uint32_t parent; /* the id of who submitted it, or 0 */
+	tz_task_state state;
+	const char *name;
+	const char *waits_for; /* in a word: "lock", "queue", "descriptor"; NULL: nothing */
+	const void *waits_on; /* the object, or NULL */
+	double since; /* for how many seconds it has waited, to a fraction of a millisecond */
+	const char *file; /* where it was spawned, or NULL */
+	const char *function;
+	uint32_t line;
+} tz_task_info;
+
+/* tz_walk_tasks - calls fn(info, arg) for each task of each loop of the process.
+ *
+ * Each loop's thread describes its own tasks, between two of them. A loop that does not come to that within a second, because a task has
+ * kept it for so long, is left out. The calls are made on the calling strand.
+ *
+ * Ownership: *info and its strings are valid during the call.
+ * Threads: any; blocks a thread, suspends a coroutine.
+ * Errors: the number of loops that were left out; -ENOMEM. */
+TZ_API int tz_walk_tasks(void (*fn)(const tz_task_info *info, void *arg), void *arg);
+
+/* tz_dump_tasks - writes the tree of all tasks to a descriptor, as text.
+ *
+ * Ownership: the descriptor stays the caller's.
+ * Threads: any; blocks a thread, suspends a coroutine.
+ * Errors: as tz_walk_tasks; a negative errno code of write(2). */
+TZ_API int tz_dump_tasks(int fd);
+
+/* tz_dump_tasks_on - has the tree of all tasks written to descriptor 2 whenever the process gets that signal. 0 for none again.
+ *
+ * Installs a handler for the signal, with SA_RESTART, in place of the one there was, and starts a thread that writes.
+ *
+ * Ownership: none.
+ * Threads: any; the handler is async-signal-safe.
+ * Errors: -EINVAL for what is no signal, or one that cannot be handled; -EAGAIN, -ENOMEM. */
+TZ_API int tz_dump_tasks_on(int signal);
+
+TZ_END_DECLS
+
+#endif

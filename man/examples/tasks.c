@@ -1,0 +1,46 @@
+#include <signal.h>
+#include <stdio.h>
+
+#include <trenza.h>
+
+static void nap(void)
+{
+	(void)tz_sleep(0.2);
+}
+TZ_TASK(void, nap, void);
+
+/* tz_walk_tasks { */
+static void show(const tz_task_info *info, void *arg)
+{
+	(void)arg;
+	printf("%s, %s %s\n", info->name, info->state == TZ_TASK_WAITING ? "waits for a" : "runs in",
+	       info->state == TZ_TASK_WAITING ? info->waits_for : info->parent ? "a task" : "the loop");
+}
+/* } */
+
+static void run(void)
+{
+	tz_spawn(nap);
+	(void)tz_sleep(0.05);
+	/* tz_walk_tasks { */
+	(void)tz_walk_tasks(show, NULL);
+	/* } */
+	/* tz_dump_tasks { */
+	if (tz_dump_tasks(2) < 0) /* 2: where errors go */
+		puts("not all of it could be written");
+	/* } */
+}
+TZ_TASK(void, run, void);
+
+int main(void)
+{
+	/* tz_dump_tasks_on { */
+	if (tz_dump_tasks_on(SIGQUIT) < 0) /* ctrl-\ at a terminal */
+		return 1;
+	/* } */
+	return tz_run(run) < 0;
+}
+/* prints:
+nap, waits for a sleep
+run, runs in the loop
+*/
