@@ -195,6 +195,15 @@ static void note_shortage(struct tz_pool *p)
 			tz_strand_unpark(p->workers[i]->strand);
 }
 
+/* Notes when the worker, which had none, was given work to find. Whoever brings the work may: what comes out of two at once is a hint, too. */
+static void ring(struct tz_worker *w)
+{
+	struct tz_moment now = tz_moment_now();
+
+	__atomic_store_n(&w->rung.ticks, now.ticks, __ATOMIC_RELAXED);
+	__atomic_store_n(&w->rung.cpu, now.cpu, __ATOMIC_RELAXED);
+}
+
 /* There is work: one more worker for it, if one may run. Under the lock; `searchers`: how many are allowed to be on their way already. */
 __attribute__((noinline)) static struct call one_more(struct tz_pool *p, int searchers)
 {
@@ -208,7 +217,7 @@ __attribute__((noinline)) static struct call one_more(struct tz_pool *p, int sea
 		call.wake = idle->strand;
 		leave_idle(p, idle);
 		set_searching(p, idle, true);
-		idle->rung = tz_moment_now();
+		ring(idle);
 	} else if ((call.start = vacant(p))) {
 		call.start->taken = true;
 		p->unjoined -= call.start->joinable; /* its new thread's starter joins the old one */
@@ -484,7 +493,7 @@ __attribute__((noinline)) static void end_search(struct tz_worker *w)
 	 * it, the submitter might see an old count of searchers while we see an old one of sleepers. */
 	tz_mutex_lock(&p->lock);
 	set_searching(p, w, false);
-	if (atomic_load_explicit(&p->lingerer, memory_order_relaxed) == w)
+	if (atomic_load_explicit(&p->lingerer, memory_order_acquire) == w)
 		atomic_store_explicit(&p->lingerer, NULL, memory_order_relaxed);
 	if (outside(p) > 0 || p->ranges)
 		call = one_more(p, 0);
@@ -624,7 +633,7 @@ static bool anything(struct tz_worker *w)
 static void set_lingerer(struct tz_pool *p, struct tz_worker *w)
 {
 	tz_mutex_lock(&p->lock);
-	atomic_store_explicit(&p->lingerer, w, memory_order_relaxed);
+	atomic_store_explicit(&p->lingerer, w, memory_order_release);
 	tz_mutex_unlock(&p->lock);
 }
 
@@ -707,8 +716,10 @@ static bool linger(struct tz_worker *w)
 /* It has got work from the injector: how long was the wait, and who ended it? */
 static void learn(struct tz_pool *p, struct tz_worker *w)
 {
-	if (w->workless.ticks && (int64_t)(w->rung.ticks - w->workless.ticks) > 0)
-		tz_patience_learn(&p->patience, w->workless, w->rung, w->slept);
+	struct tz_moment rung = { __atomic_load_n(&w->rung.ticks, __ATOMIC_RELAXED), __atomic_load_n(&w->rung.cpu, __ATOMIC_RELAXED) };
+
+	if (w->workless.ticks && (int64_t)(rung.ticks - w->workless.ticks) > 0)
+		tz_patience_learn(&p->patience, w->workless, rung, w->slept);
 	w->workless.ticks = 0;
 	w->slept = false;
 }
@@ -1123,22 +1134,28 @@ static int wait_for_room(struct tz_pool *p, struct tz_strand *self)
 	return r == -EAGAIN ? 0 : r;
 }
 
-/* Whether somebody will come, without being told, for jobs that were made visible before. Where it is a spinner, the spinner wants to know
- * since when they are there. */
+/* If a worker spins for work, it wants to know since when there is some. */
+static inline void ring_lingerer(struct tz_pool *p)
+{
+	struct tz_worker *lingerer = atomic_load_explicit(&p->lingerer, memory_order_acquire);
+
+	if (lingerer)
+		ring(lingerer);
+}
+
+/* Whether somebody will come, without being told, for jobs that were made visible before. */
 static inline bool attended(struct tz_pool *p)
 {
-	if (atomic_load_explicit(&p->searching, memory_order_seq_cst) > 0)
-		return !atomic_load_explicit(&p->lingerer, memory_order_relaxed);
-	return all_at_work(p);
+	if (atomic_load_explicit(&p->searching, memory_order_seq_cst) == 0)
+		return all_at_work(p);
+	ring_lingerer(p);
+	return true;
 }
 
 /* There are jobs from outside: has somebody come for them, if nobody is on the way. The lock is held, and released on return. */
 static void see_to_it(struct tz_pool *p)
 {
-	struct tz_worker *lingerer = atomic_load_explicit(&p->lingerer, memory_order_relaxed);
-
-	if (lingerer)
-		lingerer->rung = tz_moment_now();
+	ring_lingerer(p);
 	struct call call = one_more(p, 0);
 
 	tz_mutex_unlock(&p->lock);

@@ -110,7 +110,7 @@ struct tz_worker {
 	bool searching;
 	bool blocked;
 	struct tz_worker *idle_prev, *idle_next;
-	struct tz_moment rung; /* when it was given work to find, while it had none */
+	struct tz_moment rung; /* when it was given work to find, while it had none: atomic, written by who brought the work */
 	/* Written by the owner, read by anybody. */
 	_Alignas(64) _Atomic uint64_t completed, stolen, forks_stolen, submitted;
 };
