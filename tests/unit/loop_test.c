@@ -16,8 +16,13 @@
 
 #include <trenza.h>
 
+#include "abilities.h"
 #include "check.h"
 #include "crew.h"
+
+#ifdef __clang__ /* does not see that other coroutines change what a loop waits for */
+#pragma clang diagnostic ignored "-Wfor-loop-analysis"
+#endif
 
 enum { LONG = 3600 }; /* seconds that are not to pass, in virtual time neither */
 
@@ -827,7 +832,8 @@ static void exits_of_coroutines(void)
 static void pthread_exit_costs_one_task(void **state)
 {
 	(void)state;
-	everywhere(exits_of_coroutines);
+	if (EXIT_ON_COROUTINES)
+		everywhere(exits_of_coroutines);
 }
 
 static void set_errno(int value)
@@ -901,7 +907,8 @@ static void options_of_jobs(void)
 	sleep_long_future f = tz_spawn_with(
 		TZ_OPTIONS(tz_submit_options, .deadline = tz_after(0.002)), sleep_long);
 
-	must(tz_result(f, &r) == 0 && r == -ETIMEDOUT);
+	/* On a busy machine it may be too late to begin. */
+	must(tz_result(f, &r) == 0 ? r == -ETIMEDOUT : tz_last()->status == TZ_TIMED_OUT);
 	add_future g = tz_spawn_with(
 		TZ_OPTIONS(tz_submit_options, .start = tz_after(LONG), .deadline = tz_after(0.002)),
 		add, 1, 1);
