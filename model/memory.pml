@@ -1,6 +1,7 @@
 /* The memory itself (weakmem): the litmus tests by which models of memory are told apart.
  *
  *  RUN sb: -DTEST=1
+ *  RUN sc: -DTEST=8
  *  RUN mp: -DTEST=2
  *  RUN mpf: -DTEST=3
  *  RUN rs: -DTEST=4
@@ -22,6 +23,8 @@
  *  WEAK 10 (iriw): independent readers of independent writes: no fence between the second one's loads
  *  WEAK 11 (ww): of two stores the one that was executed first ends up last
  *  WEAK 12 (lock): plain data without the lock
+ *  WEAK 13 (sc): store buffering: the store of the side without a fence is no seq_cst one
+ *  WEAK 14 (sc): ... its load is not
  */
 #define x 0
 #define y 1
@@ -51,6 +54,9 @@ proctype first()
 	:: else -> FENCE(W(1, F_SEQ_CST, F_NONE))
 	fi;
 	LOAD(ME, y, ACQUIRE);
+#elif TEST == 8
+	STORE(x, 1, W(13, SEQ_CST, RELEASE));
+	LOAD(ME, y, W(14, SEQ_CST, ACQUIRE));
 #elif TEST == 2 || TEST == 4
 	USE(0);
 	data = 7;
@@ -97,6 +103,10 @@ proctype second()
 	STORE(y, 1, RELEASE);
 	FENCE(W(2, F_SEQ_CST, F_NONE));
 	LOAD(ME, x, ACQUIRE);
+#elif TEST == 8
+	STORE(y, 1, RELAXED);
+	FENCE(F_SEQ_CST);
+	LOAD(ME, x, RELAXED);
 #elif TEST == 2
 	LOAD(ME, x, W(5, ACQUIRE, RELAXED));
 	if
@@ -184,7 +194,7 @@ init
 		run fourth()
 	}
 	finished == 4;
-#if TEST == 1
+#if TEST == 1 || TEST == 8
 	assert(r[1] == 1 || r[2] == 1);
 #elif TEST == 5
 	assert(!(r[3] == 2 && r[4] == 2));

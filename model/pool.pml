@@ -4,13 +4,14 @@
  *  RUN mixed: -DLOCAL -DPUSHED=1 -DJOBS=2
  *  RUN burst: -DBURST -DJOBS=3
  *  RUN steal: -DSTEAL -DJOBS=3
+ *  RUN inlet: -DINLET -DJOBS=3
  *
  * In the first two, worker 1 runs a job that goes on until all is over. That job submits PUSHED more, which go into the worker's own run
  * queue; worker 2 searches and worker 3 is asleep. In `pair` the two jobs come one by one or both at once, in `mixed` the submitter submits a second one from outside meanwhile. Two of the jobs end only when both have
  * begun: so workers 2 and 3 must both be awake, and one lost wake-up shows as an invalid end state.
  * In `burst` two sleep, the submitter submits three jobs at once, and who comes first moves two of them; each ends only when all three
  * have begun. In `steal` three jobs lie in the run queue of worker 1, which is busy; who comes first moves two of them, and these end only when
- * both have begun.
+ * both have begun. `inlet` is as `burst`, but the submitter pushes into an inlet, without the lock.
  *
  *   the lock      guards injected, the idle list, and worker's `counted` while it is on the list
  *   idle_count    length of the idle list; written under the lock, read without
@@ -19,12 +20,14 @@
  *   queue(w)      {tail, head} of w's run queue. Public forks are published and looked for in the same way: one
  *                 read-modify-write (release), then a fence.
  *
+ *   inlet_tail, inlet_head   what was pushed into the inlet, and taken
+ *
  * Left out: the flag by which a worker asks for public forks (if it is missed, the forks stay with their owner, who is awake), and threads that
  * start, block or retire. The ring of a run queue is in runqueue.pml. With two jobs in the run queue and a third one from outside
  * there are more states than a test has time for; `pair` with one more job in the injector from the beginning (-DJOBS=3 -DINJECTED) has 19 million.
  *
  * Mutants:
- *  WEAK 1: submit_locally: the seq_cst fence between a push and the look at searching and idle_count
+ *  WEAK 1: submit_locally: the push is seq_cst
  *  WEAK 2: rest: the seq_cst fence between joining the idle list and the last look at the queues
  *  WEAK 3 (mixed): take_batch: the seq_cst fence between not searching any more and the look at the queues
  *  WEAK 4: push: the release of the publication
@@ -43,15 +46,21 @@
  *  WEAK 17: found looks at the queues while it is still counted
  *  WEAK 18: found: a searcher that has found something stays counted
  *  WEAK 19 (mixed): found does not look at the injector
- *  WEAK 20 (steal): steal_jobs: the seq_cst fence between a push and the look at searching and idle_count
+ *  WEAK 20 (inlet): take_batch_from: the seq_cst fence between a push and the look at searching and idle_count
  *  WEAK 21 (steal): steal_jobs wakes nobody for what it has moved
  *  WEAK 22: rest: who sees work in its last look goes back to it as if it did not search
+ *  WEAK 23 (inlet): the submitter's push into the inlet is seq_cst
+ *  WEAK 24 (inlet): who has made work visible looks at searching and idle_count with seq_cst
+ *  WEAK 25 (inlet): rest does not look at the inlets again
+ *  WEAK 26 (inlet): take_batch_from wakes nobody for what it has moved
  */
 #define WORKERS 3
 
 #define idle_count 0
 #define searching 1
 #define queue(w) (1 + (w))
+#define inlet_tail 5
+#define inlet_head 6
 #define N_DATA JOBS
 #define N_MUTEXES 1
 #define N_PROCESSES 5
@@ -73,6 +82,10 @@
 #define N_ATOMICS 5
 #define USERS { 14, 30, 14, 14, 14 }
 #define INITIAL { 2, 0, 0, 0, 0 }
+#elif defined(INLET)
+#define N_ATOMICS 7
+#define USERS { 30, 30, 14, 14, 14, 14, 14 }
+#define INITIAL { 2, 0, 0, 0, 0, 0, 0 }
 #else
 #define N_ATOMICS 5
 #define USERS { 14, 30, 14, 14, 14 }
@@ -80,13 +93,20 @@
 #endif
 #include "weakmem.pml"
 
+/* What lies between two steps of a look for work is of interest where jobs are on their way from queue to queue without the lock. */
+#if defined(STEAL) || defined(INLET)
+#define FIND_JOB
+#else
+#define FIND_JOB atomic
+#endif
+
 #define OVER (begun == JOBS)
 
 /* Who is on the idle list in the beginning; and whether job j may end. */
 #if defined(LOCAL)
 #define ASLEEP(w) (w == 3)
 #define MAY_END(j) (j == 3 || ran[1] && ran[2])
-#elif defined(BURST)
+#elif defined(BURST) || defined(INLET)
 #define ASLEEP(w) (w != 1)
 #define MAY_END(j) OVER
 #else
@@ -118,8 +138,8 @@ inline one_more(w)
 	:: w != 0 ->
 		idle[w] = false;
 		counted[w] = true;
-		SUB(seen, idle_count, 1, RELAXED);
-		ADD(seen, searching, 1, RELAXED)
+		SUB(seen, idle_count, 1, SEQ_CST);
+		ADD(seen, searching, 1, SEQ_CST)
 	:: else
 	fi;
 	seen = 0
@@ -137,14 +157,14 @@ inline unpark(w)
 /* offer's look without the lock. */
 inline look_for_sleepers(w)
 {
-	LOAD(w, searching, RELAXED);
+	LOAD(w, searching, W(24, SEQ_CST, RELAXED));
 	if
-	:: w == 0 -> LOAD(w, idle_count, RELAXED)
+	:: w == 0 -> LOAD(w, idle_count, W(24, SEQ_CST, RELAXED))
 	:: else -> w = 0
 	fi
 }
 
-/* offer, after its caller's fence. */
+/* offer, after something was made visible. */
 inline offer(w)
 {
 	look_for_sleepers(w);
@@ -165,11 +185,11 @@ inline wake_if(w)
 	fi
 }
 
-/* tz_runqueue_push. */
-inline push(j)
+/* tz_runqueue_push, which is seq_cst, and tz_runqueue_push_all, which is a release. */
+inline push(j, order)
 {
 	entry[(_pid - 1) * 4 + TAIL(latest[queue(_pid)])] = j;
-	ADD(seen, queue(_pid), ONE_PUSHED, W(4, RELEASE, RELAXED));
+	ADD(seen, queue(_pid), ONE_PUSHED, order);
 	seen = 0
 }
 
@@ -205,7 +225,7 @@ inline steal(v)
 		:: job != 0 && half ->
 			take(more, v);
 			if
-			:: more != 0 -> push(more)
+			:: more != 0 -> push(more, SEQ_CST)
 			:: else
 			fi;
 			moved = true;
@@ -218,10 +238,50 @@ inline steal(v)
 	fi
 }
 
-/* has_work, of all workers but `except`. */
+/* outside. */
+inline look_at_inlets(w)
+{
+#ifdef INLET
+	LOAD(seen, inlet_head, RELAXED);
+	LOAD(more, inlet_tail, RELAXED);
+	w = (more > seen -> 1 : w);
+	more = 0
+#else
+	skip
+#endif
+}
+
+/* take_batch_from: as take_batch, without the lock. */
+inline take_from_inlet()
+{
+	if
+	:: job == 0 ->
+		LOAD(more, inlet_head, RELAXED);
+		LOAD(job, inlet_tail, ACQUIRE);
+		half = job - more == 3;
+		if
+		:: job > more ->
+			CAS(seen, inlet_head, more, more + 1 + half, RELEASE, RELAXED);
+			job = (seen == more -> more + 1 : 0);
+			more = (seen == more && half -> more + 2 : 0)
+		:: else -> job = 0; more = 0
+		fi;
+		if
+		:: more != 0 -> push(more, RELEASE); moved = true; more = 0
+		:: else
+		fi;
+		half = false;
+		seen = 0
+	:: else
+	fi
+}
+
+/* has_work, of all workers but `except`, and what is outside. */
 inline look(w, except)
 {
 	w = 0;
+	look_at_inlets(w);
+	w = (MUTANT(25) && in_list -> 0 : w);
 	if
 	:: except != 1 -> LOAD(seen, queue(1), RELAXED); w = (LENGTH(seen) > 0 -> 1 : w)
 	:: else
@@ -243,7 +303,7 @@ inline look(w, except)
 inline stop_searching()
 {
 	counted[_pid] = false;
-	SUB(seen, searching, 1, RELAXED);
+	SUB(seen, searching, 1, SEQ_CST);
 	seen = 0
 }
 
@@ -263,9 +323,11 @@ inline found()
 		:: MUTANT(18) -> counted[_pid] = false
 		:: else -> stop_searching()
 		fi;
-		w = 0;
+		w = injected > 0;
+		look_at_inlets(w);
 		if
-		:: injected > 0 && !MUTANT(13) && !MUTANT(19) -> one_more(w)
+		:: w > 0 && !MUTANT(13) && !MUTANT(19) -> one_more(w)
+		:: w > 0 && (MUTANT(13) || MUTANT(19)) -> w = 0
 		:: else
 		fi;
 		if
@@ -295,9 +357,9 @@ inline found()
 inline join_idle()
 {
 	idle[_pid] = true;
-	ADD(seen, idle_count, 1, RELAXED);
+	ADD(seen, idle_count, 1, SEQ_CST);
 	if
-	:: counted[_pid] && !MUTANT(10) -> SUB(seen, searching, 1, RELAXED)
+	:: counted[_pid] && !MUTANT(10) -> SUB(seen, searching, 1, SEQ_CST)
 	:: else
 	fi;
 	counted[_pid] = false;
@@ -307,7 +369,7 @@ inline join_idle()
 inline leave_idle()
 {
 	idle[_pid] = false;
-	SUB(seen, idle_count, 1, RELAXED);
+	SUB(seen, idle_count, 1, SEQ_CST);
 	seen = 0
 }
 
@@ -317,7 +379,7 @@ inline search_again()
 	if
 	:: !MUTANT(22) ->
 		counted[_pid] = true;
-		ADD(seen, searching, 1, RELAXED);
+		ADD(seen, searching, 1, SEQ_CST);
 		seen = 0
 	:: else
 	fi
@@ -346,7 +408,7 @@ inline take_batch()
 		injected = injected - (more != 0 -> 2 : 1);
 		searched = counted[_pid];
 		if
-		:: more != 0 && !MUTANT(11) -> push(more)
+		:: more != 0 && !MUTANT(11) -> push(more, W(4, RELEASE, RELAXED))
 		:: else
 		fi;
 		if
@@ -405,8 +467,10 @@ inline rest()
 	fi;
 	atomic {
 		LOCK(0);
+		w = injected > 0;
+		look_at_inlets(w);
 		if
-		:: injected > 0
+		:: w > 0 -> w = 0
 		:: else ->
 			in_list = true;
 			if
@@ -437,14 +501,12 @@ inline rest()
 	fi
 }
 
-/* submit_locally: the fence and offer after a push. */
+/* submit_locally, after a push. */
 inline submitted_locally()
 {
 	if
 	:: MUTANT(6) -> wake_if(w)
-	:: else ->
-		FENCE(W(1, F_SEQ_CST, F_NONE));
-		offer(w)
+	:: else -> offer(w)
 	fi
 }
 
@@ -469,7 +531,7 @@ proctype worker()
 		look_early();
 		atomic {
 			USE(0);
-			push(1)
+			push(1, (mutant == 1 -> RELEASE : W(4, SEQ_CST, RELAXED)))
 		}
 #if JOBS == 2 && PUSHED == 2
 		if
@@ -481,7 +543,7 @@ proctype worker()
 #if PUSHED == 2
 		atomic {
 			USE(1);
-			push(2)
+			push(2, (mutant == 1 -> RELEASE : W(4, SEQ_CST, RELAXED)))
 		}
 #endif
 		atomic { submitted_locally() }
@@ -502,13 +564,16 @@ proctype worker()
 	do
 	:: OVER -> break
 	:: else ->
-		atomic { /* find_job */
+		FIND_JOB { /* find_job */
 #ifdef BURST
 			take(job, _pid);
 #endif
-#ifdef STEAL
+#if defined(STEAL) || defined(INLET)
 			take(job, _pid);
-#else
+#endif
+#ifdef INLET
+			take_from_inlet();
+#elif !defined(STEAL)
 			if
 			:: job == 0 -> take_batch()
 			:: else
@@ -521,7 +586,7 @@ proctype worker()
 #endif
 		}
 		if
-		:: MUTANT(11) && more != 0 -> push(more); more = 0
+		:: MUTANT(11) && more != 0 -> push(more, W(4, RELEASE, RELAXED)); more = 0
 		:: else
 		fi;
 		unpark(w);
@@ -538,7 +603,7 @@ proctype worker()
 		:: else
 		fi;
 		if
-		:: moved && !MUTANT(21) ->
+		:: moved && !MUTANT(21) && !MUTANT(26) ->
 			atomic { FENCE(W(20, F_SEQ_CST, F_NONE)); offer(w) }
 		:: else
 		fi;
@@ -567,6 +632,13 @@ proctype submitter()
 	byte w;
 	short seen;
 
+#ifdef INLET
+	USE(0);
+	USE(1);
+	USE(2);
+	STORE(inlet_tail, 3, W(23, SEQ_CST, RELEASE));
+	offer(w);
+#endif
 #if defined(BURST) || PUSHED == 1
 	atomic { /* see_to_it */
 		LOCK(0);

@@ -16,7 +16,8 @@
  *           on through the read-modify-writes of every thread, relaxed ones too.
  *   fences  acquire: cur gains acq. release: rel becomes cur. seq_cst: both, and cur is exchanged with a view common
  *           to all such fences, which makes them one order.
- * There are no seq_cst loads and stores; a seq_cst read-modify-write is taken as acq_rel, which allows more.
+ *   seq_cst loads, stores and rmws: besides, one reads, or puts a message behind, nothing older than what the common view says of its location, and
+ *           tells the common view of it. That view then says nothing of other locations: a seq_cst access is no fence.
  * Not covered: load buffering (a load that sees a later store of its own thread's future), which no shipping compiler
  * and C11 pair does to us, as no value computed from a relaxed load is stored where that load could depend on it.
  *
@@ -49,7 +50,7 @@ enum {
 };
 _Static_assert(DATA_SHIFT + DATA <= 64, "a view has 64 bits");
 
-enum { RELAXED = 0, ACQUIRE = 1, RELEASE = 2, ACQ_REL = 3 };
+enum { RELAXED = 0, ACQUIRE = 1, RELEASE = 2, ACQ_REL = 3, SEQ_CST = 7 };
 
 enum { WM_LOAD, WM_STORE, WM_CAS, WM_SWAP, WM_ADD, WM_SUB, WM_OR, WM_AND, WM_NEWEST };
 
@@ -232,9 +233,12 @@ static inline int may_choose(struct wm *m, int p, int loc, unsigned choice, int 
 }
 
 /* How many messages p may choose among. */
-static inline unsigned wm_choices(struct wm *m, int p, int loc, int action, unsigned want)
+static inline unsigned wm_choices(struct wm *m, int p, int loc, int action, unsigned want, int order)
 {
 	unsigned n = 0;
+
+	if (order & SEQ_CST & ~ACQ_REL && view_get(m->sc, loc) > view_get(m->cur[p], loc))
+		m->cur[p] = view_set(m->cur[p], loc, view_get(m->sc, loc));
 
 	for (unsigned c = 0; view_get(m->cur[p], loc) + c < m->count[loc]; c++)
 		n += may_choose(m, p, loc, c, action, want);
@@ -302,6 +306,8 @@ static inline unsigned wm_do(struct wm *m, int p, int loc, unsigned nth, int act
 					   : value;
 		write_behind(m, p, loc, at, value & 0xffff, message_at(m, loc, at)->view, order, 1);
 	}
+	if (order & SEQ_CST & ~ACQ_REL && view_get(m->cur[p], loc) > view_get(m->sc, loc))
+		m->sc = view_set(m->sc, loc, view_get(m->cur[p], loc));
 	settle(m, p);
 	return old;
 }

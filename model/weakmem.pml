@@ -25,6 +25,7 @@
 #define ACQUIRE 1
 #define RELEASE 2
 #define ACQ_REL 3
+#define SEQ_CST 7
 
 #define F_NONE 0
 #define F_ACQUIRE 1
@@ -77,7 +78,8 @@ inline wm_step(dst, loc, action, want, value, order, failure_order)
 		arg_loc = loc;
 		arg_action = action;
 		arg_want = want;
-		c_code { now.choices = wm_choices(&now.wm, arg_pid, arg_loc, arg_action, arg_want); }
+		arg_order = order;
+		c_code { now.choices = wm_choices(&now.wm, arg_pid, arg_loc, arg_action, arg_want, arg_order); }
 	}
 	if
 	:: d_step { choices > 0; wm_finish(dst, loc, 0, action, want, value, order, failure_order) }
