@@ -523,12 +523,15 @@ static void readers_and_writers(void)
 	must(tz_sleep(0.001) == 0);
 	must(calls == 0);
 	must(write(fds[1], "\1\2\3", 3) == 3); /* level-triggered: three calls */
-	for (tz_deadline end = tz_after(LONG); calls < 3;)
+	tz_deadline end = tz_after(LONG);
+
+	while (calls < 3)
 		must(!tz_expired(end) && tz_sleep(0.001) == 0);
 	must(calls == 3 && got == 6);
 	tz_future out = tz_add_writer(loop, fds[1], fill, &fills);
 
-	for (tz_deadline end = tz_after(LONG); fills < 5 || calls < 8;)
+	end = tz_after(LONG);
+	while (fills < 5 || calls < 8)
 		must(!tz_expired(end) && tz_sleep(0.001) == 0);
 	must(tz_cancel(out) >= 0 && tz_wait(out, tz_after(LONG)) == 0);
 	(void)tz_detach(out);
