@@ -299,10 +299,36 @@ static struct tz_coroutine *next_coroutine(struct tz_loop *l, struct tz_coroutin
 	return NULL;
 }
 
+/* A simulation may end the wait that begins, as if somebody had cancelled the job or its deadline had come. Other failures are for waits that can
+ * fail by themselves. */
+static void meet_park(struct tz_loop *l, struct tz_coroutine *c)
+{
+	int r = tz_backend_fault(l->backend, TZ_POINT_PARK);
+	struct tz_scope *outermost = c->strand.scope;
+
+	if (r == 0 || !outermost)
+		return;
+	while (outermost->tz__parent && outermost->tz__parent != c->strand.base)
+		outermost = outermost->tz__parent;
+	if (r == -ECANCELED)
+		tz_scope_cancel(outermost);
+	else if (r == -ETIMEDOUT)
+		(void)tz_scope_reschedule(outermost, (tz_deadline){ 1 });
+}
+
+/* A coroutine of a simulated loop is left. */
+static bool simulated_slice_is_over(struct tz_loop *l)
+{
+	l->turns = 1;
+	if (l->current->job)
+		meet_park(l, l->current);
+	return --l->steps <= 0;
+}
+
 static bool slice_is_over(struct tz_loop *l)
 {
 	if (l->simulated)
-		return true;
+		return simulated_slice_is_over(l);
 	if (tz_clock_ticks() >= l->slice_end)
 		return true;
 	l->turns = TURNS;
@@ -311,7 +337,8 @@ static bool slice_is_over(struct tz_loop *l)
 
 static void begin_slice(struct tz_loop *l)
 {
-	l->turns = l->simulated ? SIMULATED_TURNS : TURNS;
+	l->turns = l->simulated ? 1 : TURNS;
+	l->steps = SIMULATED_TURNS;
 	l->slice_end = tz_clock_ticks() + SLICE_US * tz_clock_ticks_per_us();
 }
 

@@ -11,7 +11,8 @@
  *
  * Slices. Reading the clock costs more than a switch. It is read every TURNS-th time that a
  * coroutine is left; if the slice is over then, `main` gets its turn. In a simulation the clock
- * stands still and the turn comes by count, so that a run depends on the seed alone. A coroutine whose calls never need
+ * stands still and the turn comes by count, so that a run depends on the seed alone; and each time that a coroutine is left, the simulation may
+ * cancel its job or end the job's time. A coroutine whose calls never need
  * to wait is not left at all: every so many of them it looks at the clock itself (tz_strand_has_not_waited).
  *
  * Waking. Same thread: into the line (ready.h). Other threads and signal handlers: into the inbox;
@@ -55,7 +56,8 @@ struct tz_loop {
 	struct tz_coroutine *current; /* NULL: main; read by anybody */
 	uint32_t switches; /* to coroutines; read by anybody */
 	struct tz_ready ready;
-	int turns; /* left before the clock is read */
+	int turns; /* left before the clock is read; simulated: 1, so that each one is looked at */
+	int steps; /* simulated: left before the slice is over */
 	uint64_t slice_end; /* in ticks */
 	bool simulated;
 	struct tz_coroutine *idle; /* linked by next_ready */
