@@ -213,10 +213,11 @@ static bool look(struct tz_parked *n)
 	return is_done(n);
 }
 
-static void sleep_until_done(struct tz_parked *n)
+/* `key` is what it came for: it may have been moved. */
+static void sleep_until_done(struct tz_parked *n, const void *key)
 {
 	while (!is_done(n)) {
-		tz_strand_waits(n->strand, n->what, n->key);
+		tz_strand_waits(n->strand, n->what, key);
 		tz_strand_park_deaf(n->strand);
 	}
 }
@@ -237,7 +238,7 @@ static int withdraw(struct tz_parked *n, const void *key, const struct tz_parkin
 		return why;
 	}
 	unlock_bucket(b);
-	sleep_until_done(n);
+	sleep_until_done(n, key);
 	return 0;
 }
 
@@ -245,11 +246,11 @@ static int sleep_queued(struct tz_parked *n, const void *key, const struct tz_pa
 			unsigned flags, tz_deadline deadline)
 {
 	if (flags & TZ_PARKING_DEAF) {
-		sleep_until_done(n);
+		sleep_until_done(n, key);
 		return 0;
 	}
 	while (!is_done(n)) {
-		tz_strand_waits(n->strand, n->what, n->key);
+		tz_strand_waits(n->strand, n->what, key);
 		int r = tz_strand_park(n->strand, deadline);
 
 		if (r < 0 && !is_done(n))

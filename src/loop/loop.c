@@ -452,7 +452,9 @@ void tz_loop_help(tz_executor *executor, tz_job *job, bool timed)
 	struct tz_coroutine *c = l ? l->current : NULL;
 
 	(void)executor;
-	if (!c || timed || l->simulated || !job->id || !tz_job_is_pending(job) || (l->group && !job->site))
+	if (!c || timed || l->simulated || (l->group && !job->site))
+		return; /* of several loops, only what was spawned is sure to be here, or to have an id for good */
+	if (!job->id || !tz_job_is_pending(job))
 		return;
 	uint8_t *quick = &l->quick[(uintptr_t)job->task / 64 % TZ_LOOP_TASKS];
 
