@@ -49,10 +49,10 @@ long __wrap_syscall(long number, ...)
 	if (number == SYS_futex && (a[1] & FUTEX_CMD_MASK) == FUTEX_WAIT_BITSET && a[3]) {
 		atomic_fetch_add(&sleeps, 1);
 		if ((a[1] & FUTEX_CLOCK_REALTIME) && atomic_load(&is_set_back)) {
-			/* The date that is waited for lies an hour further away now. */
+			/* The date that is waited for lies further away now, by all that it has been set back. */
 			struct timespec later = *(const struct timespec *)a[3];
 
-			later.tv_sec += 3600;
+			later.tv_sec += 3600 * atomic_load(&set_back);
 			return __real_syscall(number, a[0], a[1], a[2], &later, a[4], a[5]);
 		}
 	}
@@ -122,7 +122,7 @@ static int sleep_until(tz_deadline d)
 	return r == 0 ? -ETIMEDOUT : r;
 }
 
-/* Not earlier, and not an hour later. */
+/* Not earlier, and not an hour later, and asleep meanwhile. */
 static void row_55_waits_do_not_follow_the_date(void **state)
 {
 	static int (*const waits[])(tz_deadline) = { wait_for_lock,      wait_for_event,
@@ -149,7 +149,8 @@ static void row_55_waits_do_not_follow_the_date(void **state)
 	}
 	alarm(0);
 	atomic_store(&is_set_back, false);
-	assert_true(atomic_load(&sleeps) >= 7); /* or our wrapper was not called */
+	/* Fewer: our wrapper was not called. More: sleeps are over at once, again and again. */
+	assert_in_range(atomic_load(&sleeps), 7, 7 * 10);
 	tz_executor_close(executor);
 	tz_queue_close(empty);
 	tz_lock_release(&held);
