@@ -8,7 +8,7 @@
 
 #include <trenza.h>
 
-static const char *const specs[] = { "threads:4", "coroutines" };
+static const char *const specs[] = { "threads:4", "coroutines", "sim:seed=9,grace=0.02" };
 
 static atomic_int begun, ended;
 
