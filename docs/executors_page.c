@@ -35,6 +35,7 @@ static const struct {
 	{ TZ_CAN_START_LATER, "honours `start`: a job begins at a point in time" },
 	{ TZ_CAN_SUSPEND, "a wait suspends a coroutine: other jobs run on its thread meanwhile" },
 	{ TZ_CAN_SIMULATE, "time is virtual" },
+	{ TZ_CAN_STAND_IN, "honours `spares`: further workers stand in for blocked ones" },
 };
 
 /* An outcome, where the kind has all of `needs` and none of `lacks`. */

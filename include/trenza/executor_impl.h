@@ -44,7 +44,8 @@ enum tz_capability {
 	TZ_CAN_SHRINK = 1 << 12, /* honours min_workers and idle_seconds */
 	TZ_CAN_START_LATER = 1 << 13, /* honours `start` of tz_submit_options */
 	TZ_CAN_SUSPEND = 1 << 14, /* a wait suspends a coroutine: other jobs run on its thread meanwhile */
-	TZ_CAN_SIMULATE = 1 << 15 /* time is virtual */
+	TZ_CAN_SIMULATE = 1 << 15, /* time is virtual */
+	TZ_CAN_STAND_IN = 1 << 16 /* honours spares: further workers stand in for blocked ones */
 };
 
 /* A map or for-each under way: [begin, end) handed out in chunks. */

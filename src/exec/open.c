@@ -168,7 +168,7 @@ static const struct key keys[] = {
 	{ "idle", DECIMAL, offsetof(tz_executor_options, idle_seconds), TZ_CAN_SHRINK },
 	{ "name", TEXT, offsetof(tz_executor_options, name), 0 },
 	{ "stack", BYTES, offsetof(tz_executor_options, stack_size), TZ_CAN_RUN_IN_PARALLEL },
-	{ "spares", SPARES, offsetof(tz_executor_options, spares), TZ_CAN_RUN_IN_PARALLEL },
+	{ "spares", SPARES, offsetof(tz_executor_options, spares), TZ_CAN_STAND_IN },
 	{ "queue", BYTES, offsetof(tz_executor_options, queue_limit), TZ_CAN_LIMIT_QUEUE },
 	{ "full", FULL, offsetof(tz_executor_options, full), TZ_CAN_LIMIT_QUEUE },
 	{ "seed", SEED, offsetof(tz_executor_options, seed), TZ_CAN_INJECT },

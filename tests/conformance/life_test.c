@@ -68,6 +68,9 @@ static void refuses_bad_specs(struct subject *s)
 		{ "chaos:queue=3", -EINVAL },
 		{ "inline:4", -EINVAL },
 		{ "inline:stack=1m", -EINVAL },
+		{ "chaos:spares=1", -EINVAL },
+		{ "coroutines:spares=0", -EINVAL },
+		{ "sim:spares=1", -EINVAL },
 	};
 	tz_executor *untouched = s->ex;
 

@@ -17,7 +17,7 @@ const tz_executor_ops tz_thread_executor_ops = {
 	.kind = "threads",
 	.summary = "a pool of threads with work stealing",
 	.capabilities = TZ_CAN_SHARE_MEMORY | TZ_CAN_RUN_IN_PARALLEL | TZ_CAN_REORDER | TZ_CAN_CANCEL_PENDING | TZ_CAN_PRIORITY |
-			TZ_CAN_FORK | TZ_CAN_INITIALIZE | TZ_CAN_LIMIT_QUEUE | TZ_CAN_SHRINK,
+			TZ_CAN_FORK | TZ_CAN_INITIALIZE | TZ_CAN_LIMIT_QUEUE | TZ_CAN_SHRINK | TZ_CAN_STAND_IN,
 	.open = open_threads,
 	TZ_POOL_OPERATIONS,
 };
