@@ -181,12 +181,115 @@ static void lanes(void **state)
 	fault_sweep(call_in_lanes, NULL);
 }
 
+/* --- loops ------------------------------------------------------------------------------------- */
+
+enum { SOME = 20 };
+
+static int first_error(int r, int answer)
+{
+	int code = answer == -EREMOTEIO ? tz_last()->code : answer;
+
+	return r < 0 ? r : code < 0 ? code : 0;
+}
+
+static int nap(int n)
+{
+	int r = tz_sleep(0.0001 * n);
+
+	return r < 0 ? tz_fail(r, "no sleep") : 0;
+}
+TZ_TASK(int, nap, int);
+
+static int nap_in_many(void)
+{
+	nap_future f[SOME];
+	tz_future timers[SOME];
+	int r = 0;
+
+	for (int i = 0; i < SOME; i++) {
+		f[i] = tz_spawn_with(TZ_OPTIONS(tz_submit_options,
+						.stack_size = i == 7 ? (size_t)1 << 20 : 0,
+						.eager = i == 9),
+				     nap, i % 3);
+		timers[i] = tz_timer_future(tz_after(0.0001 * (i % 5)));
+	}
+	for (int i = 0; i < SOME; i++) {
+		r = first_error(r, tz_result(f[i], NULL));
+		r = first_error(r, tz_result(timers[i], NULL));
+	}
+	return first_error(r, tz_result(tz_call_later(tz_loop_current(), 0.0001, nap, 1), NULL));
+}
+
+static void take_byte(int fd, void *count)
+{
+	char c;
+
+	*(int *)count += read(fd, &c, 1) == 1;
+}
+
+static int read_in_loop(void)
+{
+	int fds[2], count = 0;
+
+	expect(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) == 0);
+	tz_future reader = tz_add_reader(tz_loop_current(), fds[0], take_byte, &count);
+
+	expect(write(fds[1], "abc", 3) == 3);
+	while (count < 3 && tz_done(reader) == 0)
+		(void)tz_sleep(0.0001);
+	(void)tz_cancel(reader);
+	int r = tz_result(reader, NULL);
+	int error = r == -EREMOTEIO && tz_last()->code != -ECANCELED ? tz_last()->code : 0;
+
+	expect(error < 0 || count == 3);
+	(void)close(fds[0]);
+	(void)close(fds[1]);
+	return error;
+}
+
+static int use_a_loop(void)
+{
+	int r = nap_in_many(), n = 0;
+
+	r = first_error(r, read_in_loop());
+	for (int i = 0; i < 3; i++)
+		r = first_error(r, tz_result(tz_to_thread(twice, i), &n));
+	return r < 0 ? tz_fail(r, "without memory") : 0;
+}
+TZ_TASK(int, use_a_loop, void);
+
+static int run_a_loop(const void *options)
+{
+	return first_error(0, tz_run_with(options, NULL, use_a_loop));
+}
+
+static int use_loops_of_an_executor(const void *spec)
+{
+	tz_executor *ex = NULL;
+	int r = tz_executor_open(&ex, spec);
+
+	if (r < 0)
+		return r;
+	r = first_error(0, tz_result(tz_submit(ex, use_a_loop), NULL));
+	tz_executor_close(ex);
+	return r;
+}
+
+static void loops(void **state)
+{
+	(void)state;
+	fault_sweep(run_a_loop, &(tz_loop_options){ .backend = "epoll" });
+	fault_sweep(run_a_loop, &(tz_loop_options){ .backend = "sim", .seed = 3 });
+	fault_sweep(use_loops_of_an_executor, "coroutines:2");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(backends),
 		cmocka_unit_test(shared_words),
 		cmocka_unit_test(lanes),
+		cmocka_unit_test(loops),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
