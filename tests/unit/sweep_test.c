@@ -455,6 +455,66 @@ static void timers(void)
 	}
 }
 
+/* Time limits that end in the very moment in which what was waited for comes: in virtual time that is sure, and the seed says who is first. */
+static struct {
+	tz_semaphore permits;
+	numbers numbers;
+	tz_deadline limit;
+	int given, taken;
+} meeting;
+
+static void come_in_time(int way)
+{
+	int n = 0, r = 0;
+
+	alive++;
+	if (way == 0)
+		r = tz_semaphore_acquire_until(&meeting.permits, meeting.limit);
+	else if (way == 1)
+		TZ_SCOPE_UNTIL(s, meeting.limit)
+			r = tz_semaphore_acquire(&meeting.permits);
+	else
+		r = numbers_get_until(meeting.numbers, &n, meeting.limit);
+	if (r == 0 && way < 2)
+		meeting.taken++;
+	sum -= n;
+	alive--;
+}
+TZ_TASK(void, come_in_time, int);
+
+static void give_in_time(int n)
+{
+	alive++;
+	(void)tz_sleep_until(meeting.limit);
+	meeting.given += tz_semaphore_release(&meeting.permits) == 0;
+	if (numbers_try_put(meeting.numbers, n) == 0)
+		sum += n;
+	alive--;
+}
+TZ_TASK(void, give_in_time, int);
+
+static void coincidences(void)
+{
+	int n;
+
+	sum = meeting.given = meeting.taken = 0;
+	must(tz_semaphore_init(&meeting.permits, 0) == 0);
+	if (numbers_open(&meeting.numbers, NULL) < 0)
+		return;
+	meeting.limit = tz_after(0.001);
+	TZ_SCOPE(s) {
+		for (int i = 0; i < 6; i++)
+			(void)tz_spawn(come_in_time, i % 3);
+		for (int i = 1; i <= 3; i++)
+			(void)tz_spawn(give_in_time, i);
+	}
+	always(meeting.given == meeting.taken + tz_semaphore_permits(&meeting.permits));
+	while (numbers_try_get(meeting.numbers, &n) == 0)
+		sum -= n;
+	always(sum == 0 && alive == 0);
+	numbers_close(&meeting.numbers);
+}
+
 /* --- running them ------------------------------------------------------------------------------------ */
 
 static struct tz_loop *open_loop(uint64_t seed, uint64_t point, int disturbance)
@@ -554,6 +614,7 @@ SWEEP(streaming);
 SWEEP(lanes);
 SWEEP(descriptors);
 SWEEP(timers);
+SWEEP(coincidences);
 
 int main(void)
 {
@@ -564,7 +625,7 @@ int main(void)
 		cmocka_unit_test(sweep_barriers),   cmocka_unit_test(sweep_gathering),
 		cmocka_unit_test(sweep_shields),    cmocka_unit_test(sweep_streaming),
 		cmocka_unit_test(sweep_lanes),      cmocka_unit_test(sweep_descriptors),
-		cmocka_unit_test(sweep_timers),
+		cmocka_unit_test(sweep_timers),     cmocka_unit_test(sweep_coincidences),
 	};
 
 	(void)signal(SIGALRM, too_long);
