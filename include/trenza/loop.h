@@ -48,6 +48,7 @@ typedef struct tz_loop_options {
 	double grace; /* sim: real seconds that nothing must have happened for, before time jumps: where other threads take part */
 	double delay; /* sim: the longest delay that is put into waits for descriptors and into blocking calls, in seconds */
 	double fail; /* sim: the share of these that fail, 0 to 1, as for want of memory or threads */
+	double slow_seconds; /* a task that keeps the loop for longer is reported, see tz_on_slow (tasks.h); 0: none, or as TRENZA_SLOW says */
 } tz_loop_options;
 
 /* tz_loop_open - opens a loop, to be run by tz_loop_run or tz_loop_run_until.

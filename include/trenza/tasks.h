@@ -58,6 +58,29 @@ TZ_API int tz_dump_tasks(int fd);
  * Errors: -EINVAL for what is no signal, or one that cannot be handled; -EAGAIN, -ENOMEM. */
 TZ_API int tz_dump_tasks_on(int signal);
 
+/* A task that has kept its loop from going on for too long. The strings stay. */
+typedef struct tz_slow_info {
+	uint32_t loop; /* as in tz_task_info */
+	const char *name; /* the task's, not one that was given at submit */
+	const char *file; /* where it was spawned, or NULL */
+	uint32_t line;
+	double seconds; /* for which it has run at least, in real time, since it last waited or yielded */
+} tz_slow_info;
+
+typedef void (*tz_slow_hook)(const tz_slow_info *info);
+
+/* tz_on_slow - sets the hook that hears of tasks that keep their loop from going on, and returns the one before.
+ *
+ * Which loops are watched: those with `slow_seconds` in their options, and if the environment says TRENZA_SLOW=0.1 when the first loop is
+ * opened, all others too, with that limit in seconds. A thread looks at them every quarter of the shortest limit, a millisecond at least. What goes on for longer
+ * than the loop's limit is reported once, while it still goes on. There is no hook at first; without one, and with TRENZA_SLOW, a line is written to
+ * descriptor 2.
+ *
+ * Ownership: *info is the library's, for the time of the call.
+ * Threads: any; the hook runs on the thread that watches, and nothing is watched meanwhile. It may still run when the call that replaces it returns.
+ * Errors: none. Without memory for the thread nobody watches. */
+TZ_API tz_slow_hook tz_on_slow(tz_slow_hook hook);
+
 TZ_END_DECLS
 
 #endif

@@ -1,4 +1,5 @@
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 
 #include <trenza.h>
@@ -17,6 +18,31 @@ static void show(const tz_task_info *info, void *arg)
 	       info->state == TZ_TASK_WAITING ? info->waits_for : info->parent ? "a task" : "the loop");
 }
 /* } */
+
+/* tz_on_slow { */
+static atomic_bool heard;
+
+static void scold(const tz_slow_info *info)
+{
+	printf("%s holds the others up\n", info->name);
+	atomic_store(&heard, true);
+}
+/* } */
+
+static void compute(void)
+{
+	while (!atomic_load(&heard))
+		; /* no call in which others could go on */
+}
+TZ_TASK(void, compute, void);
+
+static int watch(void)
+{
+	/* tz_on_slow { */
+	tz_on_slow(scold);
+	return tz_run_with(&(tz_loop_options){ .slow_seconds = 0.05 }, NULL, compute);
+	/* } */
+}
 
 static void run(void)
 {
@@ -38,9 +64,10 @@ int main(void)
 	if (tz_dump_tasks_on(SIGQUIT) < 0) /* ctrl-\ at a terminal */
 		return 1;
 	/* } */
-	return tz_run(run) < 0;
+	return tz_run(run) < 0 || watch() < 0;
 }
 /* prints:
 nap, waits for a sleep
 run, runs in the loop
+compute holds the others up
 */

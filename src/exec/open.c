@@ -21,6 +21,7 @@
 
 #include <trenza/executor_impl.h>
 
+#include "core/decimal.h"
 #include "core/frame.h"
 #include "core/job.h"
 #include "core/outcome.h"
@@ -81,7 +82,6 @@ static const tz_executor_ops *find_kind(const char *name)
 
 /* --- spec strings ------------------------------------------------------------------------------------------------------- */
 
-/* Numbers are read here and not by strtod, which would read them as the program's locale writes them. */
 static bool parse_count(const char *text, uint64_t most, uint64_t *ret)
 {
 	uint64_t n = 0;
@@ -96,28 +96,6 @@ static bool parse_count(const char *text, uint64_t most, uint64_t *ret)
 	if (n > most)
 		return false;
 	*ret = n;
-	return true;
-}
-
-static bool parse_decimal(const char *text, double *ret)
-{
-	double n = 0, place = 1;
-	bool digits = false, point = false;
-
-	for (; *text; text++) {
-		if (*text == '.' && !point) {
-			point = true;
-			continue;
-		}
-		if (*text < '0' || *text > '9')
-			return false;
-		digits = true;
-		n = n * 10 + (*text - '0');
-		place *= point ? 10 : 1;
-	}
-	if (!digits)
-		return false;
-	*ret = n / place;
 	return true;
 }
 
@@ -196,7 +174,7 @@ static bool parse_value(const struct key *key, char *text, tz_executor_options *
 	case SEED:
 		return parse_count(text, UINT64_MAX, to);
 	case DECIMAL:
-		return parse_decimal(text, to);
+		return tz_decimal(text, to);
 	case BYTES:
 		return parse_bytes(text, to);
 	case TEXT:

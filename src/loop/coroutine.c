@@ -1,12 +1,14 @@
 /* Memory of coroutines. See coroutine.h. */
 #include "loop/coroutine.h"
 
+#include <stddef.h>
 #include <string.h>
 #include <sys/mman.h>
 
 #include "os/mutex.h"
 
-enum { CHUNK = 128 };
+enum { CHUNK = 128, AFTER = offsetof(struct tz_coroutine, site) + sizeof(const struct tz_site *) };
+_Static_assert(offsetof(struct tz_coroutine, site) == offsetof(struct tz_coroutine, task) + sizeof(const tz_task *), "nothing between them");
 
 static struct {
 	struct tz_mutex lock;
@@ -39,8 +41,11 @@ struct tz_coroutine *tz_coroutine_alloc(void)
 	tz_mutex_unlock(&spare.lock);
 	if (!c)
 		return NULL;
-	/* The strand's token and operations are left alone, see tz_strand_set_up. */
-	memset((char *)c + sizeof c->strand, 0, sizeof *c - sizeof c->strand);
+	/* The strand's token and operations are left alone, see tz_strand_set_up. And somebody may still look at what the last owner was doing. */
+	memset((char *)c + sizeof c->strand, 0, offsetof(struct tz_coroutine, task) - sizeof c->strand);
+	memset((char *)c + AFTER, 0, sizeof *c - AFTER);
+	__atomic_store_n(&c->task, NULL, __ATOMIC_RELAXED);
+	__atomic_store_n(&c->site, NULL, __ATOMIC_RELAXED);
 	tz_strand_set_up(&c->strand, &tz_coroutine_strand_ops, TZ_STRAND_NO_SPIN);
 	return c;
 }

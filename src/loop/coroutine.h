@@ -45,7 +45,9 @@ struct tz_coroutine {
 	uintptr_t next_ready; /* ready.h; of an idle one: the next idle one */
 	struct tz_loop *loop;
 	tz_job *job; /* what it runs, or is to run; NULL: idle */
-	const tz_task *task; /* of the last such job; read by anybody */
+	/* Of the last such job; read by anybody, at any time. */
+	const tz_task *task;
+	const struct tz_site *site;
 	struct tz_wheel_timer timer; /* of its park */
 	struct tz_stack stack;
 	struct tz_coroutine *previous, *next; /* all of the loop */

@@ -248,6 +248,7 @@ static struct tz_coroutine *give(struct tz_loop *l, struct tz_job *job, struct t
 	}
 	c->job = job;
 	__atomic_store_n(&c->task, job->task, __ATOMIC_RELAXED);
+	__atomic_store_n(&c->site, job->site, __ATOMIC_RELAXED);
 	return c;
 }
 
@@ -342,10 +343,15 @@ static void begin_slice(struct tz_loop *l)
 	l->slice_end = tz_clock_ticks() + SLICE_US * tz_clock_ticks_per_us();
 }
 
+static inline void count_switch(struct tz_loop *l)
+{
+	__atomic_store_n(&l->switches, l->switches + 1, __ATOMIC_RELAXED);
+}
+
 static inline void go_on_with(struct tz_loop *l, struct tz_context *from, struct tz_coroutine *to)
 {
-	__atomic_store_n(&l->current, to, __ATOMIC_RELAXED);
-	__atomic_store_n(&l->switches, l->switches + 1, __ATOMIC_RELAXED);
+	__atomic_store_n(&l->current, to, __ATOMIC_RELEASE); /* others look at its task, and it may be new */
+	count_switch(l);
 	tz_strand_current = &to->strand;
 	tz_context_switch(from, &to->context);
 }
@@ -432,8 +438,10 @@ static void coroutine_main(void *arg)
 		finish_job(l, c);
 		struct tz_coroutine *next = next_in_slice(l, c);
 
-		if (next == c)
+		if (next == c) {
+			count_switch(l);
 			continue;
+		}
 		check_stack(l, c);
 		if (c->own_stack)
 			put_aside(&l->retired, c);
@@ -771,7 +779,9 @@ int tz_loop_init(struct tz_loop *l, const tz_executor_ops *ops, const tz_executo
 	l->simulated = backend->choose != NULL;
 	memset(l->quick, 2, sizeof l->quick);
 	tz_wheel_init(&l->wheel, backend->now(l->backend));
+	l->attention.limit_ns = tz_watchdog_limit(setup->slow_seconds);
 	tz_loops_add(l);
+	tz_watchdog_add(l);
 	return 0;
 }
 
@@ -781,6 +791,8 @@ void tz_loop_done(struct tz_loop *l)
 		    atomic_load_explicit(&tz_process_number, memory_order_relaxed);
 
 	tz_loops_remove(l);
+	if (ours)
+		tz_watchdog_remove(l);
 	while (ours && atomic_load_explicit(&l->visitors, memory_order_acquire))
 		tz_cpu_relax();
 	if (ours) {
@@ -796,10 +808,12 @@ static void before_fork(void)
 {
 	tz_coroutine_fork_prepare();
 	tz_loops_fork_prepare();
+	tz_watchdog_fork_prepare();
 }
 
 static void in_parent(void)
 {
+	tz_watchdog_fork_in_parent();
 	tz_loops_fork_done();
 	tz_coroutine_fork_done();
 }
@@ -810,8 +824,9 @@ static void in_child(void)
 {
 	struct tz_loop *l = tz_loop_self;
 
-	tz_coroutine_fork_done();
+	tz_watchdog_fork_in_child();
 	tz_loops_fork_done();
+	tz_coroutine_fork_done();
 	if (!l)
 		return;
 	tz_loop_self = NULL;

@@ -43,6 +43,7 @@
 #include "loop/ready.h"
 #include "loop/stack.h"
 #include "loop/timers.h"
+#include "loop/watchdog.h"
 
 enum { TZ_LOOP_TASKS = 32 };
 
@@ -54,7 +55,7 @@ struct tz_loop {
 	struct tz_context main;
 	struct tz_strand *host; /* of the thread that runs the loop; NULL: none does */
 	struct tz_coroutine *current; /* NULL: main; read by anybody */
-	uint32_t switches; /* to coroutines; read by anybody */
+	uint32_t switches; /* times that a coroutine began or went on with a job; read by anybody */
 	struct tz_ready ready;
 	int turns; /* left before the clock is read; simulated: 1, so that each one is looked at */
 	int steps; /* simulated: left before the slice is over */
@@ -82,6 +83,7 @@ struct tz_loop {
 	_Atomic uint64_t submitted, begun, ended;
 
 	/* Written by others. */
+	struct tz_attention attention; /* by watchdog.c */
 	_Alignas(64) _Atomic tz_entry inbox;
 	_Atomic uint32_t bell;
 	_Atomic uint32_t visitors;
@@ -105,6 +107,7 @@ struct tz_loop_setup {
 	const struct tz_backend_ops *backend; /* NULL: epoll */
 	struct tz_backend_options backend_options;
 	size_t stack_size; /* 0: the default */
+	double slow_seconds; /* the watchdog's limit; 0: the environment's */
 };
 
 /* Sets up a loop whose jobs are those of an executor with that table. 0, -ENOMEM, -EMFILE, -ENFILE.

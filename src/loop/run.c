@@ -117,9 +117,10 @@ static int read_options(const tz_loop_options *o, struct tz_loop_setup *setup)
 		setup->backend = &tz_backend_sim;
 	else if (o->backend && strcmp(o->backend, "epoll") != 0)
 		return -EINVAL;
-	if (!is_span(o->grace) || !is_span(o->delay) || !(o->fail >= 0 && o->fail <= 1))
+	if (!is_span(o->grace) || !is_span(o->delay) || !is_span(o->slow_seconds) || !(o->fail >= 0 && o->fail <= 1))
 		return -EINVAL;
 	setup->stack_size = o->stack_size;
+	setup->slow_seconds = o->slow_seconds;
 	setup->backend_options.seed = o->seed;
 	setup->backend_options.grace_ns = nanoseconds(o->grace);
 	setup->backend_options.delay_ns = nanoseconds(o->delay);
@@ -129,14 +130,14 @@ static int read_options(const tz_loop_options *o, struct tz_loop_setup *setup)
 
 int tz_loop_open(tz_loop **ret, const tz_loop_options *options)
 {
-	tz_loop_options none = { .size = sizeof none };
+	tz_loop_options o = { 0 };
 	struct tz_loop_setup setup = { 0 };
 
-	if (!options)
-		options = &none;
-	if (!ret || options->size > sizeof *options)
+	if (!ret || (options && options->size > sizeof o))
 		return -EINVAL;
-	int r = read_options(options, &setup);
+	if (options) /* those of an older header are shorter */
+		memcpy(&o, options, options->size ? options->size : sizeof o);
+	int r = read_options(&o, &setup);
 
 	if (r < 0)
 		return r;
@@ -144,7 +145,7 @@ int tz_loop_open(tz_loop **ret, const tz_loop_options *options)
 
 	if (!l)
 		return -ENOMEM;
-	r = tz_loop_init(l, &tz_loop_ops, &(tz_executor_options){ .name = options->name }, &setup);
+	r = tz_loop_init(l, &tz_loop_ops, &(tz_executor_options){ .name = o.name }, &setup);
 	if (r < 0) {
 		free(l);
 		return r;

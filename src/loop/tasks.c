@@ -323,7 +323,7 @@ static void keep_row(const tz_task_info *info, void *arg)
 
 static void tell_of_stuck(struct tz_loop *l, void *arg)
 {
-	struct tz_coroutine *c = __atomic_load_n(&l->current, __ATOMIC_RELAXED);
+	struct tz_coroutine *c = __atomic_load_n(&l->current, __ATOMIC_ACQUIRE);
 	const tz_task *task = c ? __atomic_load_n(&c->task, __ATOMIC_RELAXED) : NULL;
 
 	write_line(arg, "loop %u: does not answer%s%s%s", l->number, task ? ": it is busy with task '" : ", nobody runs it",
