@@ -26,8 +26,9 @@
 #endif
 
 /* A child that was forked by a process of several threads may start threads. Not so with the thread sanitizer,
- * which ends it, nor under qemu-user 7.2, which fails an assertion of its own. */
-#if defined(__SANITIZE_THREAD__) || defined(TRENZA_EMULATED)
+ * which ends it; with the address sanitizer, whose allocator may have been locked by another thread; nor under qemu-user 7.2, which
+ * fails an assertion of its own. */
+#if BUILT_FOR_SANITIZER || defined(TRENZA_EMULATED)
 #define THREADS_AFTER_FORK 0
 #else
 #define THREADS_AFTER_FORK 1

@@ -282,9 +282,7 @@ static const struct conformance_case cases[] = {
 	     child_cannot_use_the_parents_executor),
 	CASE("a child has executors of its own, a default one too", child_has_executors_of_its_own),
 	CASE("so has a grandchild", grandchild_has_executors_of_its_own),
-#ifndef __SANITIZE_ADDRESS__
 	CASE("a fork amid work", fork_amid_work),
-#endif
 	{ "exit and signals in a job end the process", exit_and_signals_end_the_process, 0,
 	  TZ_CAN_SURVIVE_CRASH, 0 },
 };
