@@ -696,6 +696,17 @@ int tz_job_cancel(struct tz_job *job, uint32_t generation, struct tz_failure *fa
 	return end_pending(job, generation, TZ_CANCELLED, failure, ask);
 }
 
+tz_deadline tz_job_begin_limit(struct tz_job *job)
+{
+	int why;
+	uint64_t s = lock_bit(job, 0, true, &why);
+	tz_deadline deadline = s && tz_job_phase(s) == JOB_QUEUED && job->options ? job->options->deadline : tz_never();
+
+	if (s)
+		unlock_bit(job);
+	return deadline;
+}
+
 int tz_job_expire(struct tz_job *job, uint32_t generation, tz_deadline *ret_moved)
 {
 	int why;

@@ -222,6 +222,9 @@ extern struct tz_job tz_job_no_memory;
 /* As tz_job_cancel, but only for a job that has not begun, and because its deadline has come. -EAGAIN if that has been moved. */
 int tz_job_expire(struct tz_job *job, uint32_t generation, tz_deadline *ret_moved);
 
+/* Until when the job must begin; never, if it has begun. */
+tz_deadline tz_job_begin_limit(struct tz_job *job);
+
 /* The deadline of the scope that the job was submitted into has been moved. */
 int tz_job_limit(struct tz_job *job, uint32_t generation, tz_deadline limit);
 

@@ -105,13 +105,14 @@ static bool valid(const tz_submit_options *options, const tz_task *task)
 
 static const tz_task not_a_task = { .name = "(not submitted)" };
 
-/* Has the deadline of a job watched until it begins. Refuses the job if that cannot be done. */
+/* Has the deadline of a job watched until it begins. Refuses the job if that cannot be done. Where time is virtual, the real one says nothing about
+ * the deadline: the executor watches by itself. */
 static bool watch_deadline(struct tz_job *job)
 {
 	const struct tz_deadline_service *service = atomic_load_explicit(&tz_deadline_service, memory_order_acquire);
 
 	if (__builtin_expect(!job->options, 1) || job->options->deadline.ns == 0 || !service ||
-	    (job->executor->ops->capabilities & TZ_CAN_RUN_AT_SUBMIT))
+	    (job->executor->ops->capabilities & (TZ_CAN_RUN_AT_SUBMIT | TZ_CAN_SIMULATE)))
 		return true;
 	int r = service->arm(job);
 

@@ -46,7 +46,16 @@ static void end_future(struct tz_wheel_timer *timer)
 	count(&l->ended);
 }
 
-static void start(struct tz_wheel_timer *timer)
+/* Ends a job that has not begun. */
+static void end(struct tz_loop *l, struct tz_job *job, tz_status status, int code, const char *message)
+{
+	(void)tz_job_end(job, status, code, message);
+	count(&l->begun);
+	count(&l->ended);
+}
+
+/* A job's time to begin has come, or its deadline. */
+static void look_again(struct tz_wheel_timer *timer)
 {
 	struct tz_job *job = job_of_start(timer);
 
@@ -64,14 +73,22 @@ bool tz_later_hold(struct tz_loop *l, struct tz_job *job)
 		return true;
 	}
 	struct tz_job_options *o = job->options;
+	uint64_t now = l->backend->ops->now(l->backend);
 
-	if (!o || o->start.ns == 0 || l->backend->ops->now(l->backend) >= o->start.ns)
+	if (!o || o->start.ns == 0 || now >= o->start.ns)
 		return false;
+	/* Elsewhere somebody else watches it; a job that need not be held begins before virtual time goes on. */
+	tz_deadline limit = l->simulated ? tz_job_begin_limit(job) : tz_never();
+
+	if (limit.ns && now >= limit.ns) {
+		end(l, job, TZ_TIMED_OUT, -ETIMEDOUT, "its deadline passed before it began");
+		return true;
+	}
 	struct tz_wheel_timer *timer = (struct tz_wheel_timer *)(void *)o->loop_timer;
 
 	o->job = job;
 	memset(timer, 0, sizeof *timer);
-	tz_wheel_set(&l->wheel, timer, o->start.ns, start);
+	tz_wheel_set(&l->wheel, timer, tz_deadline_min(o->start, limit).ns, look_again);
 	return true;
 }
 
@@ -102,12 +119,10 @@ void tz_later_forget(struct tz_loop *l, struct tz_job *job)
 
 static void cancel(struct tz_loop *l, struct tz_wheel_timer *timer)
 {
-	struct tz_job *job = timer->fire == start ? job_of_start(timer) : job_of_future(timer);
+	struct tz_job *job = timer->fire == look_again ? job_of_start(timer) : job_of_future(timer);
 
 	(void)tz_wheel_clear(&l->wheel, timer);
-	(void)tz_job_end(job, TZ_CANCELLED, -ECANCELED, "the executor was shut down");
-	count(&l->begun);
-	count(&l->ended);
+	end(l, job, TZ_CANCELLED, -ECANCELED, "the executor was shut down");
 }
 
 static size_t length_of(const struct tz_wheel_timer *first)
@@ -125,7 +140,7 @@ void tz_later_walk(const struct tz_loop *l, void (*fn)(const struct tz_job *job,
 		struct tz_wheel_timer *t = l->wheel.lists[i];
 
 		for (size_t n = length_of(t); n > 0; n--, t = t->next) {
-			if (t->fire == start)
+			if (t->fire == look_again)
 				fn(job_of_start(t), arg);
 			else if (t->fire == end_future)
 				fn(job_of_future(t), arg);
@@ -140,7 +155,7 @@ void tz_later_cancel(struct tz_loop *l)
 
 		for (size_t n = length_of(t); n > 0; n--, t = next) {
 			next = t->next;
-			if (t->fire == end_future || t->fire == start)
+			if (t->fire == end_future || t->fire == look_again)
 				cancel(l, t);
 		}
 	}

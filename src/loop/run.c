@@ -70,18 +70,16 @@ static void keep(tz_executor *executor)
 	(void)executor;
 }
 
-const tz_executor_ops tz_loop_ops = {
-	.kind = "loop",
-	.summary = "the coroutines of one loop that the program runs",
-	.capabilities = TZ_CAN_SHARE_MEMORY | TZ_CAN_CANCEL_PENDING | TZ_CAN_START_LATER | TZ_CAN_SUSPEND,
-	.open = open_nothing,
-	.submit = submit,
-	.help = tz_loop_help,
-	.shutdown = refuse_shutdown,
-	.request_shutdown = ignore_shutdown,
-	.stats = stats,
-	.destroy = keep,
-};
+#define LOOP_OPS(more) \
+	{ \
+		.kind = "loop", .summary = "the coroutines of one loop that the program runs", \
+		.capabilities = TZ_CAN_SHARE_MEMORY | TZ_CAN_CANCEL_PENDING | TZ_CAN_START_LATER | TZ_CAN_SUSPEND | (more), \
+		.open = open_nothing, .submit = submit, .help = tz_loop_help, .shutdown = refuse_shutdown, \
+		.request_shutdown = ignore_shutdown, .stats = stats, .destroy = keep, \
+	}
+
+const tz_executor_ops tz_loop_ops = LOOP_OPS(0);
+static const tz_executor_ops simulated_loop_ops = LOOP_OPS(TZ_CAN_SIMULATE);
 
 /* Refuses jobs that belong to a loop, where there is none. */
 static size_t refuse(tz_executor *executor, tz_job *const *jobs, size_t n, tz_priority priority, int *ret_error)
@@ -145,7 +143,9 @@ int tz_loop_open(tz_loop **ret, const tz_loop_options *options)
 
 	if (!l)
 		return -ENOMEM;
-	r = tz_loop_init(l, &tz_loop_ops, &(tz_executor_options){ .name = o.name }, &setup);
+	const tz_executor_ops *ops = setup.backend == &tz_backend_sim ? &simulated_loop_ops : &tz_loop_ops;
+
+	r = tz_loop_init(l, ops, &(tz_executor_options){ .name = o.name }, &setup);
 	if (r < 0) {
 		free(l);
 		return r;

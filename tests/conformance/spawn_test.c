@@ -688,6 +688,32 @@ static void takes_options(struct subject *s)
 	assert_int_equal(got, 42);
 }
 
+/* In virtual time, which stands still while a job runs, however long that takes. */
+static int begin_late(void)
+{
+	int got = 0, right = 0;
+
+	TZ_TIMEOUT(0.002)
+	{
+		add_future f = tz_spawn(add, 2, 3);
+
+		right += nanosleep(&(struct timespec){ .tv_nsec = 30000000 }, NULL) == 0;
+		right += tz_result(f, &got) == 0 && got == 5;
+	}
+	return right;
+}
+TZ_TASK(int, begin_late, void);
+
+static void measures_deadlines_in_its_own_time(struct subject *s)
+{
+	begin_late_future f = tz_submit(s->ex, begin_late);
+	int got = 0;
+
+	settle(f);
+	assert_int_equal(tz_result(f, &got), 0);
+	assert_int_equal(got, 2);
+}
+
 #define BESIDE(title, run) \
 	{ \
 		title, run, 0, TZ_CAN_RUN_AT_SUBMIT, 0 \
@@ -718,6 +744,7 @@ int main(void)
 		BESIDE("a call under a deadline", calls_under_a_deadline),
 		BESIDE("does not swallow a cancel", does_not_swallow_a_cancel_in_a_call),
 		CASE("options of a spawned call", takes_options),
+		{ "a deadline is one of virtual time", measures_deadlines_in_its_own_time, TZ_CAN_SIMULATE, 0, 0 },
 	};
 
 	return RUN_CASES("spawn", cases);

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <trenza.h>
@@ -925,6 +926,48 @@ static void options_of_jobs(void)
 	must(tz_result(h, NULL) == -EREMOTEIO && tz_last()->code == -ENOMEM);
 }
 
+static int wait_a_little(void)
+{
+	return tz_sleep(0.001);
+}
+TZ_TASK(int, wait_a_little, void);
+
+/* Real time goes by, and virtual time does not. */
+static void compute(void)
+{
+	must(nanosleep(&(struct timespec){ .tv_nsec = 30000000 }, NULL) == 0);
+}
+
+static void virtual_deadlines_of_jobs(void)
+{
+	tz_deadline limit = tz_after(0.002);
+	tz_outcome o;
+	int r = -1;
+	wait_a_little_future f =
+		tz_spawn_with(TZ_OPTIONS(tz_submit_options, .deadline = limit), wait_a_little);
+
+	compute();
+	must(tz_result(f, &r) == 0 && r == 0);
+	must(!tz_expired(limit));
+	add_future g = tz_spawn_with(
+		TZ_OPTIONS(tz_submit_options, .start = tz_after(LONG), .deadline = limit), add, 1,
+		1);
+
+	compute();
+	must(tz_done(g) == 0);
+	must(tz_wait(g, tz_never()) == 0);
+	must(tz_now() == limit.ns); /* virtual: exact */
+	must(tz_outcome_of(g, &o) == 0 && o.status == TZ_TIMED_OUT);
+	(void)tz_detach(g);
+}
+
+static void deadlines_in_virtual_time(void **state)
+{
+	(void)state;
+	on(&sim, virtual_deadlines_of_jobs);
+	on(&seeded, virtual_deadlines_of_jobs);
+}
+
 static void options(void **state)
 {
 	(void)state;
@@ -1003,6 +1046,7 @@ int main(void)
 		cmocka_unit_test(errno_is_kept),
 		cmocka_unit_test(deep_recursion),
 		cmocka_unit_test(options),
+		cmocka_unit_test(deadlines_in_virtual_time),
 		cmocka_unit_test(many_at_once),
 	};
 
