@@ -116,7 +116,7 @@ TZ_API int tz_detach_raw(tz_handle future);
  * `outcome` are valid during the call. (What a result points to belongs to who takes the result with tz_result, and may be gone.) A callback may use
  * any future, this one included, and should be short.
  *
- * Ownership: the future is kept; it may be released before the callback runs.
+ * Ownership: the future is kept; it may be released before the callback runs, but not by another strand during this call.
  * Threads: any.
  * Errors: -ENOMEM, -ESTALE; the callback is then not called. */
 TZ_API int tz_on_done_raw(tz_handle future, void (*fn)(void *arg, const tz_outcome *outcome, const void *result), void *arg);

@@ -75,8 +75,9 @@ TZ_END_DECLS
  * the caller's strand, in a scope whose deadline ends its waits, and what it spawns has ended when tz_wait_for returns. A void task, or a result that is
  * not wanted: NULL.
  *
- * If the call returned, *ret_value is what it returned, also with -ETIMEDOUT and -ECANCELED: nothing that it had in hand is lost. A call that the deadline did not make give up
- * anything has not timed out, however long it took.
+ * If the call returned, *ret_value is what it returned, also with -ETIMEDOUT and -ECANCELED: nothing that it had in hand is lost; unless it returned with
+ * calls that it had spawned under way, and those were cut short: then it has failed, and *ret_value is untouched. A call that the deadline did not make
+ * give up anything has not timed out, however long it took.
  *
  * Form: int tz_wait_for(double seconds, double *ret_value, area, double w, double h)
  * Ownership: what the result points to becomes the caller's.
