@@ -198,8 +198,6 @@ static void grandchild_has_executors_of_its_own(struct subject *s)
 	in_a_child(child_forks_again, s, tz_executor_default());
 }
 
-#ifndef __SANITIZE_ADDRESS__ /* before LLVM 17, a child may find the sanitizer's own allocator locked */
-
 struct load {
 	struct subject *s;
 	atomic_int stop;
@@ -233,8 +231,6 @@ static void fork_amid_work(struct subject *s)
 	atomic_store(&load.stop, 1);
 	crew_join(&crew);
 }
-
-#endif
 
 /* --- what ends the process ---------------------------------------------------------------------------------------------- */
 
