@@ -238,6 +238,12 @@ extern const struct tz_deadline_service *_Atomic tz_deadline_service;
 /* Which process of a chain of forks this is; see process.c. */
 extern _Atomic uint32_t tz_process_number;
 
+/* Whether this is a fork child, and the executor is of the parent or one before: there are no workers behind it. */
+static inline bool tz_executor_is_lost(const tz_executor *executor)
+{
+	return executor->process != atomic_load_explicit(&tz_process_number, memory_order_relaxed);
+}
+
 /* Whether this is a fork child, and a strand of the parent saw to the job. */
 static inline bool tz_job_is_from_before_fork(const struct tz_job *job)
 {

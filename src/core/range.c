@@ -504,7 +504,7 @@ static int run_range(struct tz_range *r)
 	r->failed_at = SIZE_MAX;
 	if (r->workers <= 0 || r->workers > r->executor->workers)
 		r->workers = r->executor->workers;
-	if (r->executor->process != atomic_load_explicit(&tz_process_number, memory_order_relaxed))
+	if (tz_executor_is_lost(r->executor))
 		return -EOWNERDEAD;
 	if (__atomic_load_n(&r->executor->closing, __ATOMIC_RELAXED))
 		return -ESHUTDOWN; /* also where the caller could do all of it alone */

@@ -32,16 +32,11 @@ static void refuse(struct tz_job *job, int error)
 		(void)tz_job_end(job, TZ_FAILED, error, "could not be submitted");
 }
 
-static bool is_lost(const tz_executor *ex)
-{
-	return ex->process != atomic_load_explicit(&tz_process_number, memory_order_relaxed);
-}
-
 /* Hands n jobs to the executor; ends those that it does not take. */
 static void hand_over(tz_executor *ex, struct tz_job *const *jobs, size_t n, tz_priority priority)
 {
 	int error = -EOWNERDEAD;
-	size_t taken = is_lost(ex) ? 0 : ex->ops->submit(ex, jobs, n, priority, &error);
+	size_t taken = tz_executor_is_lost(ex) ? 0 : ex->ops->submit(ex, jobs, n, priority, &error);
 
 	for (size_t i = taken; i < n; i++)
 		refuse(jobs[i], error);

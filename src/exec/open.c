@@ -300,11 +300,6 @@ void tz_executor_init(tz_executor *executor, const tz_executor_ops *ops,
 
 static _Atomic(tz_executor *) shared;
 
-static bool is_lost(const tz_executor *ex)
-{
-	return ex->process != atomic_load_explicit(&tz_process_number, memory_order_relaxed);
-}
-
 static tz_executor *make_default(tz_executor *there)
 {
 	tz_executor *made;
@@ -324,7 +319,7 @@ tz_executor *tz_executor_default(void)
 {
 	tz_executor *ex = atomic_load_explicit(&shared, memory_order_acquire);
 
-	return __builtin_expect(ex && !is_lost(ex), 1) ? ex : make_default(ex);
+	return __builtin_expect(ex && !tz_executor_is_lost(ex), 1) ? ex : make_default(ex);
 }
 
 /* --- where we are ----------------------------------------------------------------------------------------------------------- */
@@ -375,7 +370,7 @@ int tz_executor_shutdown(tz_executor *executor, tz_shutdown how, tz_deadline dea
 		return -EINVAL;
 	if (executor->permanent)
 		return -EPERM;
-	if (is_lost(executor))
+	if (tz_executor_is_lost(executor))
 		return 0;
 	if (runs_here(executor))
 		return -EDEADLK;
@@ -385,7 +380,8 @@ int tz_executor_shutdown(tz_executor *executor, tz_shutdown how, tz_deadline dea
 
 void tz_executor_request_shutdown(tz_executor *executor, tz_shutdown how)
 {
-	if (!executor || (unsigned)how > TZ_STOP_NOW || executor->permanent || is_lost(executor))
+	if (!executor || (unsigned)how > TZ_STOP_NOW || executor->permanent ||
+	    tz_executor_is_lost(executor))
 		return;
 	note_closing(executor);
 	executor->ops->request_shutdown(executor, how);
@@ -429,7 +425,7 @@ void tz_executor_close(tz_executor *executor)
 {
 	if (!executor || executor->permanent)
 		return;
-	if (is_lost(executor))
+	if (tz_executor_is_lost(executor))
 		executor->ops->destroy(executor);
 	else if (runs_here(executor) || drain_and_destroy(executor) < 0)
 		close_elsewhere(executor);
@@ -438,7 +434,7 @@ void tz_executor_close(tz_executor *executor)
 void tz_executor_stats_of(tz_executor *executor, tz_executor_stats *ret)
 {
 	memset(ret, 0, sizeof *ret);
-	if (executor && !is_lost(executor))
+	if (executor && !tz_executor_is_lost(executor))
 		executor->ops->stats(executor, ret);
 }
 

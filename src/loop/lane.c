@@ -53,7 +53,7 @@ static int most_threads(tz_lane_kind kind)
 
 static bool is_ours(const tz_executor *ex)
 {
-	return ex && ex->process == atomic_load_explicit(&tz_process_number, memory_order_relaxed);
+	return ex && !tz_executor_is_lost(ex);
 }
 
 static tz_executor *make(tz_lane_kind kind, tz_executor *there)

@@ -787,8 +787,7 @@ int tz_loop_init(struct tz_loop *l, const tz_executor_ops *ops, const tz_executo
 
 void tz_loop_done(struct tz_loop *l)
 {
-	bool ours = l->executor.process ==
-		    atomic_load_explicit(&tz_process_number, memory_order_relaxed);
+	bool ours = !tz_executor_is_lost(&l->executor);
 
 	tz_loops_remove(l);
 	if (ours)

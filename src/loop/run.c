@@ -154,16 +154,11 @@ int tz_loop_open(tz_loop **ret, const tz_loop_options *options)
 	return 0;
 }
 
-static bool is_lost(const struct tz_loop *l)
-{
-	return l->executor.process != atomic_load_explicit(&tz_process_number, memory_order_relaxed);
-}
-
 void tz_loop_close(tz_loop *loop)
 {
 	if (!loop)
 		return;
-	if (!is_lost(loop)) {
+	if (!tz_executor_is_lost(&loop->executor)) {
 		struct tz_strand *self = tz_strand_self();
 		struct tz_scope *scope = self->scope;
 

@@ -70,18 +70,14 @@ void tz_loops_fork_done(void)
 	tz_mutex_unlock(&loops.lock);
 }
 
-static bool is_ours(const struct tz_loop *l)
-{
-	return l->executor.process == atomic_load_explicit(&tz_process_number, memory_order_relaxed);
-}
-
 struct tz_loop *tz_loops_visit(uint32_t at_least)
 {
 	struct tz_loop *found = NULL;
 
 	tz_mutex_lock(&loops.lock);
 	for (struct tz_loop *l = loops.first; l; l = l->next_loop)
-		if (is_ours(l) && l->number >= at_least && (!found || l->number < found->number))
+		if (!tz_executor_is_lost(&l->executor) && l->number >= at_least &&
+		    (!found || l->number < found->number))
 			found = l;
 	if (found)
 		tz_loop_visit(found);

@@ -259,7 +259,7 @@ static inline void offer(struct tz_pool *p)
 /* In a fork child that a job made: there is no pool behind this worker, and its lock may be held for ever. */
 static bool is_lost(const struct tz_pool *p)
 {
-	return p->executor.process != atomic_load_explicit(&tz_process_number, memory_order_relaxed);
+	return tz_executor_is_lost(&p->executor);
 }
 
 void tz_pool_wake_for_forks(void *worker)
@@ -1619,7 +1619,7 @@ void tz_pool_stats(tz_executor *executor, tz_executor_stats *ret)
 void tz_pool_destroy(tz_executor *executor)
 {
 	struct tz_pool *p = pool_of(executor);
-	bool ours = p->executor.process == atomic_load_explicit(&tz_process_number, memory_order_relaxed);
+	bool ours = !is_lost(p);
 
 	for (int i = 0; i < p->known; i++) {
 		struct tz_worker *w = p->workers[i];

@@ -263,7 +263,7 @@ static void stats(tz_executor *executor, tz_executor_stats *ret)
 static void destroy(tz_executor *executor)
 {
 	struct coroutines *ex = coroutines_of(executor);
-	bool ours = executor->process == atomic_load_explicit(&tz_process_number, memory_order_relaxed);
+	bool ours = !tz_executor_is_lost(executor);
 
 	for (int i = 0; ours && i < ex->n; i++)
 		(void)pthread_join(ex->workers[i].thread, NULL);

@@ -189,10 +189,8 @@ static void destroy(tz_executor *executor)
 {
 	struct inline_executor *ex = (struct inline_executor *)executor;
 	const tz_executor_options *o = &executor->options;
-	bool ours =
-		executor->process == atomic_load_explicit(&tz_process_number, memory_order_relaxed);
 
-	if (ours && o->finalizer && ex->broken == 0)
+	if (!tz_executor_is_lost(executor) && o->finalizer && ex->broken == 0)
 		o->finalizer(o->arg);
 	free(ex);
 }
