@@ -36,6 +36,7 @@
 #include <trenza/thread.h>
 #include <trenza/time.h>
 #include <trenza/timer.h>
+#include <trenza/types.h>
 #include <trenza/version.h>
 #include <trenza/with.h>
 

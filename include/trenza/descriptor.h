@@ -4,19 +4,23 @@
  *
  * The kinds of types
  *
- *   kind            which types                         how it travels
- *   TZ_KIND_VOID    void (result only)                  -
- *   TZ_KIND_BOOL    bool                                by value
- *   TZ_KIND_INT     char and the signed integers, enums by value
- *   TZ_KIND_UINT    the unsigned integers               by value
- *   TZ_KIND_FLOAT   float, double, long double          by value
- *   TZ_KIND_STRING  char *, const char *                the pointer, where the address space is shared; else the
- *                                                       content: a `char *` result is malloc'd and becomes the
- *                                                       caller's, a `const char *` result is copied
- *   TZ_KIND_BYTES   tz_bytes                            as a string, with a length
- *   TZ_KIND_POINTER any other pointer                   the pointer, where the address space is shared; else an
- *                                                       error at submit that names the task and the argument
- *   TZ_KIND_VALUE   structs, unions, complex numbers    by value; to another address space only if TZ_FLAT
+ *   kind                  which types                          how it travels to another process
+ *   TZ_KIND_VOID          void (result only)                   -
+ *   TZ_KIND_BOOL          bool                                 by value
+ *   TZ_KIND_INT           char, the signed integers, enums     by value
+ *   TZ_KIND_UINT          the unsigned integers                by value
+ *   TZ_KIND_FLOAT         float, double, long double           by value
+ *   TZ_KIND_COMPLEX       complex numbers of C                 by value
+ *   TZ_KIND_STRING        char *                               the content; a result is malloc'd by the task, and what arrives is the
+ *                                                              caller's, to be freed
+ *   TZ_KIND_CONST_STRING  const char *                         the content; a result arrives as a copy that is kept for ever, one for
+ *                                                              equal strings
+ *   TZ_KIND_BYTES         tz_bytes                             the content; a result is a tz_buffer made by the task, and what arrives
+ *                                                              is the caller's, to be freed with tz_buffer_free
+ *   TZ_KIND_POINTER       any other pointer                    not: an error at submit that names the task and the argument
+ *   TZ_KIND_VALUE         structs, unions, vectors             by value if TZ_FLAT, field by field if TZ_STRUCT (types.h); else not
+ *
+ * Where the address space is shared, all of them are passed as they are: a pointer is the same pointer.
  */
 #ifndef TRENZA_DESCRIPTOR_H
 #define TRENZA_DESCRIPTOR_H
@@ -38,10 +42,12 @@ typedef enum tz_kind {
 	TZ_KIND_INT = 2,
 	TZ_KIND_UINT = 3,
 	TZ_KIND_FLOAT = 4,
-	TZ_KIND_STRING = 5,
-	TZ_KIND_BYTES = 6,
-	TZ_KIND_POINTER = 7,
-	TZ_KIND_VALUE = 8
+	TZ_KIND_COMPLEX = 5,
+	TZ_KIND_STRING = 6,
+	TZ_KIND_CONST_STRING = 7,
+	TZ_KIND_BYTES = 8,
+	TZ_KIND_POINTER = 9,
+	TZ_KIND_VALUE = 10
 } tz_kind;
 
 /* One type of a task's prototype. */
@@ -49,7 +55,30 @@ typedef struct tz_type {
 	tz_kind kind;
 	uint32_t size; /* sizeof, 0 for void */
 	const char *name; /* as written */
+	const void *identity; /* in C++: an address that is the same for the same type; else NULL */
 } tz_type;
+
+/* One field of a described struct. */
+typedef struct tz_field {
+	const char *name;
+	tz_type type; /* of an array: of its elements; the name is there for TZ_KIND_VALUE only */
+	uint32_t offset;
+	uint32_t count; /* how many elements; 1 if it is no array */
+} tz_field;
+
+/* What is said about a struct: made by TZ_FLAT and TZ_STRUCT. */
+typedef struct tz_description {
+	const struct tz_module *module;
+	tz_type type;
+	uint32_t nfields; /* 0: it is flat */
+	const tz_field *fields;
+} tz_description;
+
+/* A source file's view of the module, that is program or shared library, which it is linked into. */
+typedef struct tz_module {
+	const struct tz_task *const *tasks, *const *tasks_end; /* the module's section tz_tasks: of all its source files */
+	const tz_description *const *types, *const *types_end; /* its section tz_types */
+} tz_module;
 
 /* Where a running map is, for tz_fail: `at` is the index, as a pointer of a type that aliases no array of yours. */
 struct tz_cursor {
@@ -58,8 +87,11 @@ struct tz_cursor {
 
 enum { TZ_ARGS_MAX = 8 };
 
+/* What tz__magic is. */
+#define TZ__MAGIC UINT64_C(0x747a5f7461736b01)
+
 /* What is known about a task. Made by TZ_TASK; another language may fill one by hand, all-zero but for `name`,
- * `run`, `args_size` and `result_size`. It must outlive every job of it. */
+ * `run`, `args_size` and `result_size`; it does then for all executors that share the caller's memory. It must outlive every job of it. */
 typedef struct tz_task {
 	const char *name;
 	/* Calls the function: reads its arguments from args and writes its result to result. The two may be the same memory:
@@ -77,6 +109,11 @@ typedef struct tz_task {
 	uint32_t arg_offset[TZ_ARGS_MAX]; /* of each argument in the arguments struct */
 	const char *file; /* where TZ_TASK stands */
 	uint32_t line;
+	/* By what another process finds it and knows it for a descriptor. */
+	const struct tz_module *tz__module;
+	const struct tz_task *const *tz__entry; /* where the section tz_tasks points at it */
+	void **tz__slot; /* the library's, zero at first */
+	uint64_t tz__magic;
 } tz_task;
 
 /* A future: the handle on a job. Copied by value; the copies are one handle. All-zero is no future. */

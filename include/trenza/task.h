@@ -45,6 +45,7 @@
 #include <trenza/spawn.h>
 #include <trenza/stream.h>
 #include <trenza/task_arity.h>
+#include <trenza/types.h>
 
 #if defined(__GNUC__)
 #pragma GCC system_header
@@ -56,80 +57,10 @@
 #pragma GCC diagnostic error "-Wimplicit-function-declaration"
 #endif
 
-
-#define TZ__UNUSED __attribute__((unused))
-
-/* --- the kind of a type --------------------------------------------------------------------------------- */
-
-#ifdef __cplusplus
-extern "C++" {
-template <typename T> struct tz__is_pointer {
-	static constexpr bool value = false;
-};
-template <typename T> struct tz__is_pointer<T *> {
-	static constexpr bool value = true;
-};
-template <typename T> struct tz__kind_of {
-	static constexpr tz_kind value = tz__is_pointer<T>::value ? TZ_KIND_POINTER :
-					 __is_enum(T)		  ? TZ_KIND_INT :
-								    TZ_KIND_VALUE;
-};
-#define TZ__KIND_IS(T, kind) \
-	template <> struct tz__kind_of<T> { \
-		static constexpr tz_kind value = kind; \
-	}
-TZ__KIND_IS(void, TZ_KIND_VOID);
-TZ__KIND_IS(bool, TZ_KIND_BOOL);
-TZ__KIND_IS(char, TZ_KIND_INT);
-TZ__KIND_IS(signed char, TZ_KIND_INT);
-TZ__KIND_IS(short, TZ_KIND_INT);
-TZ__KIND_IS(int, TZ_KIND_INT);
-TZ__KIND_IS(long, TZ_KIND_INT);
-TZ__KIND_IS(long long, TZ_KIND_INT);
-TZ__KIND_IS(unsigned char, TZ_KIND_UINT);
-TZ__KIND_IS(unsigned short, TZ_KIND_UINT);
-TZ__KIND_IS(unsigned int, TZ_KIND_UINT);
-TZ__KIND_IS(unsigned long, TZ_KIND_UINT);
-TZ__KIND_IS(unsigned long long, TZ_KIND_UINT);
-TZ__KIND_IS(float, TZ_KIND_FLOAT);
-TZ__KIND_IS(double, TZ_KIND_FLOAT);
-TZ__KIND_IS(long double, TZ_KIND_FLOAT);
-TZ__KIND_IS(char *, TZ_KIND_STRING);
-TZ__KIND_IS(const char *, TZ_KIND_STRING);
-TZ__KIND_IS(tz_bytes, TZ_KIND_BYTES);
-#undef TZ__KIND_IS
-}
-#define TZ__TYPE(T) \
-	{ tz__kind_of<T>::value, (uint32_t)sizeof(T), #T }
-#else
-/* __builtin_classify_type: 5 is a pointer, 1 to 4 the integer types. */
-#define TZ__KIND(T) \
-	_Generic((T *)0, \
-		_Bool *: TZ_KIND_BOOL, \
-		unsigned char *: TZ_KIND_UINT, \
-		unsigned short *: TZ_KIND_UINT, \
-		unsigned int *: TZ_KIND_UINT, \
-		unsigned long *: TZ_KIND_UINT, \
-		unsigned long long *: TZ_KIND_UINT, \
-		float *: TZ_KIND_FLOAT, \
-		double *: TZ_KIND_FLOAT, \
-		long double *: TZ_KIND_FLOAT, \
-		char **: TZ_KIND_STRING, \
-		const char **: TZ_KIND_STRING, \
-		tz_bytes *: TZ_KIND_BYTES, \
-		default: __builtin_classify_type(*(T *)0) == 5 ? TZ_KIND_POINTER : \
-			 __builtin_classify_type(*(T *)0) < 5  ? TZ_KIND_INT : \
-								 TZ_KIND_VALUE)
-#define TZ__TYPE(T) \
-	{ TZ__KIND(T), (uint32_t)sizeof(T), #T }
-#endif
-#define TZ__TYPE_VOID \
-	{ TZ_KIND_VOID, 0, "void" }
-#define TZ__RTYPE_0(R) TZ__TYPE(R)
-#define TZ__RTYPE_1(R) TZ__TYPE_VOID
-
 /* --- what depends on whether the result is void ----------------------------------------------------------- */
 
+#define TZ__RTYPE_0(R) TZ__TYPE(R)
+#define TZ__RTYPE_1(R) TZ__TYPE_VOID
 /* A variable for the result, `memory = call`, and `return call`. */
 #define TZ__SIZE_0(R) (uint32_t)sizeof(R)
 #define TZ__SIZE_1(R) 0
@@ -205,6 +136,24 @@ template <typename Body> static inline void tz__guarded(Body body)
 #define TZ__GUARD_END
 #endif
 
+/* The entry of a descriptor in the module's section of them: each points at the other. */
+#define TZ__IN_TASKS __attribute__((used, section("tz_tasks")))
+#ifdef __cplusplus
+#define TZ__DECLARE_ENTRY(entry) \
+	namespace \
+	{ \
+	extern const tz_task *const entry; \
+	}
+#define TZ__DEFINE_ENTRY(entry, task) \
+	namespace \
+	{ \
+	TZ__IN_TASKS const tz_task *const entry = &task; \
+	}
+#else
+#define TZ__DECLARE_ENTRY(entry) static const tz_task *const entry TZ__IN_TASKS;
+#define TZ__DEFINE_ENTRY(entry, task) static const tz_task *const entry TZ__IN_TASKS = &task;
+#endif
+
 /* TZ_TASK - describe the function `fn`, whose prototype is R fn(types...). At file scope, followed by a semicolon.
  *
  * Form: TZ_TASK(double, area, double, double);
@@ -239,6 +188,8 @@ template <typename Body> static inline void tz__guarded(Body body)
 		} \
 		TZ__GUARD_END \
 	} \
+	static void *fn##__slot; \
+	TZ__DECLARE_ENTRY(fn##__entry) \
 	static const tz_task fn##_task = { \
 		#fn, \
 		fn##__run, \
@@ -253,8 +204,12 @@ template <typename Body> static inline void tz__guarded(Body body)
 		{ TZ__OFFSETS_##N(fn##_args) }, \
 		__FILE__, \
 		__LINE__, \
+		&tz__here, \
+		&fn##__entry, \
+		&fn##__slot, \
+		TZ__MAGIC, \
 	}; \
-	static const tz_task *const fn##__entry __attribute__((used, section("tz_tasks"))) = &fn##_task; \
+	TZ__DEFINE_ENTRY(fn##__entry, fn##_task) \
 	TZ__UNUSED static inline fn##_args fn##__bind(TZ__ONLY_##N(__VA_ARGS__)) \
 	{ \
 		fn##_args tz__in = { TZ__INIT_##N }; \
