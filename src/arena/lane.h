@@ -38,12 +38,8 @@
  * the worker leaves the time and the processor, from which the worker learns for how long spinning is worth while (core/spin.h). The parent may forbid it to
  * spin at any time: it knows how many workers there are for how many processors.
  *
- * Payloads. Up to TZ_LANE_INLINE bytes lie in the slot, up to TZ_LANE_SIDE beside it, larger ones in a segment. Segments that go over a lane are entries in a
- * table that both ends keep, one table for each direction; the sender says with a message which entry is what, the receiver obeys. A slot names
- * {entry, edition}; if the receiver has not got that edition, it reads messages until it has. The sender changes no entry that
- * a task under way names. Payloads that are copied lie in segments that the lane keeps for its next ones; no message is sent, and no page is touched for the first time,
- * once it is warm. The result in a segment of the worker's may be used by the parent until it says that it has collected; then the worker uses it again,
- * which it finds by the counter `taken`, the parent's.
+ * Payloads. Up to TZ_LANE_INLINE bytes lie in the slot, up to TZ_LANE_SIDE beside it, larger ones in a segment (table.h). Those that are copied lie in segments that the
+ * lane keeps for its next ones: no message is sent, and no page is touched for the first time, once it is warm.
  *
  * The worker's memory may be full of rubbish. The parent reads each word once, checks it against counters of its own, and copies heads and small payloads
  * before it looks at them. What does not fit is -EPROTO: the worker is to be killed. A large payload in a segment is read in place.
@@ -61,13 +57,13 @@
 
 #include "arena/bell.h"
 #include "arena/segment.h"
+#include "arena/table.h"
 #include "core/spin.h"
 
 enum {
 	TZ_LANE_SLOTS = 256,
 	TZ_LANE_INLINE = 40, /* bytes of a payload in the slot itself */
-	TZ_LANE_SIDE = 1024, /* bytes beside it */
-	TZ_LANE_ENTRIES = 64, /* segments that the other end knows, in each direction */
+	TZ_LANE_SIDE = 960, /* bytes beside it */
 	TZ_LANE_REFS = 8 /* segments that a payload can refer to */
 };
 
@@ -76,15 +72,16 @@ struct tz_lane_what {
 	uint32_t code; /* which task; how it ended */
 	uint16_t kind;
 	uint16_t flags;
-	uint64_t time; /* ns. A task: what you like. A result: what you like; tz_lane_ran() says how long it took */
+	uint64_t time; /* ns: a limit, or how long it took */
 };
 
 /* A payload to send. */
 struct tz_lane_load {
 	const void *bytes; /* is copied; not in the lane itself */
 	size_t size;
-	struct tz_segment *whole; /* if not NULL, the payload is its first `size` bytes, which are not copied; `bytes` is not read */
-	struct tz_segment *const *refs; /* segments that the payload refers to, by their index here */
+	size_t align; /* of the bytes where they arrive, at most 64; 0: 8 */
+	struct tz_segment *whole; /* if not NULL, of kind TZ_SEGMENT_BYTES: the payload is its first `size` bytes, which are not copied; `bytes` is not read */
+	struct tz_segment *const *refs; /* of kind TZ_SEGMENT_BUFFER: those that the payload refers to, by their index here */
 	unsigned nrefs; /* at most TZ_LANE_REFS */
 };
 
@@ -92,7 +89,7 @@ struct tz_lane_load {
 struct tz_lane_mail {
 	uint32_t number; /* of the task */
 	struct tz_lane_what what;
-	void *bytes; /* writable, and aligned to 8 */
+	void *bytes; /* writable */
 	size_t size;
 	struct tz_segment *whole; /* the segment that `bytes` lies in, or NULL */
 	struct tz_segment *refs[TZ_LANE_REFS];
@@ -101,32 +98,23 @@ struct tz_lane_mail {
 
 struct tz_lane; /* what is shared: lane.c */
 
-/* One end's table of the segments that it has told the other end of, or was told of. */
-struct tz_lane_entry {
-	struct tz_segment *segment;
-	uint32_t edition;
-	uint32_t until; /* sender: the number after the last task that names it, if `named` */
-	bool named;
-};
-struct tz_lane_table {
-	struct tz_lane_entry entry[TZ_LANE_ENTRIES];
-	uint32_t edition; /* the last one given out */
-	uint64_t deaths; /* of segments, when it was last looked which are gone */
-	int socket;
-};
-
 /* The parent's end. */
 struct tz_lane_parent {
 	struct tz_lane *lane;
 	int fd, far_socket; /* for the worker; -1 when given away */
+	_Atomic bool broken; /* the worker has written nonsense */
 	/* who puts, publishes and retracts */
-	_Alignas(64) uint32_t published, put;
-	struct tz_lane_table out;
+	_Alignas(64) _Atomic uint32_t published;
+	uint32_t put;
+	_Atomic bool worker_lost; /* something that it was sent */
+	struct tz_table out;
 	/* who collects */
 	_Alignas(64) _Atomic uint32_t collected;
 	uint32_t done; /* as it was last read */
-	struct tz_lane_table in;
-	uint64_t copy[TZ_LANE_SIDE / 8]; /* of a small payload */
+	unsigned named; /* by the result at hand */
+	struct tz_table_name name[1 + TZ_LANE_REFS];
+	struct tz_table in;
+	_Alignas(64) unsigned char copy[TZ_LANE_SIDE]; /* of a small payload */
 };
 
 /* Makes a lane. -ENOMEM, -ENOSPC, -EMFILE, -ENFILE. */
@@ -143,19 +131,19 @@ void tz_lane_close(struct tz_lane_parent *p);
 uint32_t tz_lane_room(const struct tz_lane_parent *p);
 
 /* Writes a task into the next slot; the worker does not see it yet. The number that it will have is p->put before the call. What `load` names is the caller's and
- * may go when this returns, but for `whole` and `refs`, of which the lane takes references until the task has been collected.
- * -EAGAIN: no room, or no entry free: collect first. -EMSGSIZE: too many refs. -ENOMEM, -ENOSPC, -EMFILE, -ENFILE, -EPIPE. */
+ * may go when this returns, but for `whole` and `refs`: the caller keeps references until the task was collected or retracted, or the lane is closed.
+ * -EAGAIN: no room, or too many segments under way: collect first. -EMSGSIZE: too many refs. -ENOMEM, -ENOSPC, -EMFILE, -ENFILE, -EPIPE. */
 int tz_lane_put(struct tz_lane_parent *p, const struct tz_lane_what *what, const struct tz_lane_load *load);
 
 /* Shows the worker what was put, and wakes it if it sleeps. */
 void tz_lane_publish(struct tz_lane_parent *p);
 
-/* Takes back up to n of the newest tasks that the worker has not begun, and says how many: their numbers are [p->published, p->published + that) after the call,
- * and will be used again. What was put and not published is forgotten. */
+/* Takes back up to n of the newest tasks that the worker has not begun, and says how many: their numbers are [p->put, p->put + that) after the call,
+ * and will be used again. Nothing may have been put that was not published. */
 uint32_t tz_lane_retract(struct tz_lane_parent *p, uint32_t n);
 
-/* The oldest result that was not collected: 1 and the mail (what it points to is good until tz_lane_collected, segments as long as one holds a reference);
- * 0: there is none. -EPROTO: kill the worker. */
+/* The oldest result that was not collected: 1 and the mail, whose bytes are good until tz_lane_collected. Who keeps a segment of `refs` takes a reference and owns it (segment.h)
+ * before that. 0: there is none. -EMFILE: there is, and the mail has its head, but a segment could not be mapped. -EPROTO: kill the worker. */
 int tz_lane_collect(struct tz_lane_parent *p, struct tz_lane_mail *ret);
 void tz_lane_collected(struct tz_lane_parent *p);
 
@@ -193,7 +181,8 @@ struct tz_lane_worker {
 	uint32_t done;
 	uint64_t begun; /* ticks */
 	struct tz_patience patience;
-	struct tz_lane_table in, out;
+	_Atomic bool attendant_called;
+	struct tz_table in, out;
 };
 
 /* The descriptors become the lane's, also on failure; the bell stays the caller's. -EPROTO if it is no lane of this library. */
@@ -201,7 +190,7 @@ int tz_lane_join(struct tz_lane_worker *ret, const int fds[2], struct tz_bell *p
 void tz_lane_leave(struct tz_lane_worker *w);
 
 /* The next task; waits for one until deadline_ns on CLOCK_MONOTONIC (0: for ever). What the mail points to is good until the reply. 0; -ETIMEDOUT; -EPIPE: no more will come;
- * -ENOMEM, -EMFILE: a segment of it could not be mapped: the task is claimed, and to be answered (the mail has its number and `what`). */
+ * -EMFILE: a segment of it could not be mapped: the task is claimed, and to be answered (the mail has its head). -EPROTO: the lane makes no sense. */
 int tz_lane_claim(struct tz_lane_worker *w, uint64_t deadline_ns, struct tz_lane_mail *ret);
 
 /* Answers the task that was claimed. On failure nothing has been answered, and the caller answers with something smaller: a load of up to TZ_LANE_SIDE bytes

@@ -1,21 +1,23 @@
 /* A segment: memory that two processes can map, behind a descriptor.
  *
- * Whole pages of an anonymous file: memfd_create, or where there is none, an unlinked file in /dev/shm, then in $TMPDIR or /tmp.
- * All of it is allocated when it is made, so a machine without memory gives -ENOSPC or -ENOMEM there and no SIGBUS later; and it is sealed, where
- * the kernel can, against getting smaller, so nobody can take it away from under who has mapped it.
+ * Whole pages of a file without a name (os/memfd.h). All of it is allocated when it is made, so a machine without memory gives -ENOSPC or -ENOMEM there and no
+ * SIGBUS later; and it is sealed, where the kernel can, against getting smaller, so nobody can take it away from under who has mapped it.
  *
  * Design notes
  *
- * References. Who holds one may use the memory. The last one gives the segment to the cache, if it is writable and of our own making, else it is
- * unmapped. The cache keeps at most TZ_SEGMENT_CACHE_BYTES in TZ_SEGMENT_CACHE_COUNT segments, newest first: memory that was
- * used lately is mapped, and in the processor's caches. A segment keeps its id over that; the id of one that was unmapped is never used again
- * in this process. tz_segment_deaths() counts those, so that who has told others of segments by id knows when to look which are gone.
+ * Who holds a reference may use the memory. The last one to go gives the segment to the cache, if this process owns it and it has a descriptor, else it is unmapped.
+ * The cache keeps at most TZ_SEGMENT_CACHE_BYTES in TZ_SEGMENT_CACHE_COUNT segments, and forgets the oldest first: memory that was used lately is mapped, and maybe in the
+ * processor's caches. Sizes are rounded so that segments fit again. A segment keeps its id in the cache; an id is used once.
  *
- * Registry. tz_segment_find says which segment an address lies in: a sorted array of those that are in use, under a lock,
- * asked only for payloads of TZ_SEGMENT_LEAST bytes and more. Order of locks: none is taken under this one; the memory functions are called outside.
+ * Who owns a segment gives the memory back to the system when it unmaps it, even if another process, which has no business there any more,
+ * has it mapped still (tables.h): the pages are taken out of the file. So nobody has to be asked to unmap. Ownership moves with a result that the
+ * worker hands over for good.
  *
- * After fork() the child has the segments at the same addresses, and shares their contents with the parent. Its cache is its own, but what is in it
- * is not: the child forgets it.
+ * Registry. tz_segment_find says which segment an address lies in: a sorted array under a lock, asked only for payloads of TZ_SEGMENT_LEAST bytes
+ * and more. It has the segments that may be handed on: those that this process owns. System calls are made without the lock, and no other lock is taken under it.
+ *
+ * After fork() the child has the segments at the same addresses, and shares their contents with the parent. What was in the cache when it was forked
+ * is the parent's: the child forgets it, and gives no pages back of segments that it has from its parent.
  */
 #ifndef TZ_ARENA_SEGMENT_H
 #define TZ_ARENA_SEGMENT_H
@@ -28,51 +30,52 @@
 enum {
 	TZ_SEGMENT_LEAST = 64 << 10, /* a payload of this size is worth a segment of its own */
 	TZ_SEGMENT_CACHE_BYTES = 256 << 20,
-	TZ_SEGMENT_CACHE_COUNT = 64
+	TZ_SEGMENT_CACHE_COUNT = 32
+};
+
+/* What it is for. Memory of one kind never becomes one of the other, since a worker that a segment was sent to may have it mapped for longer. */
+enum tz_segment_kind {
+	TZ_SEGMENT_BYTES = 1, /* the bytes of a payload: a worker may write there, and decode in place */
+	TZ_SEGMENT_BUFFER = 2 /* a buffer of the program's: the workers that it goes to as an argument can only read it */
 };
 
 struct tz_segment {
 	unsigned char *base;
 	size_t size; /* whole pages */
+	enum tz_segment_kind kind;
 	uint32_t id; /* in this process; never 0 */
-	int fd;
-	bool foreign; /* made by another process */
+	int fd; /* -1: closed */
 	_Atomic uint32_t references;
-	/* segment.c's */
-	struct tz_segment *newer, *older; /* in the cache */
-	uint64_t serial;
+	_Atomic bool owned; /* by this process */
+	uint32_t process; /* that mapped it: the number of forks before it */
+	struct tz_segment *older; /* in the cache */
 };
 
-/* A segment of at least `size` bytes with one reference, the caller's. Its contents are whatever the last user left.
+/* A segment of at least `size` bytes with one reference, the caller's. Its contents are whatever the last user left; a new one is all zeros.
  * -ENOMEM, -ENOSPC, -EMFILE, -ENFILE. */
-int tz_segment_take(size_t size, struct tz_segment **ret);
-
-/* How the receiver of a descriptor maps it. */
-enum tz_segment_use {
-	TZ_SEGMENT_WRITE, /* shared with the sender, for reading and writing */
-	TZ_SEGMENT_COPY /* writable, but the sender does not see what is written */
-};
+int tz_segment_take(enum tz_segment_kind kind, size_t size, struct tz_segment **ret);
 
 /* The segment behind a descriptor that came from another process, with one reference. The descriptor becomes the segment's, also on failure.
  * -EPROTO: it is no file of at least `size` bytes that cannot shrink. */
-int tz_segment_adopt(int fd, size_t size, enum tz_segment_use use, struct tz_segment **ret);
+int tz_segment_adopt(enum tz_segment_kind kind, int fd, size_t size, bool writable, struct tz_segment **ret);
 
-void tz_segment_ref(struct tz_segment *s);
+struct tz_segment *tz_segment_ref(struct tz_segment *s);
 void tz_segment_unref(struct tz_segment *s); /* NULL: nothing */
 
-/* The segment that holds all the `size` bytes at p, with a reference for the caller; or NULL. */
-struct tz_segment *tz_segment_find(const void *p, size_t size);
+/* Makes the process the owner of a segment that it adopted; or says that another process is the owner of one from now on. */
+void tz_segment_own(struct tz_segment *s);
+void tz_segment_disown(struct tz_segment *s);
 
-/* How many segments of this process have been unmapped so far. */
-uint64_t tz_segment_deaths(void);
+/* The segment, owned by this process and in use, that holds all the `size` bytes at p, with a reference for the caller; or NULL. */
+struct tz_segment *tz_segment_find(const void *p, size_t size);
 
 /* Unmaps what is in the cache. */
 void tz_segment_trim(void);
 
-/* A descriptor of `size` bytes, allocated and sealed, that is not inherited over exec; what segments and lanes are made of. */
-int tz_segment_file(size_t size, int *ret_fd);
+/* A file of `size` bytes, allocated and sealed: a descriptor; -ENOMEM, -ENOSPC, -EMFILE, -ENFILE. */
+int tz_segment_file(const char *name, size_t size);
 
-/* 0 if the file has at least `size` bytes and cannot shrink, else -EPROTO. */
-int tz_segment_check_file(int fd, size_t size);
+/* Maps a file from tz_segment_file of any process, shared: 0; -EPROTO if it has not at least `size` bytes or can shrink; -ENOMEM. */
+int tz_segment_map(int fd, size_t size, bool writable, void **ret);
 
 #endif

@@ -1,0 +1,391 @@
+/* Segments. See segment.h. */
+#include "arena/segment.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/job.h"
+#include "os/memfd.h"
+#include "os/mutex.h"
+
+enum { PAGE = 4096, SEALS = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL };
+
+static struct {
+	struct tz_mutex lock; /* guards all of it */
+	struct tz_segment **sorted; /* by address: owned and in use */
+	size_t count, room;
+	struct tz_segment *newest; /* of the cache */
+	size_t cached_bytes, cached_count;
+	uint32_t process; /* that the cache is of */
+} all;
+
+static _Atomic uint32_t ids;
+
+static uint32_t process_now(void)
+{
+	return atomic_load_explicit(&tz_process_number, memory_order_relaxed);
+}
+
+/* A fork leaves the lock free, and what it guards consistent, in the child. */
+static void lock_all(void)
+{
+	tz_mutex_lock(&all.lock);
+}
+
+static void unlock_all(void)
+{
+	tz_mutex_unlock(&all.lock);
+}
+
+__attribute__((constructor)) static void watch_forks(void)
+{
+	(void)pthread_atfork(lock_all, unlock_all, unlock_all);
+}
+
+/* --- files ------------------------------------------------------------------------------------------------------------- */
+
+/* The limit on the size of files counts here, too, and to touch it raises a signal. */
+static bool is_beyond_limit(size_t size)
+{
+	struct rlimit limit;
+
+	return getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY && size > limit.rlim_cur;
+}
+
+static int allocate(int fd, size_t size)
+{
+	int r;
+
+	if (size > PTRDIFF_MAX || is_beyond_limit(size))
+		return -ENOSPC;
+	if (ftruncate(fd, (off_t)size) < 0)
+		return errno == EFBIG ? -ENOSPC : -errno;
+	do
+		r = fallocate(fd, 0, 0, (off_t)size) < 0 ? errno : 0;
+	while (r == EINTR);
+	return r == EFBIG ? -ENOSPC : -r;
+}
+
+int tz_segment_file(const char *name, size_t size)
+{
+	int fd = tz_memfd(name), r = fd < 0 ? fd : allocate(fd, size);
+
+	if (r < 0) {
+		if (fd >= 0)
+			(void)close(fd);
+		return r;
+	}
+	(void)fcntl(fd, F_ADD_SEALS, SEALS); /* what is no memfd has no name instead */
+	return fd;
+}
+
+/* Nobody can make it smaller: it is sealed; or, where there are no seals, nobody else can open it. */
+static bool cannot_shrink(int fd, const struct stat *st)
+{
+	int seals = fcntl(fd, F_GET_SEALS);
+
+	return seals < 0 ? st->st_nlink == 0 : (seals & F_SEAL_SHRINK) != 0;
+}
+
+int tz_segment_map(int fd, size_t size, bool writable, void **ret)
+{
+	int protection = PROT_READ | (writable ? PROT_WRITE : 0);
+	struct stat st;
+	void *p;
+
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || size == 0 || size > PTRDIFF_MAX || st.st_size < (off_t)size ||
+	    !cannot_shrink(fd, &st))
+		return -EPROTO;
+	p = mmap(NULL, size, protection, MAP_SHARED | MAP_POPULATE, fd, 0);
+	if (p == MAP_FAILED)
+		return -ENOMEM;
+	*ret = p;
+	return 0;
+}
+
+/* --- the registry ------------------------------------------------------------------------------------------------------ */
+
+/* The index of the first segment whose base is above p. */
+static size_t upper(const void *p)
+{
+	size_t lo = 0, hi = all.count;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if ((uintptr_t)all.sorted[mid]->base > (uintptr_t)p)
+			hi = mid;
+		else
+			lo = mid + 1;
+	}
+	return lo;
+}
+
+static int enter(struct tz_segment *s)
+{
+	size_t at;
+
+	if (all.count == all.room) {
+		size_t room = all.room ? all.room * 2 : 16;
+		struct tz_segment **more = realloc(all.sorted, room * sizeof *more);
+
+		if (!more)
+			return -ENOMEM;
+		all.sorted = more;
+		all.room = room;
+	}
+	at = upper(s->base);
+	memmove(&all.sorted[at + 1], &all.sorted[at], (all.count - at) * sizeof *all.sorted);
+	all.sorted[at] = s;
+	all.count++;
+	return 0;
+}
+
+static void take_out(struct tz_segment *s)
+{
+	size_t at = upper(s->base);
+
+	if (at == 0 || all.sorted[at - 1] != s)
+		return;
+	all.count--;
+	memmove(&all.sorted[at - 1], &all.sorted[at], (all.count - (at - 1)) * sizeof *all.sorted);
+}
+
+struct tz_segment *tz_segment_find(const void *p, size_t size)
+{
+	struct tz_segment *s = NULL;
+	size_t at;
+
+	tz_mutex_lock(&all.lock);
+	at = upper(p);
+	if (at > 0) {
+		struct tz_segment *below = all.sorted[at - 1];
+		size_t offset = (uintptr_t)p - (uintptr_t)below->base;
+
+		if (offset < below->size && size <= below->size - offset && below->process == process_now())
+			s = tz_segment_ref(below);
+	}
+	tz_mutex_unlock(&all.lock);
+	return s;
+}
+
+void tz_segment_own(struct tz_segment *s)
+{
+	tz_mutex_lock(&all.lock);
+	if (!atomic_load_explicit(&s->owned, memory_order_relaxed) && enter(s) == 0)
+		atomic_store_explicit(&s->owned, true, memory_order_relaxed);
+	tz_mutex_unlock(&all.lock);
+}
+
+void tz_segment_disown(struct tz_segment *s)
+{
+	tz_mutex_lock(&all.lock);
+	if (atomic_exchange_explicit(&s->owned, false, memory_order_relaxed))
+		take_out(s);
+	tz_mutex_unlock(&all.lock);
+}
+
+/* --- the life of one ---------------------------------------------------------------------------------------------------- */
+
+/* Whole pages up to 1 MiB a power of two of them, above in steps of an eighth: at most that much is wasted, and sizes come again. */
+static size_t rounded(size_t size)
+{
+	size_t step = PAGE;
+
+	if (size <= 1 << 20)
+		while (step < size)
+			step *= 2;
+	else
+		while (step <= size / 16)
+			step *= 2;
+	return size > PTRDIFF_MAX ? size : (size + step - 1) / step * step;
+}
+
+/* Takes a segment out of the cache that has at least `size` bytes and not much more. */
+static struct tz_segment *take_cached(enum tz_segment_kind kind, size_t size)
+{
+	struct tz_segment **at, *s;
+
+	for (at = &all.newest; (s = *at); at = &s->older)
+		if (s->kind == kind && s->size >= size && s->size / 2 <= size)
+			break;
+	if (!s || enter(s) < 0)
+		return NULL;
+	*at = s->older;
+	all.cached_bytes -= s->size;
+	all.cached_count--;
+	return s;
+}
+
+/* By the lock. In the child of a fork: its cache is empty, whatever the parent's held; the segments in it stay mapped. */
+static void notice_fork(void)
+{
+	uint32_t process = process_now();
+
+	if (all.process == process)
+		return;
+	all.process = process;
+	all.newest = NULL;
+	all.cached_bytes = all.cached_count = 0;
+}
+
+static void destroy(struct tz_segment *s)
+{
+	/* What other processes have mapped would be kept by them. */
+	if (atomic_load_explicit(&s->owned, memory_order_relaxed) && s->process == process_now())
+		(void)madvise(s->base, s->size, MADV_REMOVE);
+	(void)munmap(s->base, s->size);
+	if (s->fd >= 0)
+		(void)close(s->fd);
+	free(s);
+}
+
+static int make(enum tz_segment_kind kind, int fd, size_t size, bool writable, struct tz_segment **ret)
+{
+	struct tz_segment *s = calloc(1, sizeof *s);
+	void *base = NULL;
+	int r = s ? tz_segment_map(fd, size, writable, &base) : -ENOMEM;
+
+	if (r < 0) {
+		free(s);
+		(void)close(fd);
+		return r;
+	}
+	s->base = base;
+	s->size = size;
+	s->fd = fd;
+	s->kind = kind;
+	s->process = process_now();
+	s->id = atomic_fetch_add_explicit(&ids, 1, memory_order_relaxed) + 1;
+	atomic_init(&s->references, 1);
+	*ret = s;
+	return 0;
+}
+
+int tz_segment_adopt(enum tz_segment_kind kind, int fd, size_t size, bool writable, struct tz_segment **ret)
+{
+	return make(kind, fd, size, writable, ret);
+}
+
+static int make_new(enum tz_segment_kind kind, size_t size, struct tz_segment **ret)
+{
+	int fd = tz_segment_file("trenza-segment", size);
+
+	return fd < 0 ? fd : make(kind, fd, size, true, ret);
+}
+
+int tz_segment_take(enum tz_segment_kind kind, size_t size, struct tz_segment **ret)
+{
+	struct tz_segment *s;
+	int r = 0;
+
+	size = rounded(size ? size : 1);
+	tz_mutex_lock(&all.lock);
+	notice_fork();
+	s = take_cached(kind, size);
+	tz_mutex_unlock(&all.lock);
+	if (s) {
+		atomic_store_explicit(&s->references, 1, memory_order_relaxed);
+		*ret = s;
+		return 0;
+	}
+	r = make_new(kind, size, &s);
+	if (r < 0)
+		return r;
+	tz_segment_own(s);
+	if (!atomic_load_explicit(&s->owned, memory_order_relaxed)) {
+		destroy(s);
+		return -ENOMEM;
+	}
+	*ret = s;
+	return 0;
+}
+
+struct tz_segment *tz_segment_ref(struct tz_segment *s)
+{
+	atomic_fetch_add_explicit(&s->references, 1, memory_order_relaxed);
+	return s;
+}
+
+/* By the lock: the oldest of a cache that is too full, or NULL. */
+static struct tz_segment *take_surplus(void)
+{
+	struct tz_segment **at = &all.newest, *s;
+
+	if (all.cached_bytes <= TZ_SEGMENT_CACHE_BYTES && all.cached_count <= TZ_SEGMENT_CACHE_COUNT)
+		return NULL;
+	while ((*at)->older)
+		at = &(*at)->older;
+	s = *at;
+	*at = NULL;
+	all.cached_bytes -= s->size;
+	all.cached_count--;
+	return s;
+}
+
+/* Whether it went into the cache. */
+static bool put_cached(struct tz_segment *s)
+{
+	if (s->fd < 0 || s->process != process_now() || s->size > TZ_SEGMENT_CACHE_BYTES)
+		return false;
+	s->older = all.newest;
+	all.newest = s;
+	all.cached_bytes += s->size;
+	all.cached_count++;
+	return true;
+}
+
+static void destroy_surplus(void)
+{
+	struct tz_segment *s;
+
+	do {
+		tz_mutex_lock(&all.lock);
+		s = take_surplus();
+		tz_mutex_unlock(&all.lock);
+		if (s)
+			destroy(s);
+	} while (s);
+}
+
+void tz_segment_unref(struct tz_segment *s)
+{
+	bool cached = false;
+
+	if (!s || atomic_fetch_sub_explicit(&s->references, 1, memory_order_acq_rel) > 1)
+		return;
+	tz_mutex_lock(&all.lock);
+	notice_fork();
+	if (atomic_load_explicit(&s->owned, memory_order_relaxed)) {
+		take_out(s);
+		cached = put_cached(s);
+	}
+	tz_mutex_unlock(&all.lock);
+	if (cached)
+		destroy_surplus();
+	else
+		destroy(s);
+}
+
+void tz_segment_trim(void)
+{
+	struct tz_segment *s, *next;
+
+	tz_mutex_lock(&all.lock);
+	notice_fork();
+	s = all.newest;
+	all.newest = NULL;
+	all.cached_bytes = all.cached_count = 0;
+	tz_mutex_unlock(&all.lock);
+	for (; s; s = next) {
+		next = s->older;
+		destroy(s);
+	}
+}
