@@ -52,7 +52,7 @@ int tz_result_encode(const struct tz_plan *plan, const void *result, void *to, s
 void tz_result_free(const struct tz_plan *plan, const void *result);
 
 /* Reads a result of plan->result.size bytes, whose contents become the caller's: what tz_result_free frees. The bytes are not changed and are not
- * needed any more. -EBADMSG; -ENOMEM; then *ret_result is not touched and nothing is left allocated. */
+ * needed any more. -EBADMSG; -ENOMEM; then nothing is left allocated, and what is in *ret_result means nothing. */
 int tz_result_decode(const struct tz_plan *plan, const void *bytes, size_t size, void *ret_result, const struct tz_carrier *carrier);
 
 /* --- n calls ---------------------------------------------------------------------------------------------------------- */

@@ -1,0 +1,614 @@
+/* The codec: images with their pointers replaced, and contents behind them.
+ *
+ * Design notes. Arguments of one call, blocks and results are one thing here: columns, each of n images of one shape, at a place of their own in the bytes.
+ *
+ * There is one right encoding of a value: contents lie in the order of their spots, without gaps but for alignment. So a decoder knows where each content must
+ * begin, and checks that it does: no two share bytes, and the time is linear in the size whatever the bytes are.
+ *
+ * Bytes of results may lie in memory that the process that sent them can still write. So each word of them is read once: the image is copied first, and
+ * what is checked is the copy; a string is ended by a 0 of ours.
+ */
+#include "wire/codec.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "wire/intern.h"
+
+/* Until there are buffers. */
+#define tz_buffer_alloc malloc
+#define tz_buffer_free free
+
+_Static_assert(sizeof(void *) == 8 && sizeof(size_t) == 8, "an offset takes the place of a pointer");
+_Static_assert(offsetof(tz_bytes, data) == 0 && offsetof(tz_bytes, size) == 8 && sizeof(tz_bytes) == 16, "as in the format");
+
+#define CARRIED (UINT64_C(1) << 63) /* in the offset of tz_bytes */
+
+enum { CONTENT_ALIGN = 8, COLUMN_ALIGN = 64 };
+
+/* What lies at the offset then. */
+struct carried {
+	uint64_t key, offset;
+};
+
+/* n images of one shape. */
+struct column {
+	const unsigned char *from; /* when encoding */
+	size_t at; /* in the bytes */
+	size_t n;
+	const struct tz_shape *shape;
+};
+
+struct columns {
+	struct column column[TZ_ARGS_MAX];
+	int count;
+	size_t size; /* of all images, up to where contents begin */
+};
+
+static size_t align_up(size_t size, size_t align)
+{
+	return (size + align - 1) & ~(align - 1);
+}
+
+/* Where contents begin, behind images of that size; at the end, if there are none. */
+static size_t contents_at(size_t images, size_t size)
+{
+	size_t at = align_up(images, CONTENT_ALIGN);
+
+	return at < size ? at : size;
+}
+
+/* Adds a column; false: too large. */
+static bool add_column(struct columns *c, const void *from, size_t n, const struct tz_shape *shape, size_t align)
+{
+	size_t at = align_up(c->size, align), size;
+
+	if (__builtin_mul_overflow(n, (size_t)shape->size, &size) || size > PTRDIFF_MAX - at - COLUMN_ALIGN)
+		return false;
+	c->column[c->count++] = (struct column){ from, at, n, shape };
+	c->size = at + size;
+	return true;
+}
+
+static struct columns one(const void *from, const struct tz_shape *shape)
+{
+	return (struct columns){ .column = { { from, 0, 1, shape } }, .count = 1, .size = shape->size };
+}
+
+static bool block_columns(struct columns *c, const struct tz_plan *plan, const void *const *in, size_t lo, size_t n)
+{
+	*c = (struct columns){ .count = 0 };
+	for (uint32_t k = 0; k < plan->task->nargs; k++) {
+		const struct tz_shape *s = &plan->arg[k];
+
+		if (!add_column(c, in ? (const unsigned char *)in[k] + lo * s->size : NULL, n, s, COLUMN_ALIGN))
+			return false;
+	}
+	return true;
+}
+
+static bool result_columns(struct columns *c, const struct tz_plan *plan, const void *results, size_t n)
+{
+	*c = (struct columns){ .count = 0 };
+	return add_column(c, results, n, &plan->result, 1);
+}
+
+static bool all_flat(const struct columns *c)
+{
+	for (int i = 0; i < c->count; i++)
+		if (!c->column[i].shape->flat)
+			return false;
+	return true;
+}
+
+/* --- how much -------------------------------------------------------------------------------------------------------------- */
+
+static size_t content_size(const unsigned char *spot, uint32_t kind, const struct tz_carrier *carrier)
+{
+	const char *text;
+	tz_bytes bytes;
+
+	switch ((enum tz_spot_kind)kind) {
+	case TZ_SPOT_STRING:
+	case TZ_SPOT_CONST_STRING:
+		memcpy(&text, spot, sizeof text);
+		return text ? strlen(text) + 1 : 0;
+	case TZ_SPOT_BYTES:
+		memcpy(&bytes, spot, sizeof bytes);
+		if (!bytes.data)
+			return 0;
+		if (carrier && carrier->give(carrier, bytes.data, bytes.size, NULL, NULL))
+			return sizeof(struct carried);
+		return bytes.size;
+	case TZ_SPOT_BOOL:
+		break;
+	}
+	return 0;
+}
+
+static size_t size_of(const struct columns *c, const struct tz_carrier *carrier)
+{
+	if (all_flat(c))
+		return c->size;
+	size_t images = contents_at(c->size, SIZE_MAX), total = images;
+
+	for (int i = 0; i < c->count; i++) {
+		const struct tz_shape *s = c->column[i].shape;
+
+		for (size_t j = 0; j < c->column[i].n && s->nspots; j++)
+			for (uint32_t k = 0; k < s->nspots; k++) {
+				size_t more = content_size(c->column[i].from + j * s->size + s->spots[k].offset, s->spots[k].kind, carrier);
+
+				if (more > PTRDIFF_MAX - CONTENT_ALIGN - total)
+					return SIZE_MAX;
+				total += align_up(more, CONTENT_ALIGN);
+			}
+	}
+	return total > images ? total : c->size;
+}
+
+/* --- encoding -------------------------------------------------------------------------------------------------------------- */
+
+struct writer {
+	unsigned char *to;
+	size_t size, used; /* used: up to where the contents are written */
+	const struct tz_carrier *carrier;
+};
+
+/* Room for a content, or NULL. Writes to *ret_word where it is. */
+static unsigned char *room_for(struct writer *w, size_t size, uint64_t *ret_word)
+{
+	unsigned char *room = w->to + w->used;
+
+	if (size > w->size - w->used || align_up(size, CONTENT_ALIGN) > w->size - w->used)
+		return NULL;
+	*ret_word = w->used;
+	w->used += align_up(size, CONTENT_ALIGN);
+	if (size % CONTENT_ALIGN)
+		memset(room + size, 0, CONTENT_ALIGN - size % CONTENT_ALIGN);
+	return room;
+}
+
+static bool write_content(struct writer *w, const void *data, size_t size, uint64_t *ret_word)
+{
+	unsigned char *room = room_for(w, size, ret_word);
+
+	if (room)
+		memcpy(room, data, size);
+	return room != NULL;
+}
+
+static bool write_string(struct writer *w, const unsigned char *from, unsigned char *spot)
+{
+	const char *text;
+	uint64_t word = 0;
+
+	memcpy(&text, from, sizeof text);
+	if (text) {
+		size_t length = strlen(text);
+		unsigned char *room = room_for(w, length + 1, &word);
+
+		if (!room)
+			return false;
+		memcpy(room, text, length);
+		room[length] = 0;
+	}
+	memcpy(spot, &word, sizeof word);
+	return true;
+}
+
+static bool write_bytes(struct writer *w, const unsigned char *from, unsigned char *spot)
+{
+	tz_bytes bytes;
+	struct carried beside;
+	uint64_t word = 0;
+
+	memcpy(&bytes, from, sizeof bytes);
+	if (!bytes.data) {
+		bytes.size = 0;
+	} else if (w->carrier && w->carrier->give(w->carrier, bytes.data, bytes.size, &beside.key, &beside.offset)) {
+		if (!write_content(w, &beside, sizeof beside, &word))
+			return false;
+		word |= CARRIED;
+	} else if (!write_content(w, bytes.data, bytes.size, &word)) {
+		return false;
+	}
+	memcpy(spot, &word, sizeof word);
+	memcpy(spot + offsetof(tz_bytes, size), &bytes.size, sizeof bytes.size);
+	return true;
+}
+
+/* Copies the parts of an image that travel; the rest is zero. */
+static void copy_image(unsigned char *to, const unsigned char *from, const struct tz_shape *s)
+{
+	if (s->nstretches)
+		memset(to, 0, s->size);
+	for (uint32_t k = 0; k < s->nstretches; k++)
+		memcpy(to + s->stretches[k].offset, from + s->stretches[k].offset, s->stretches[k].size);
+}
+
+static void copy_images(unsigned char *to, const unsigned char *from, size_t n, const struct tz_shape *s)
+{
+	if (n == 0 || s->size == 0)
+		return;
+	if (s->nstretches == 0)
+		memcpy(to, from, n * s->size);
+	else
+		for (size_t j = 0; j < n; j++)
+			copy_image(to + j * s->size, from + j * s->size, s);
+}
+
+static bool write_column(struct writer *w, const struct column *c)
+{
+	const struct tz_shape *s = c->shape;
+
+	copy_images(w->to + c->at, c->from, c->n, s);
+	for (size_t j = 0; j < c->n && s->nspots; j++)
+		for (uint32_t k = 0; k < s->nspots; k++) {
+			const unsigned char *from = c->from + j * s->size + s->spots[k].offset;
+			unsigned char *spot = w->to + c->at + j * s->size + s->spots[k].offset;
+			bool done = true;
+
+			switch ((enum tz_spot_kind)s->spots[k].kind) {
+			case TZ_SPOT_STRING:
+			case TZ_SPOT_CONST_STRING:
+				done = write_string(w, from, spot);
+				break;
+			case TZ_SPOT_BYTES:
+				done = write_bytes(w, from, spot);
+				break;
+			case TZ_SPOT_BOOL:
+				break;
+			}
+			if (!done)
+				return false;
+		}
+	return true;
+}
+
+static int encode(const struct columns *c, void *to, size_t size, const struct tz_carrier *carrier)
+{
+	struct writer w = { to, size, contents_at(c->size, size), carrier };
+	size_t end = 0;
+
+	if (size < c->size)
+		return -EMSGSIZE;
+	if (size == 0)
+		return 0;
+	for (int i = 0; i < c->count; i++) {
+		memset(w.to + end, 0, c->column[i].at - end);
+		end = c->column[i].at + c->column[i].n * c->column[i].shape->size;
+		if (!write_column(&w, &c->column[i]))
+			return -EMSGSIZE;
+	}
+	memset(w.to + end, 0, contents_at(end, size) - end);
+	memset(w.to + w.used, 0, size - w.used); /* a string became shorter meanwhile */
+	return 0;
+}
+
+/* --- decoding -------------------------------------------------------------------------------------------------------------- */
+
+struct reader {
+	const unsigned char *bytes;
+	size_t size, at; /* at: where the next content must be */
+	const struct tz_carrier *carrier;
+};
+
+/* The next content, if a spot's word says that it is there and it can be so long; moves on. */
+static const unsigned char *next_content(struct reader *r, uint64_t word, size_t size)
+{
+	const unsigned char *content = r->bytes + r->at;
+
+	if (word != r->at || size > r->size - r->at)
+		return NULL;
+	/* The last content may lack what would align a next one. */
+	r->at = r->size - r->at - size < CONTENT_ALIGN ? r->size : r->at + align_up(size, CONTENT_ALIGN);
+	return content;
+}
+
+/* The next string, and how long it is. It is to be ended again, where others can write. */
+static const unsigned char *next_string(struct reader *r, uint64_t word, size_t *ret_length)
+{
+	const unsigned char *text = r->bytes + r->at, *end = r->at < r->size ? memchr(text, 0, r->size - r->at) : NULL;
+
+	if (!end)
+		return NULL;
+	*ret_length = (size_t)(end - text);
+	return next_content(r, word, *ret_length + 1);
+}
+
+/* What tz_bytes of that size refer to: copied, or carried. */
+static const void *next_bytes(struct reader *r, uint64_t word, size_t size, bool *ret_carried)
+{
+	struct carried beside;
+	const unsigned char *content;
+
+	*ret_carried = (word & CARRIED) != 0;
+	if (!*ret_carried)
+		return next_content(r, word, size);
+	content = next_content(r, word & ~CARRIED, sizeof beside);
+	if (!content || !r->carrier)
+		return NULL;
+	memcpy(&beside, content, sizeof beside);
+	return r->carrier->take(r->carrier, beside.key, beside.offset, size);
+}
+
+/* Puts the pointer in, in place. */
+static bool read_in_place(struct reader *r, unsigned char *spot, uint32_t kind)
+{
+	uint64_t word;
+	size_t size;
+	bool carried;
+	const void *data;
+
+	if (kind == TZ_SPOT_BOOL) {
+		*spot = *spot != 0;
+		return true;
+	}
+	memcpy(&word, spot, sizeof word);
+	if (word == 0) {
+		if (kind == TZ_SPOT_BYTES)
+			memset(spot, 0, sizeof(tz_bytes));
+		return true;
+	}
+	if (kind == TZ_SPOT_BYTES) {
+		memcpy(&size, spot + offsetof(tz_bytes, size), sizeof size);
+		data = next_bytes(r, word, size, &carried);
+	} else {
+		data = next_string(r, word, &size);
+	}
+	memcpy(spot, &data, sizeof data);
+	return data != NULL;
+}
+
+/* Zeroes what does not travel. */
+static void clear_gaps(unsigned char *image, const struct tz_shape *s)
+{
+	size_t at = 0;
+
+	for (uint32_t k = 0; k < s->nstretches; k++) {
+		memset(image + at, 0, s->stretches[k].offset - at);
+		at = s->stretches[k].offset + s->stretches[k].size;
+	}
+	if (s->nstretches)
+		memset(image + at, 0, s->size - at);
+}
+
+static int decode_in_place(const struct columns *c, void *bytes, size_t size, const struct tz_carrier *carrier)
+{
+	struct reader r = { bytes, size, contents_at(c->size, size), carrier };
+
+	if (size < c->size)
+		return -EBADMSG;
+	if (all_flat(c))
+		return 0;
+	for (int i = 0; i < c->count; i++) {
+		const struct tz_shape *s = c->column[i].shape;
+
+		for (size_t j = 0; j < c->column[i].n && !s->flat; j++) {
+			unsigned char *image = (unsigned char *)bytes + c->column[i].at + j * s->size;
+
+			clear_gaps(image, s);
+			for (uint32_t k = 0; k < s->nspots; k++)
+				if (!read_in_place(&r, image + s->spots[k].offset, s->spots[k].kind))
+					return -EBADMSG;
+		}
+	}
+	return 0;
+}
+
+/* What a spot of a result owns. */
+static void free_spot(const unsigned char *spot, uint32_t kind)
+{
+	void *owned;
+
+	if (kind != TZ_SPOT_STRING && kind != TZ_SPOT_BYTES)
+		return;
+	memcpy(&owned, spot, sizeof owned);
+	if (kind == TZ_SPOT_STRING)
+		free(owned);
+	else
+		tz_buffer_free(owned);
+}
+
+/* Frees what the first `spots` spots of the results own. */
+static void free_results(const struct tz_shape *s, const unsigned char *results, size_t n, size_t spots)
+{
+	for (size_t j = 0; j < n && s->nspots; j++)
+		for (uint32_t k = 0; k < s->nspots && spots; k++, spots--)
+			free_spot(results + j * s->size + s->spots[k].offset, s->spots[k].kind);
+}
+
+static int read_string(struct reader *r, unsigned char *spot, uint32_t kind)
+{
+	uint64_t word;
+	size_t length;
+	const char *text;
+
+	memcpy(&word, spot, sizeof word);
+	if (word == 0)
+		return 0;
+	const unsigned char *content = next_string(r, word, &length);
+
+	if (!content)
+		return -EBADMSG;
+	if (kind == TZ_SPOT_CONST_STRING) {
+		text = tz_intern((const char *)content, length);
+	} else {
+		char *copy = malloc(length + 1);
+
+		if (copy) {
+			memcpy(copy, content, length);
+			copy[length] = 0;
+		}
+		text = copy;
+	}
+	memcpy(spot, &text, sizeof text);
+	return text ? 0 : -ENOMEM;
+}
+
+static int read_bytes(struct reader *r, unsigned char *spot)
+{
+	uint64_t word;
+	tz_bytes bytes;
+	bool carried;
+
+	memcpy(&word, spot, sizeof word);
+	if (word == 0) {
+		memset(spot, 0, sizeof bytes);
+		return 0;
+	}
+	memcpy(&bytes.size, spot + offsetof(tz_bytes, size), sizeof bytes.size);
+	bytes.data = next_bytes(r, word, bytes.size, &carried);
+	if (!bytes.data)
+		return -EBADMSG;
+	if (!carried) {
+		void *copy = tz_buffer_alloc(bytes.size ? bytes.size : 1);
+
+		if (!copy)
+			return -ENOMEM;
+		memcpy(copy, bytes.data, bytes.size);
+		bytes.data = copy;
+	}
+	memcpy(spot, &bytes, sizeof bytes);
+	return 0;
+}
+
+static int read_result_spot(struct reader *r, unsigned char *spot, uint32_t kind)
+{
+	switch ((enum tz_spot_kind)kind) {
+	case TZ_SPOT_STRING:
+	case TZ_SPOT_CONST_STRING:
+		return read_string(r, spot, kind);
+	case TZ_SPOT_BYTES:
+		return read_bytes(r, spot);
+	case TZ_SPOT_BOOL:
+		*spot = *spot != 0;
+		break;
+	}
+	return 0;
+}
+
+static int decode_results(const struct tz_shape *s, const void *bytes, size_t size, size_t n, unsigned char *results,
+			  const struct tz_carrier *carrier)
+{
+	size_t images, spots = 0;
+
+	if (__builtin_mul_overflow(n, (size_t)s->size, &images) || images > size)
+		return -EBADMSG;
+	copy_images(results, bytes, n, s);
+	if (s->nspots == 0)
+		return 0;
+	struct reader r = { bytes, size, contents_at(images, size), carrier };
+
+	for (size_t j = 0; j < n; j++)
+		for (uint32_t k = 0; k < s->nspots; k++, spots++) {
+			int error = read_result_spot(&r, results + j * s->size + s->spots[k].offset, s->spots[k].kind);
+
+			if (error < 0) {
+				free_results(s, results, n, spots);
+				return error;
+			}
+		}
+	return 0;
+}
+
+/* --- one call -------------------------------------------------------------------------------------------------------------- */
+
+size_t tz_args_size(const struct tz_plan *plan, const void *args, const struct tz_carrier *carrier)
+{
+	struct columns c = one(args, &plan->args);
+
+	return size_of(&c, carrier);
+}
+
+int tz_args_encode(const struct tz_plan *plan, const void *args, void *to, size_t size, const struct tz_carrier *carrier)
+{
+	struct columns c = one(args, &plan->args);
+
+	return encode(&c, to, size, carrier);
+}
+
+int tz_args_decode(const struct tz_plan *plan, void *bytes, size_t size, const void **ret_args, const struct tz_carrier *carrier)
+{
+	struct columns c = one(NULL, &plan->args);
+	int r = decode_in_place(&c, bytes, size, carrier);
+
+	if (r == 0)
+		*ret_args = bytes;
+	return r;
+}
+
+size_t tz_result_size(const struct tz_plan *plan, const void *result, const struct tz_carrier *carrier)
+{
+	return tz_results_size(plan, result, 1, carrier);
+}
+
+int tz_result_encode(const struct tz_plan *plan, const void *result, void *to, size_t size, const struct tz_carrier *carrier)
+{
+	return tz_results_encode(plan, result, 1, to, size, carrier);
+}
+
+void tz_result_free(const struct tz_plan *plan, const void *result)
+{
+	tz_results_free(plan, result, 1);
+}
+
+int tz_result_decode(const struct tz_plan *plan, const void *bytes, size_t size, void *ret_result, const struct tz_carrier *carrier)
+{
+	return decode_results(&plan->result, bytes, size, 1, ret_result, carrier);
+}
+
+/* --- n calls ---------------------------------------------------------------------------------------------------------------- */
+
+size_t tz_block_size(const struct tz_plan *plan, const void *const *in, size_t lo, size_t hi, const struct tz_carrier *carrier)
+{
+	struct columns c;
+
+	return block_columns(&c, plan, in, lo, hi - lo) ? size_of(&c, carrier) : SIZE_MAX;
+}
+
+int tz_block_encode(const struct tz_plan *plan, const void *const *in, size_t lo, size_t hi, void *to, size_t size,
+		    const struct tz_carrier *carrier)
+{
+	struct columns c;
+
+	return block_columns(&c, plan, in, lo, hi - lo) ? encode(&c, to, size, carrier) : -EMSGSIZE;
+}
+
+int tz_block_decode(const struct tz_plan *plan, void *bytes, size_t size, size_t n, const void **ret_in, const struct tz_carrier *carrier)
+{
+	struct columns c;
+	int r = block_columns(&c, plan, NULL, 0, n) ? decode_in_place(&c, bytes, size, carrier) : -EBADMSG;
+
+	for (int i = 0; i < c.count && r == 0; i++)
+		ret_in[i] = (const unsigned char *)bytes + c.column[i].at;
+	return r;
+}
+
+size_t tz_results_size(const struct tz_plan *plan, const void *results, size_t n, const struct tz_carrier *carrier)
+{
+	struct columns c;
+
+	return result_columns(&c, plan, results, n) ? size_of(&c, carrier) : SIZE_MAX;
+}
+
+int tz_results_encode(const struct tz_plan *plan, const void *results, size_t n, void *to, size_t size, const struct tz_carrier *carrier)
+{
+	struct columns c;
+
+	return result_columns(&c, plan, results, n) ? encode(&c, to, size, carrier) : -EMSGSIZE;
+}
+
+void tz_results_free(const struct tz_plan *plan, const void *results, size_t n)
+{
+	if (plan->result.nspots)
+		free_results(&plan->result, results, n, SIZE_MAX);
+}
+
+int tz_results_decode(const struct tz_plan *plan, const void *bytes, size_t size, size_t n, void *ret_results,
+		      const struct tz_carrier *carrier)
+{
+	return decode_results(&plan->result, bytes, size, n, ret_results, carrier);
+}
