@@ -1,0 +1,448 @@
+/* The request. See request.h. */
+#include "process/request.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "os/fds.h"
+#include "os/memfd.h"
+
+extern char **environ;
+
+struct limit {
+	int32_t resource, asked;
+	struct rlimit limit;
+};
+
+enum { LIMITS_MAX = RLIM_NLIMITS + 32, CPUS_MAX = 1024 /* bytes */ };
+
+/* --- making ------------------------------------------------------------------------------------------------------- */
+
+static uint64_t what_is_ignored(void)
+{
+	uint64_t ignored = 0;
+
+	for (int n = 1; n <= 64; n++) {
+		struct sigaction a;
+
+		if (n != SIGCHLD && sigaction(n, NULL, &a) == 0 && !(a.sa_flags & SA_SIGINFO) && a.sa_handler == SIG_IGN)
+			ignored |= 1ULL << (n - 1);
+	}
+	return ignored;
+}
+
+static int take_limits(struct limit *to, const struct tz_child_start *start)
+{
+	int n = 0;
+
+	for (int r = 0; r < RLIM_NLIMITS; r++)
+		if (getrlimit((__rlimit_resource_t)r, &to[n].limit) == 0)
+			to[n++].resource = r;
+	for (int i = 0; i < start->nlimits; i++) {
+		int at = 0;
+
+		while (at < n && to[at].resource != start->limits[i].resource)
+			at++;
+		if (at == n)
+			return -EINVAL;
+		to[at] = (struct limit){ start->limits[i].resource, 1, start->limits[i].limit };
+	}
+	return n;
+}
+
+static int take_cpus(unsigned char *to, const struct tz_child_start *start)
+{
+	long n;
+
+	if (start->ncpus == 0) {
+		n = syscall(SYS_sched_getaffinity, 0, CPUS_MAX, to);
+		return n < 0 ? 0 : (int)n;
+	}
+	memset(to, 0, CPUS_MAX);
+	for (int i = 0; i < start->ncpus; i++) {
+		if (start->cpus[i] < 0 || start->cpus[i] >= CPUS_MAX * 8)
+			return -EINVAL;
+		CPU_SET_S((size_t)start->cpus[i], CPUS_MAX, (cpu_set_t *)(void *)to);
+	}
+	return CPUS_MAX;
+}
+
+/* What of a block is not simply copied from the start. */
+struct parts {
+	_Alignas(16) unsigned char cpus[CPUS_MAX];
+	struct limit limits[LIMITS_MAX];
+	int nlimits, cpus_size;
+	char *const *env;
+	size_t nenv, env_size;
+};
+
+static int measure(struct parts *p, const struct tz_child_start *start)
+{
+	static char *const none[] = { NULL };
+
+	memset(p->limits, 0, sizeof p->limits);
+	p->cpus_size = take_cpus(p->cpus, start);
+	p->nlimits = take_limits(p->limits, start);
+	p->env = start->env ? start->env : environ ? environ : none;
+	p->nenv = p->env_size = 0;
+	for (; p->env[p->nenv]; p->nenv++)
+		p->env_size += strlen(p->env[p->nenv]) + 1;
+	return p->cpus_size < 0 ? p->cpus_size : p->nlimits < 0 ? p->nlimits : 0;
+}
+
+/* Reserves room in a block: the offset of it. */
+static uint64_t reserve(uint64_t *size, uint64_t need, uint64_t align)
+{
+	uint64_t at = (*size + align - 1) / align * align;
+
+	*size = at + need;
+	return at;
+}
+
+static void put_env(struct tz_request *r, const struct parts *p)
+{
+	char *to = (char *)r + r->env, *end = to + p->env_size;
+
+	/* Another thread may be changing it: then some of it is missing, but nothing is overrun. */
+	for (r->nenv = 0; r->nenv < p->nenv && p->env[r->nenv]; r->nenv++) {
+		size_t n = strlen(p->env[r->nenv]) + 1;
+
+		if (n > (size_t)(end - to))
+			break;
+		memcpy(to, p->env[r->nenv], n);
+		to += n;
+	}
+}
+
+static struct tz_request *build(const struct tz_child_start *start, const struct parts *p)
+{
+	const char *name = start->name ? start->name : "";
+	struct tz_request head = { .magic = REQUEST_MAGIC }, *r;
+	uint64_t size = sizeof head;
+
+	head.name = reserve(&size, strlen(name) + 1, 1);
+	head.keep = reserve(&size, (uint64_t)start->nkeep * sizeof(int), 8);
+	head.limits = reserve(&size, (uint64_t)p->nlimits * sizeof(struct limit), 8);
+	head.cpus = reserve(&size, (uint64_t)p->cpus_size, 8);
+	head.env = reserve(&size, p->env_size, 1);
+	head.blob = reserve(&size, start->size, 16);
+	head.blob_size = start->size;
+	head.size = size;
+	r = malloc(size);
+	if (!r)
+		return NULL;
+	*r = head;
+	memcpy((char *)r + r->name, name, strlen(name) + 1);
+	memcpy((char *)r + r->limits, p->limits, (size_t)p->nlimits * sizeof(struct limit));
+	memcpy((char *)r + r->cpus, p->cpus, (size_t)p->cpus_size);
+	if (start->nkeep)
+		memcpy((char *)r + r->keep, start->keep, (size_t)start->nkeep * sizeof(int));
+	if (start->size)
+		memcpy((char *)r + r->blob, start->blob, start->size);
+	put_env(r, p);
+	r->nlimits = (uint32_t)p->nlimits;
+	r->cpus_size = (uint32_t)p->cpus_size;
+	r->nkeep = (uint32_t)start->nkeep;
+	r->nfds = (uint32_t)start->nfds;
+	return r;
+}
+
+static int put_in_file(struct tz_request_message *m)
+{
+	const char *from = (const char *)m->block;
+	size_t left = m->block->size;
+
+	m->file = tz_memfd("trenza-request");
+	if (m->file < 0)
+		return m->file;
+	m->block->flags |= REQUEST_IN_FILE;
+	while (left > 0) {
+		ssize_t n = write(m->file, from, left);
+
+		if (n <= 0)
+			return n < 0 && errno != EINTR ? -errno : -ENOSPC;
+		from += n;
+		left -= (size_t)n;
+	}
+	m->fds[m->nfds++] = m->file;
+	return 0;
+}
+
+static int add_cwd(struct tz_request_message *m, const char *path)
+{
+	m->cwd = open(path ? path : ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (m->cwd < 0)
+		return -errno;
+	m->block->flags |= REQUEST_CWD;
+	m->fds[m->nfds++] = m->cwd;
+	return 0;
+}
+
+/* A standard descriptor: an explicit one must be open; one that would be inherited need not. */
+static int add_standard(struct tz_request_message *m, int wanted, int own, uint32_t flag)
+{
+	int fd = wanted > 0 ? wanted - 1 : own;
+
+	if (wanted == TZ_CHILD_NULL)
+		return 0;
+	if (fcntl(fd, F_GETFD) < 0)
+		return wanted > 0 ? -EBADF : 0;
+	m->block->flags |= flag;
+	m->fds[m->nfds++] = fd;
+	return 0;
+}
+
+static int add_fds(struct tz_request_message *m, const int *fds, int n)
+{
+	for (int i = 0; i < n; i++) {
+		if (fcntl(fds[i], F_GETFD) < 0)
+			return -EBADF;
+		m->fds[m->nfds++] = fds[i];
+	}
+	return 0;
+}
+
+static int add_descriptors(struct tz_request_message *m, const struct tz_child_start *start)
+{
+	int e = m->block->size > REQUEST_INLINE ? put_in_file(m) : 0;
+
+	e = e < 0 ? e : add_cwd(m, start->cwd);
+	e = e < 0 ? e : add_standard(m, start->in, 0, REQUEST_IN);
+	e = e < 0 ? e : add_standard(m, start->out, 1, REQUEST_OUT);
+	e = e < 0 ? e : add_standard(m, start->err, 2, REQUEST_ERR);
+	e = e < 0 ? e : add_fds(m, start->fds, start->nfds);
+	return e < 0 ? e : add_fds(m, start->keep, start->nkeep);
+}
+
+static int check(const struct tz_child_start *s)
+{
+	if (s->nfds < 0 || s->nkeep < 0 || s->nlimits < 0 || s->ncpus < 0 || s->nfds + s->nkeep > TZ_CHILD_FDS_MAX || s->nlimits > 32)
+		return -EINVAL;
+	if ((unsigned)s->entry >= TZ_CHILD_ENTRIES || (unsigned)s->method > TZ_CHILD_FORK || (s->size && !s->blob))
+		return -EINVAL;
+	for (int i = 0; i < s->nkeep; i++) {
+		if (s->keep[i] < 3)
+			return -EINVAL;
+		for (int k = 0; k < i; k++)
+			if (s->keep[k] == s->keep[i])
+				return -EINVAL;
+	}
+	return 0;
+}
+
+static void fill_head(struct tz_request *r, const struct tz_child_start *start, uint64_t id, int umask)
+{
+	r->id = id;
+	r->method = (uint32_t)start->method;
+	r->entry = (uint32_t)start->entry;
+	r->parent = getpid();
+	r->group = getpgrp();
+	r->umask = start->umask > 0 ? start->umask - 1 : umask;
+	r->ignored = what_is_ignored();
+	r->flags = (start->daemon ? (uint32_t)REQUEST_DAEMON : 0) | (start->may_start ? (uint32_t)REQUEST_MAY_START : 0) |
+		   (start->own_group ? (uint32_t)REQUEST_OWN_GROUP : 0);
+}
+
+int tz_request_make(struct tz_request_message *ret, const struct tz_child_start *start, uint64_t id, int umask)
+{
+	struct parts parts;
+	struct tz_request_message m = { .file = -1, .cwd = -1 };
+	int e = check(start);
+
+	e = e < 0 ? e : measure(&parts, start);
+	if (e < 0)
+		return e;
+	m.block = build(start, &parts);
+	if (!m.block)
+		return -ENOMEM;
+	fill_head(m.block, start, id, umask);
+	e = add_descriptors(&m, start);
+	if (e < 0) {
+		tz_request_free(&m);
+		return e;
+	}
+	if (m.file >= 0) /* the flags may have changed since it was written */
+		(void)pwrite(m.file, m.block, sizeof *m.block, 0);
+	*ret = m;
+	return 0;
+}
+
+void tz_request_free(struct tz_request_message *m)
+{
+	if (m->file >= 0)
+		(void)close(m->file);
+	if (m->cwd >= 0)
+		(void)close(m->cwd);
+	free(m->block);
+	m->block = NULL;
+}
+
+int tz_request_send(const struct tz_request_message *m, int socket)
+{
+	size_t size = m->file >= 0 ? sizeof *m->block : m->block->size;
+	ssize_t n = tz_fds_send(socket, m->block, size, m->fds, m->nfds, 0);
+
+	return n < 0 ? (int)n : 0;
+}
+
+/* --- becoming what it says, in the child ----------------------------------------------------------------------------- */
+
+static bool lies_in(const struct tz_request *r, uint64_t at, uint64_t size)
+{
+	return at <= r->size && size <= r->size - at;
+}
+
+bool tz_request_is_whole(const struct tz_request *r, size_t size)
+{
+	return size >= sizeof *r && r->magic == REQUEST_MAGIC && r->size == size && r->entry < TZ_CHILD_ENTRIES &&
+	       lies_in(r, r->keep, r->nkeep * sizeof(int)) && lies_in(r, r->limits, r->nlimits * sizeof(struct limit)) &&
+	       lies_in(r, r->cpus, r->cpus_size) && lies_in(r, r->env, 0) && lies_in(r, r->blob, r->blob_size) && lies_in(r, r->name, 1);
+}
+
+static void *at(struct tz_request *r, uint64_t offset)
+{
+	return (char *)r + offset;
+}
+
+/* Handlers that the program's constructors have set stay. */
+static void set_ignored(uint64_t wanted)
+{
+	uint64_t differ = what_is_ignored() ^ wanted;
+
+	for (int n = 1; n <= 64; n++) {
+		struct sigaction a;
+
+		if (!(differ >> (n - 1) & 1) || sigaction(n, NULL, &a) < 0 || a.sa_flags & SA_SIGINFO)
+			continue;
+		if (a.sa_handler == SIG_DFL && wanted >> (n - 1) & 1)
+			a.sa_handler = SIG_IGN;
+		else if (a.sa_handler == SIG_IGN && !(wanted >> (n - 1) & 1))
+			a.sa_handler = SIG_DFL;
+		else
+			continue;
+		(void)sigaction(n, &a, NULL);
+	}
+}
+
+static int set_limits(const struct limit *limits, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		__rlimit_resource_t resource = (__rlimit_resource_t)limits[i].resource;
+		struct rlimit now;
+
+		if (getrlimit(resource, &now) == 0 && now.rlim_cur == limits[i].limit.rlim_cur &&
+		    now.rlim_max == limits[i].limit.rlim_max)
+			continue;
+		if (setrlimit(resource, &limits[i].limit) < 0 && limits[i].asked)
+			return -errno;
+	}
+	return 0;
+}
+
+static int set_cpus(struct tz_request *r)
+{
+	unsigned char now[CPUS_MAX];
+	long n = syscall(SYS_sched_getaffinity, 0, sizeof now, now);
+
+	if (r->cpus_size == 0 || (n == (long)r->cpus_size && memcmp(now, at(r, r->cpus), (size_t)n) == 0))
+		return 0;
+	return syscall(SYS_sched_setaffinity, 0, r->cpus_size, at(r, r->cpus)) < 0 ? -errno : 0;
+}
+
+static void set_group(const struct tz_request *r)
+{
+	if (r->flags & REQUEST_OWN_GROUP)
+		(void)setpgid(0, 0);
+	else if (getpgrp() != r->group)
+		(void)setpgid(0, r->group); /* may have gone meanwhile */
+}
+
+/* The standard descriptors and those to be kept, under their numbers. fds begins with the first of them. */
+static int place(struct tz_request *r, int *fds, int nfds, int *socket)
+{
+	int from[REQUEST_FDS], to[REQUEST_FDS], n = 0, next = 0, nothers = 0, *others[TZ_CHILD_FDS_MAX + 1];
+	const int *keep = at(r, r->keep);
+
+	for (int i = 0; i < 3; i++) {
+		if (r->flags & (uint32_t)REQUEST_IN << i) {
+			from[n] = fds[next++];
+		} else {
+			from[n] = tz_fds_null();
+			if (from[n] < 0)
+				return from[n];
+		}
+		to[n++] = i;
+	}
+	others[nothers++] = socket;
+	for (uint32_t i = 0; i < r->nfds; i++)
+		others[nothers++] = &fds[next++];
+	for (uint32_t i = 0; i < r->nkeep; i++) {
+		from[n] = fds[next++];
+		to[n++] = keep[i];
+	}
+	return next == nfds ? tz_fds_place(from, to, n, others, nothers) : -EPROTO;
+}
+
+void tz_request_birth(struct tz_request *r, const int *fds, struct tz_birth *ret)
+{
+	*ret = (struct tz_birth){
+		.blob = at(r, r->blob),
+		.size = r->blob_size,
+		.fds = fds,
+		.nfds = (int)r->nfds,
+		.parent = r->parent,
+		.name = at(r, r->name),
+		.method = (enum tz_child_method)r->method,
+		.daemon = r->flags & REQUEST_DAEMON,
+		.may_start = r->flags & REQUEST_MAY_START,
+	};
+}
+
+int tz_request_apply(struct tz_request *r, int *fds, int nfds, int *socket, struct tz_birth *ret_birth)
+{
+	int standard = !!(r->flags & REQUEST_IN) + !!(r->flags & REQUEST_OUT) + !!(r->flags & REQUEST_ERR), e = 0;
+
+	set_ignored(r->ignored);
+	set_group(r);
+	if (r->flags & REQUEST_CWD) {
+		if (nfds < 1 || fchdir(fds[0]) < 0)
+			return nfds < 1 ? -EPROTO : -errno;
+		(void)close(*fds++);
+		nfds--;
+	}
+	e = place(r, fds, nfds, socket);
+	if (e == 0)
+		e = set_limits(at(r, r->limits), r->nlimits);
+	if (e == 0)
+		e = set_cpus(r);
+	if (e < 0)
+		return e;
+	if (r->umask >= 0)
+		(void)umask((mode_t)r->umask);
+	if (*(char *)at(r, r->name))
+		(void)prctl(PR_SET_NAME, at(r, r->name));
+	tz_request_birth(r, fds + standard, ret_birth);
+	return 0;
+}
+
+char **tz_request_environment(struct tz_request *r, size_t more)
+{
+	char **list = calloc(r->nenv + more + 1, sizeof *list), *text = at(r, r->env);
+
+	if (!list)
+		return NULL;
+	for (uint32_t i = 0; i < r->nenv; i++) {
+		list[more + i] = text;
+		text += strlen(text) + 1;
+	}
+	return list;
+}
