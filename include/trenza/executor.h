@@ -90,6 +90,17 @@ typedef struct tz_submit_options {
  * itself, it is a static one that has failed with -ENOMEM. */
 TZ_API tz_handle tz_submit_raw(tz_executor *executor, const tz_submit_options *options, const tz_task *task, const void *args);
 
+/* tz_apply_raw - submits a call and waits for it; what tz_apply stands on.
+ *
+ * A call that the scope interrupts is cancelled, and waited for all the same, so that nothing of it is left behind; if it ends well in spite of that, so does
+ * tz_apply.
+ *
+ * Ownership: as tz_result_raw; there is no future to release.
+ * Threads: any; blocks a thread, suspends a coroutine.
+ * Errors: -EREMOTEIO if the call did not end well: why is in tz_last(); -ETIMEDOUT, -ECANCELED if it was ended with the scope. */
+TZ_API int tz_apply_raw(tz_executor *executor, const tz_submit_options *options, const tz_task *task, const void *args,
+			void *ret_result);
+
 /* tz_submit_bulk_raw - submits n calls of one task at once; args holds n argument structs in a row.
  *
  * Ownership: the n futures are written to ret_futures and are the caller's; NULL detaches them all.

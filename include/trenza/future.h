@@ -121,6 +121,10 @@ TZ_API int tz_detach_raw(tz_handle future);
  * Errors: -ENOMEM, -ESTALE; the callback is then not called. */
 TZ_API int tz_on_done_raw(tz_handle future, void (*fn)(void *arg, const tz_outcome *outcome, const void *result), void *arg);
 
+/* Underneath tz_on_result: call(got, arg, result) calls `got` with its own type. */
+TZ_API int tz__on_result(tz_handle future, void (*call)(void (*got)(void), void *arg, const void *result), void (*got)(void),
+			 void (*failed)(void *arg, const tz_outcome *outcome), void *arg);
+
 /* tz_wait_all_raw - waits until all of n jobs have ended. `futures` is the first of n handles that lie `stride` bytes apart.
  *
  * Ownership: the futures are kept.

@@ -1,7 +1,11 @@
 /* Map, for-each and reduce over ranges.
  *
+ *     tz_map(ex, area, n, out, w, h);                              waits for all
+ *     tz_future f = tz_submit_map(ex, area, n, out, w, h);         begins, and is waited for like any future
+ *     tz_map_bound(ex, NULL, area, n, out, calls);                 each call's arguments in a struct of their own
+ *
  * The caller works too: it begins with the first elements by itself, and wakes other workers only when what remains is worth a wake-up (some
- * tens of microseconds). So a map of a few cheap elements costs what a loop costs. tz_map (task.h) is the typed form of tz_map_raw.
+ * tens of microseconds). So a map of a few cheap elements costs what a loop costs. tz_map is the typed form of tz_map_raw.
  */
 #ifndef TRENZA_MAP_H
 #define TRENZA_MAP_H
@@ -28,6 +32,7 @@ typedef struct tz_map_options {
 	int workers; /* the most that work on it, the caller included; 0: all of the executor's */
 	tz_map_policy policy;
 	tz_outcome *outcomes; /* array of n that takes the outcome of each element, or NULL, which is cheaper */
+	tz_submit_options submit; /* tz_submit_map: how the map itself is submitted, as one job */
 } tz_map_options;
 
 /* tz_map_raw - calls a task for each of n elements and waits for all; what tz_map stands on.
@@ -43,6 +48,41 @@ typedef struct tz_map_options {
  * -ESHUTDOWN. */
 TZ_API int tz_map_raw(tz_executor *executor, const tz_map_options *options, const tz_task *task, size_t n, void *out,
 		      const void *const *in);
+
+/* tz_map_bound, tz_map_bound_raw - map over calls whose arguments were kept by tz_bind: calls is an array of n area_args.
+ *
+ * All else is as with tz_map, whose arguments lie in one array each.
+ *
+ * Form: int tz_map_bound(tz_executor *ex, const tz_map_options *options, area, size_t n, double *out, const area_args *calls)
+ * Ownership: as tz_map_raw.
+ * Threads: as tz_map_raw.
+ * Errors: as tz_map_raw. */
+TZ_API int tz_map_bound_raw(tz_executor *executor, const tz_map_options *options, const tz_task *task, size_t n, void *out,
+			    const void *calls);
+
+/* tz_submit_map, tz_submit_map_with, tz_submit_map_raw - begins a map and returns at once: the future of all of it.
+ *
+ * It is waited for, gathered, cancelled and given callbacks as any future, and has no result but what is in `out`: tz_result(f, NULL). It ends when
+ * no element runs any more. If an element failed, so has the map: with the status and the code of the first by index, and "element I:" before its message.
+ * Cancelling it ends what has not begun, and asks what runs. On an executor that runs jobs at submit the map has ended on return.
+ *
+ * Form: tz_future tz_submit_map(tz_executor *ex, area, size_t n, double *out, const double *w, const double *h)
+ * Form: tz_future tz_submit_map_with(tz_executor *ex, const tz_map_options *options, area, size_t n, double *out, const double *w, const double *h)
+ * Ownership: the future is the caller's, or that of the scope or group in options->submit. The arrays stay the caller's and must be there until the
+ * map has ended, the outcomes too.
+ * Threads: as tz_submit_raw.
+ * Errors: always gives a future, as tz_submit_raw; TZ_FAILED with -EINVAL for what cannot be mapped. */
+TZ_API tz_handle tz_submit_map_raw(tz_executor *executor, const tz_map_options *options, const tz_task *task, size_t n, void *out,
+				   const void *const *in);
+
+/* tz_submit_map_bound, tz_submit_map_bound_raw - as tz_submit_map, over calls whose arguments were kept by tz_bind.
+ *
+ * Form: tz_future tz_submit_map_bound(tz_executor *ex, const tz_map_options *options, area, size_t n, double *out, const area_args *calls)
+ * Ownership: as tz_submit_map_raw.
+ * Threads: as tz_submit_raw.
+ * Errors: as tz_submit_map_raw. */
+TZ_API tz_handle tz_submit_map_bound_raw(tz_executor *executor, const tz_map_options *options, const tz_task *task, size_t n, void *out,
+					 const void *calls);
 
 /* tz_for_range - calls body(lo, hi, arg) for ranges that together are [begin, end), each index once, and waits for all.
  *
@@ -75,6 +115,48 @@ typedef struct tz_reduction {
 TZ_API int tz_reduce(tz_executor *executor, const tz_map_options *options, const tz_reduction *reduction, size_t n, void *ret);
 
 TZ_END_DECLS
+
+#define TZ__TASK_MAP(R, fn, V, N, ...) \
+	TZ__UNUSED static inline int fn##__map(tz_executor *tz__ex, const tz_map_options *tz__opt, \
+					       size_t tz__n TZ__OUTPARAM_##V(R) TZ__ARRAYS_##N(__VA_ARGS__)) \
+	{ \
+		const void *const tz__in[] = { TZ__POINTERS_##N }; \
+		return tz_map_raw(tz__ex, tz__opt, &fn##_task, tz__n, TZ__OUTARG_##V, tz__in); \
+	} \
+	TZ__UNUSED static inline tz_future fn##__submit_map(tz_executor *tz__ex, const tz_map_options *tz__opt, \
+							    size_t tz__n TZ__OUTPARAM_##V(R) TZ__ARRAYS_##N(__VA_ARGS__)) \
+	{ \
+		const void *const tz__in[] = { TZ__POINTERS_##N }; \
+		tz_future tz__f; \
+		tz__f.handle = tz_submit_map_raw(tz__ex, tz__opt, &fn##_task, tz__n, TZ__OUTARG_##V, tz__in); \
+		return tz__f; \
+	} \
+	TZ__UNUSED static inline int fn##__map_bound(tz_executor *tz__ex, const tz_map_options *tz__opt, \
+						     size_t tz__n TZ__OUTPARAM_##V(R), const fn##_args *tz__calls) \
+	{ \
+		return tz_map_bound_raw(tz__ex, tz__opt, &fn##_task, tz__n, TZ__OUTARG_##V, tz__calls); \
+	} \
+	TZ__UNUSED static inline tz_future fn##__submit_map_bound(tz_executor *tz__ex, const tz_map_options *tz__opt, \
+								  size_t tz__n TZ__OUTPARAM_##V(R), const fn##_args *tz__calls) \
+	{ \
+		tz_future tz__f; \
+		tz__f.handle = tz_submit_map_bound_raw(tz__ex, tz__opt, &fn##_task, tz__n, TZ__OUTARG_##V, tz__calls); \
+		return tz__f; \
+	}
+
+/* tz_map, tz_map_with - call the task for each element of arrays and wait for all: tz_map(ex, area, n, out, w, h) sets
+ * out[i] = area(w[i], h[i]) for 0 <= i < n. Results are in order; returns 0, or -EREMOTEIO if an element failed: the first
+ * by index is in tz_last(). A void task has no `out`. tz_map_with takes a `const tz_map_options *` after the executor.
+ * Underneath: tz_map_raw.
+ *
+ * Form: int tz_map(tz_executor *ex, area, size_t n, double *out, const double *w, const double *h)
+ * Form: int tz_map_with(tz_executor *ex, const tz_map_options *options, area, size_t n, double *out, const double *w, const double *h) */
+#define tz_map(ex, fn, ...) tz_map_with(ex, NULL, fn, __VA_ARGS__)
+#define tz_map_with(ex, options, fn, ...) fn##__map(ex, options, __VA_ARGS__)
+#define tz_map_bound(ex, options, fn, ...) fn##__map_bound(ex, options, __VA_ARGS__)
+#define tz_submit_map(ex, fn, ...) tz_submit_map_with(ex, NULL, fn, __VA_ARGS__)
+#define tz_submit_map_with(ex, options, fn, ...) fn##__submit_map(ex, options, __VA_ARGS__)
+#define tz_submit_map_bound(ex, options, fn, ...) fn##__submit_map_bound(ex, options, __VA_ARGS__)
 
 /* TZ_REDUCER(T, add) - describe `T add(T, T)` as a way to reduce arrays of T: tz_reduce_array(ex, add, &zero, n, array, &sum).
  *

@@ -32,6 +32,7 @@ typedef struct tz_stream_options {
 	size_t window; /* elements under way at once; 0: twice the executor's workers, at least 2 */
 	bool as_completed; /* results in the order in which they come; else in the generator's */
 	tz_submit_options submit; /* of each job */
+	size_t chunk; /* elements that one job calls, for cheap ones; 0: one. Ignored where memory is not shared */
 } tz_stream_options;
 
 /* tz_stream_open, tz_stream_open_raw - opens a stream over what a generator yields.
@@ -45,6 +46,17 @@ typedef struct tz_stream_options {
  * Errors: -ENOMEM, -EINVAL. */
 TZ_API int tz_stream_open_raw(tz_stream **ret, tz_executor *executor, const tz_task *task, const tz_stream_options *options,
 			      bool (*next)(void *arg, void *args), void *arg);
+
+/* tz_stream_over, tz_stream_over_raw - opens a stream over arrays: results one by one, while others are still to come.
+ *
+ * in[k] is the array of the k-th argument, of n elements. With options->chunk, elements are handed over so many at a time.
+ *
+ * Form: int tz_stream_over(area_stream *ret, tz_executor *ex, area, const tz_stream_options *options, size_t n, const double *w, const double *h)
+ * Ownership: the stream is the caller's, to be closed. The arrays stay the caller's and must be there until then.
+ * Threads: one strand at a time uses a stream.
+ * Errors: -ENOMEM; -EINVAL, also for a descriptor that does not say where each argument lies. */
+TZ_API int tz_stream_over_raw(tz_stream **ret, tz_executor *executor, const tz_task *task, const tz_stream_options *options,
+			      size_t n, const void *const *in);
 
 /* Underneath tz_stream_open: pull(next, arg, args) calls `next` with its own type. */
 TZ_API int tz__stream_open(tz_stream **ret, tz_executor *executor, const tz_task *task, const tz_stream_options *options,
@@ -70,7 +82,7 @@ TZ_API void tz_stream_close_raw(tz_stream *stream);
 
 TZ_END_DECLS
 
-#define TZ__TASK_STREAM_0(R, fn) \
+#define TZ__TASK_STREAM_0(R, fn, N, ...) \
 	typedef struct fn##__stream_s { \
 		tz_stream *tz__stream; \
 		int (*tz__next)(tz_stream *, R *, size_t *); \
@@ -79,8 +91,8 @@ TZ_END_DECLS
 	{ \
 		return tz_stream_next_raw(tz__s, tz__out, tz__index); \
 	} \
-	TZ__TASK_STREAM(fn)
-#define TZ__TASK_STREAM_1(R, fn) \
+	TZ__TASK_STREAM(fn, N, __VA_ARGS__)
+#define TZ__TASK_STREAM_1(R, fn, N, ...) \
 	typedef struct fn##__stream_s { \
 		tz_stream *tz__stream; \
 		int (*tz__next)(tz_stream *, const void *, size_t *); \
@@ -90,8 +102,13 @@ TZ_END_DECLS
 		(void)tz__out; \
 		return tz_stream_next_raw(tz__s, NULL, tz__index); \
 	} \
-	TZ__TASK_STREAM(fn)
-#define TZ__TASK_STREAM(fn) \
+	TZ__TASK_STREAM(fn, N, __VA_ARGS__)
+#define TZ__TASK_STREAM(fn, N, ...) \
+	TZ__UNUSED static inline fn##_stream fn##__stream_of(tz_stream *tz__s) \
+	{ \
+		fn##_stream tz__typed = { tz__s, fn##__stream_next }; \
+		return tz__typed; \
+	} \
 	TZ__UNUSED static bool fn##__stream_pull(void (*tz__next)(void), void *tz__arg, void *tz__args) \
 	{ \
 		return ((bool (*)(void *, fn##_args *))tz__next)(tz__arg, (fn##_args *)tz__args); \
@@ -103,14 +120,24 @@ TZ_END_DECLS
 		tz_stream *tz__s; \
 		int tz__r = tz__stream_open(&tz__s, tz__ex, &fn##_task, tz__opt, fn##__stream_pull, \
 					    (void (*)(void))tz__next, tz__arg); \
-		if (tz__r == 0) { \
-			tz__ret->tz__stream = tz__s; \
-			tz__ret->tz__next = fn##__stream_next; \
-		} \
+		if (tz__r == 0) \
+			*tz__ret = fn##__stream_of(tz__s); \
+		return tz__r; \
+	} \
+	TZ__UNUSED static inline int fn##__stream_over(fn##_stream *tz__ret, tz_executor *tz__ex, \
+						       const tz_stream_options *tz__opt, \
+						       size_t tz__n TZ__ARRAYS_##N(__VA_ARGS__)) \
+	{ \
+		const void *const tz__in[] = { TZ__POINTERS_##N }; \
+		tz_stream *tz__s; \
+		int tz__r = tz_stream_over_raw(&tz__s, tz__ex, &fn##_task, tz__opt, tz__n, tz__in); \
+		if (tz__r == 0) \
+			*tz__ret = fn##__stream_of(tz__s); \
 		return tz__r; \
 	}
 
 #define tz_stream_open(ret, ex, fn, options, next, arg) fn##__stream_open(ret, ex, options, next, arg)
+#define tz_stream_over(ret, ex, fn, options, ...) fn##__stream_over(ret, ex, options, __VA_ARGS__)
 #define tz_stream_next(stream, out) ((stream).tz__next((stream).tz__stream, out, NULL))
 #define tz_stream_next_indexed(stream, out, ret_index) ((stream).tz__next((stream).tz__stream, out, ret_index))
 #define tz_stream_close(stream) tz_stream_close_raw((stream).tz__stream)

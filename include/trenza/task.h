@@ -85,6 +85,40 @@
 #define TZ__OUTARG_0 tz__out
 #define TZ__OUTARG_1 NULL
 
+/* What TZ_TASK makes for tz_apply and tz_on_result. */
+#define TZ__TASK_CALL_0(R, fn, N, ...) \
+	TZ__UNUSED static void fn##__got(void (*tz__got)(void), void *tz__arg, const void *tz__result) \
+	{ \
+		R tz__r; \
+		memcpy(&tz__r, tz__result, sizeof tz__r); \
+		((void (*)(void *, R))tz__got)(tz__arg, tz__r); \
+	} \
+	TZ__UNUSED static inline int fn##__on_result(fn##_future tz__f, void (*tz__got)(void *, R), \
+						     void (*tz__failed)(void *, const tz_outcome *), void *tz__arg) \
+	{ \
+		return tz__on_result(tz__f.handle, fn##__got, (void (*)(void))tz__got, tz__failed, tz__arg); \
+	} \
+	TZ__TASK_CALL(R, fn, N, __VA_ARGS__)
+#define TZ__TASK_CALL_1(R, fn, N, ...) \
+	TZ__UNUSED static void fn##__got(void (*tz__got)(void), void *tz__arg, const void *tz__result) \
+	{ \
+		(void)tz__result; \
+		((void (*)(void *))tz__got)(tz__arg); \
+	} \
+	TZ__UNUSED static inline int fn##__on_result(fn##_future tz__f, void (*tz__got)(void *), \
+						     void (*tz__failed)(void *, const tz_outcome *), void *tz__arg) \
+	{ \
+		return tz__on_result(tz__f.handle, fn##__got, (void (*)(void))tz__got, tz__failed, tz__arg); \
+	} \
+	TZ__TASK_CALL(R, fn, N, __VA_ARGS__)
+#define TZ__TASK_CALL(R, fn, N, ...) \
+	TZ__UNUSED static inline int fn##__apply(tz_executor *tz__ex, const tz_submit_options *tz__opt, \
+						 R *tz__out TZ__PARAMS_##N(__VA_ARGS__)) \
+	{ \
+		const fn##_args tz__in = { TZ__INIT_##N }; \
+		return tz_apply_raw(tz__ex, tz__opt, &fn##_task, &tz__in, tz__out); \
+	}
+
 /* --- TZ_TASK ------------------------------------------------------------------------------------------------ */
 
 /* The type of the function must be R(A...) exactly, not one that is convertible to it. */
@@ -233,13 +267,9 @@ template <typename Body> static inline void tz__guarded(Body body)
 	{ \
 		return tz_submit_bulk_raw(tz__ex, tz__opt, &fn##_task, tz__n, tz__in, tz__f ? &tz__f->handle : NULL); \
 	} \
-	TZ__UNUSED static inline int fn##__map(tz_executor *tz__ex, const tz_map_options *tz__opt, \
-					       size_t tz__n TZ__OUTPARAM_##V(R) TZ__ARRAYS_##N(__VA_ARGS__)) \
-	{ \
-		const void *const tz__in[] = { TZ__POINTERS_##N }; \
-		return tz_map_raw(tz__ex, tz__opt, &fn##_task, tz__n, TZ__OUTARG_##V, tz__in); \
-	} \
-	TZ__TASK_STREAM_##V(R, fn) \
+	TZ__TASK_MAP(R, fn, V, N, __VA_ARGS__) \
+	TZ__TASK_STREAM_##V(R, fn, N, __VA_ARGS__) \
+	TZ__TASK_CALL_##V(R, fn, N, __VA_ARGS__) \
 	TZ__TASK_SPAWN(R, fn, N, __VA_ARGS__) \
 	TZ__TASK_FORK(R, fn, V, N, __VA_ARGS__) \
 	struct fn##__args /* takes the semicolon */
@@ -272,6 +302,28 @@ template <typename Body> static inline void tz__guarded(Body body)
 #define TZ__SUBMIT_ONE(ex, options, fn) fn##__submit(ex, options)
 #define TZ__SUBMIT_MANY(ex, options, fn, ...) fn##__submit(ex, options, __VA_ARGS__)
 
+/* tz_apply, tz_apply_with - submit a call and wait for it: tz_apply(ex, &a, area, 3.0, 4.0). NULL in place of &a drops the result, and is what a void
+ * task takes. tz_apply_with takes a `const tz_submit_options *` after the executor. Underneath: tz_apply_raw.
+ *
+ * Form: int tz_apply(tz_executor *ex, double *ret_value, area, double w, double h)
+ * Form: int tz_apply_with(tz_executor *ex, const tz_submit_options *options, double *ret_value, area, double w, double h) */
+#define tz_apply(ex, ret_value, ...) tz_apply_with(ex, NULL, ret_value, __VA_ARGS__)
+#define tz_apply_with(ex, options, ret_value, ...) \
+	TZ__CAT(TZ__APPLY_, TZ__MANY(__VA_ARGS__))(ex, options, ret_value, __VA_ARGS__)
+#define TZ__APPLY_ONE(ex, options, ret, fn) fn##__apply(ex, options, ret)
+#define TZ__APPLY_MANY(ex, options, ret, fn, ...) fn##__apply(ex, options, ret, __VA_ARGS__)
+
+/* tz_on_result - have one function called with the result of a job, or another one with what went wrong: tz_on_result(f, area, got, failed, arg).
+ *
+ * got(arg, value), or got(arg) of a void task, if the job ends well; failed(arg, outcome) if not. Either may be NULL. All else is as with
+ * tz_on_done_raw, which is underneath. If the future is detached, what the result points to becomes got's.
+ *
+ * Form: int tz_on_result(area_future f, area, void (*got)(void *arg, double value), void (*failed)(void *arg, const tz_outcome *outcome), void *arg)
+ * Ownership: the future is kept.
+ * Threads: any; the functions are called as callbacks of tz_on_done_raw are.
+ * Errors: -ENOMEM, -ESTALE; neither is called then. */
+#define tz_on_result(f, fn, got, failed, arg) fn##__on_result(f, got, failed, arg)
+
 /* tz_submit_bound - submit a call whose arguments were kept by tz_bind, given by address.
  *
  * Form: area_future tz_submit_bound(tz_executor *ex, const tz_submit_options *options, area, const area_args *args)
@@ -285,15 +337,5 @@ template <typename Body> static inline void tz__guarded(Body body)
  *
  * Form: int tz_submit_bulk(tz_executor *ex, const tz_submit_options *options, area, size_t n, const area_args *args, area_future *futures) */
 #define tz_submit_bulk(ex, options, fn, n, args, futures) fn##__submit_bulk(ex, options, n, args, futures)
-
-/* tz_map, tz_map_with - call the task for each element of arrays and wait for all: tz_map(ex, area, n, out, w, h) sets
- * out[i] = area(w[i], h[i]) for 0 <= i < n. Results are in order; returns 0, or -EREMOTEIO if an element failed: the first
- * by index is in tz_last(). A void task has no `out`. tz_map_with takes a `const tz_map_options *` after the executor.
- * Underneath: tz_map_raw.
- *
- * Form: int tz_map(tz_executor *ex, area, size_t n, double *out, const double *w, const double *h)
- * Form: int tz_map_with(tz_executor *ex, const tz_map_options *options, area, size_t n, double *out, const double *w, const double *h) */
-#define tz_map(ex, fn, ...) tz_map_with(ex, NULL, fn, __VA_ARGS__)
-#define tz_map_with(ex, options, fn, ...) fn##__map(ex, options, __VA_ARGS__)
 
 #endif

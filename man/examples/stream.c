@@ -2,13 +2,15 @@
 
 #include <trenza.h>
 
-/* tz_stream_open, tz_stream_next, tz_stream_close { */
+/* tz_stream_open, tz_stream_over, tz_stream_next, tz_stream_close { */
 static double area(double w, double h)
 {
 	return w * h;
 }
 TZ_TASK(double, area, double, double);
+/* } */
 
+/* tz_stream_open, tz_stream_next, tz_stream_close { */
 static bool next(void *arg, area_args *ret)
 {
 	int *i = arg;
@@ -34,6 +36,18 @@ int main(void)
 		printf("%g\n", a);
 	tz_stream_close(s);
 	/* } */
+	{
+		/* tz_stream_over { */
+		double w[3] = { 1, 2, 3 }, h[3] = { 4, 5, 6 };
+		area_stream over;
+
+		if (tz_stream_over(&over, NULL, area, NULL, 3, w, h) < 0)
+			return 1;
+		while (tz_stream_next(over, &a) > 0)
+			printf("%g\n", a);
+		tz_stream_close(over);
+		/* } */
+	}
 	return 0;
 }
 /* prints:
@@ -42,4 +56,7 @@ int main(void)
 20
 30
 40
+4
+10
+18
 */

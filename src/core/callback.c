@@ -113,3 +113,39 @@ int tz_on_done_raw(tz_handle future,
 		free(c);
 	return r < 0 ? r : 0;
 }
+
+/* --- one function for a result, another for what went wrong -------------------------------------- */
+
+struct relay {
+	void (*call)(void (*got)(void), void *arg, const void *result);
+	void (*got)(void);
+	void (*failed)(void *arg, const tz_outcome *outcome);
+	void *arg;
+};
+
+static void relay(void *arg, const tz_outcome *outcome, const void *result)
+{
+	struct relay r = *(struct relay *)arg;
+
+	free(arg); /* first: what is called may leave by pthread_exit */
+	if (outcome->status == TZ_OK && r.got)
+		r.call(r.got, r.arg, result);
+	else if (outcome->status != TZ_OK && r.failed)
+		r.failed(r.arg, outcome);
+}
+
+int tz__on_result(tz_handle future,
+		  void (*call)(void (*got)(void), void *arg, const void *result), void (*got)(void),
+		  void (*failed)(void *arg, const tz_outcome *outcome), void *arg)
+{
+	struct relay *mine = malloc(sizeof *mine);
+
+	if (!mine)
+		return -ENOMEM;
+	*mine = (struct relay){ call, got, failed, arg };
+	int r = tz_on_done_raw(future, relay, mine);
+
+	if (r < 0)
+		free(mine);
+	return r;
+}

@@ -76,6 +76,8 @@ static tz_status status_of(const struct tz_frame *frame)
 {
 	if (!frame->failed)
 		return TZ_OK;
+	if (frame->failure && frame->failure->status)
+		return frame->failure->status;
 	if (frame->code == -ECANCELED && tz_scope_interrupted(&frame->scope) == -ECANCELED)
 		return TZ_CANCELLED;
 	if (frame->code == -ETIMEDOUT && tz_scope_expired(&frame->scope))

@@ -592,6 +592,7 @@ struct tz_failure *tz_failure_new(int code, const char *message)
 	if (f) {
 		f->code = code;
 		f->signal = 0;
+		f->status = TZ_PENDING;
 		f->element = SIZE_MAX;
 		tz_copy_text(f->message, sizeof f->message, message);
 	}

@@ -72,6 +72,7 @@ enum tz_job_phase { JOB_FREE = 0, JOB_QUEUED = 1, JOB_RUNNING = 2, JOB_DONE = 3 
 struct tz_failure {
 	int code;
 	int signal;
+	tz_status status; /* that it gives the run; 0: the code says which */
 	size_t element; /* of a map */
 	char message[TZ_MESSAGE_MAX];
 };

@@ -437,7 +437,20 @@ struct pieces {
 	int refused; /* why one did not run */
 };
 
-/* Without ear for the scope, since they use our frame. They see the scope by themselves. Also when a piece that we helped with leaves by
+/* Until all have ended, or the scope ends the wait: then those that sleep in an element are woken, to see that. */
+static void hear_scope(struct tz_range *r, const struct pieces *p)
+{
+	for (int i = 0; i < p->submitted; i++) {
+		int why = tz_wait_raw(p->handles[i], tz_never());
+
+		if (why == -ECANCELED || why == -ETIMEDOUT) {
+			tz_range_interrupt(r, why);
+			return;
+		}
+	}
+}
+
+/* Without ear for the scope, since they use our frame. Also when a piece that we helped with leaves by
  * pthread_exit, and we with it. */
 static void wait_for_pieces(struct pieces *p)
 {
@@ -466,6 +479,7 @@ static int run_as_jobs(struct tz_range *r)
 		p.handles[p.submitted] = tz_submit_raw(r->executor, NULL, &piece_task, &r);
 		p.submitted++;
 	}
+	hear_scope(r, &p);
 	wait_for_pieces(&p);
 	return tz_range_left(r) && r->failed_at == SIZE_MAX ? p.refused : 0;
 }
@@ -489,6 +503,14 @@ static void drop_failure(struct tz_range **r)
 	tz_bindings_unref((*r)->bindings);
 }
 
+/* The executor takes nothing new any more, and this is one of its jobs: does all of it here. */
+static int run_in_place(struct tz_range *r)
+{
+	while (tz_range_left(r))
+		(void)tz_range_step(r, tz_worker_index());
+	return 0;
+}
+
 static int run_range(struct tz_range *r)
 {
 	struct tz_range *guarded __attribute__((cleanup(drop_failure), unused)) = r;
@@ -506,7 +528,7 @@ static int run_range(struct tz_range *r)
 		r->workers = r->executor->workers;
 	if (tz_executor_is_lost(r->executor))
 		return -EOWNERDEAD;
-	if (__atomic_load_n(&r->executor->closing, __ATOMIC_RELAXED))
+	if (!r->accepted && __atomic_load_n(&r->executor->closing, __ATOMIC_RELAXED))
 		return -ESHUTDOWN; /* also where the caller could do all of it alone */
 	if (!(r->executor->ops->capabilities & TZ_CAN_SHARE_MEMORY))
 		return -ENOTSUP;
@@ -524,6 +546,8 @@ static int run_range(struct tz_range *r)
 	} else {
 		error = run_as_jobs(r);
 	}
+	if (r->accepted && error == -ESHUTDOWN)
+		error = run_in_place(r);
 	end_outcomes(r);
 	if (r->failed_at != SIZE_MAX) {
 		report(r, self);
@@ -539,6 +563,18 @@ static int run_range(struct tz_range *r)
 static void map_body(struct tz_range *r, size_t lo, size_t hi, struct tz_cursor *cursor)
 {
 	r->task->range(r->out, r->in, lo, hi, cursor);
+}
+
+static void bound_body(struct tz_range *r, size_t lo, size_t hi, struct tz_cursor *cursor)
+{
+	const tz_task *task = r->task;
+	const char *calls = r->calls;
+	char *out = r->out;
+
+	for (size_t i = lo; i < hi; i++) {
+		cursor->at = (const struct tz_cursor *)(uintptr_t)i;
+		task->run(out + i * task->result_size, calls + i * task->args_size);
+	}
 }
 
 static void user_body(struct tz_range *r, size_t lo, size_t hi, struct tz_cursor *cursor)
@@ -561,16 +597,79 @@ static bool set_up(struct tz_range *r, tz_executor *executor, const tz_map_optio
 	return r->executor != NULL;
 }
 
+static bool is_map(const tz_task *task, size_t n, const void *out)
+{
+	return task && task->run && task->name && !(n && task->result_size && !out);
+}
+
 int tz_map_raw(tz_executor *executor, const tz_map_options *options, const tz_task *task, size_t n, void *out,
 	       const void *const *in)
 {
 	struct tz_range r = { .body = map_body, .task = task, .out = out, .in = in };
 
-	if (!task || !task->range || (n && task->result_size && !out))
+	if (!is_map(task, n, out) || !task->range)
 		return -EINVAL;
 	if (!set_up(&r, executor, options, 0, n))
 		return -EAGAIN;
 	return n ? run_range(&r) : 0;
+}
+
+/* For jobs that see no memory of ours, and so have a place for one array an argument only. */
+static int map_columns(tz_executor *executor, const tz_map_options *options, const tz_task *task, size_t n, void *out,
+		       const void *calls)
+{
+	const void *in[TZ_ARGS_MAX] = { NULL };
+	size_t offset[TZ_ARGS_MAX], size = 0;
+
+	for (uint32_t k = 0; k < task->nargs; k++) {
+		size_t bytes;
+
+		offset[k] = size;
+		if (__builtin_mul_overflow(n, task->args[k].size, &bytes) || __builtin_add_overflow(bytes, 63, &bytes) ||
+		    __builtin_add_overflow(size, bytes & ~(size_t)63, &size))
+			return -ENOMEM;
+	}
+	char *columns = aligned_alloc(64, size ? size : 64);
+
+	if (!columns)
+		return -ENOMEM;
+	for (uint32_t k = 0; k < task->nargs; k++) {
+		const char *from = (const char *)calls + task->arg_offset[k];
+		size_t each = task->args[k].size;
+
+		in[k] = columns + offset[k];
+		for (size_t i = 0; i < n; i++)
+			memcpy(columns + offset[k] + i * each, from + i * task->args_size, each);
+	}
+	int r = tz_map_raw(executor, options, task, n, out, in);
+
+	free(columns);
+	return r;
+}
+
+int tz_map_bound_raw(tz_executor *executor, const tz_map_options *options, const tz_task *task, size_t n, void *out,
+		     const void *calls)
+{
+	struct tz_range r = { .body = bound_body, .task = task, .out = out, .calls = calls };
+
+	if (!is_map(task, n, out) || (n && task->args_size && !calls))
+		return -EINVAL;
+	if (!set_up(&r, executor, options, 0, n))
+		return -EAGAIN;
+	if (!(r.executor->ops->capabilities & TZ_CAN_SHARE_MEMORY))
+		return task->range ? map_columns(r.executor, options, task, n, out, calls) : -EINVAL;
+	return n ? run_range(&r) : 0;
+}
+
+int tz_map_run(const struct tz_map_call *c)
+{
+	struct tz_range r = {
+		.body = c->bound ? bound_body : map_body, .task = c->task, .out = c->out, .in = c->in, .calls = c->calls, .accepted = true,
+	};
+
+	if (!set_up(&r, c->executor, &c->options, 0, c->n))
+		return -EAGAIN;
+	return c->n ? run_range(&r) : 0;
 }
 
 int tz_for_range(tz_executor *executor, const tz_map_options *options, size_t begin, size_t end,

@@ -20,13 +20,15 @@ struct tz_range {
 	void (*body)(struct tz_range *range, size_t lo, size_t hi, struct tz_cursor *cursor);
 	const tz_task *task; /* of a map */
 	void *out;
-	const void *const *in;
+	const void *const *in; /* an array an argument */
+	const void *calls; /* or an array of structs of arguments */
 	void (*user_body)(size_t lo, size_t hi, void *arg); /* of a for-each */
 	void *user_arg;
 	tz_outcome *outcomes; /* of each element from 0, or NULL */
 	size_t begin, end;
 	size_t fixed_chunk; /* or 0 */
 	int workers; /* the most that step it */
+	bool accepted; /* it is a job of the executor: not refused any more */
 	bool near; /* somebody who is awake takes part: short chunks are worth while */
 	tz_map_policy policy;
 	struct tz_strand *strand; /* of the caller */
@@ -45,6 +47,21 @@ struct tz_range {
 	struct tz_range_run *runs; /* pieces that run on other strands than the caller's */
 	int interrupted; /* -ECANCELED or -ETIMEDOUT: the scope ended it */
 };
+
+/* A map as it was asked for. */
+struct tz_map_call {
+	tz_executor *executor;
+	const tz_task *task;
+	size_t n;
+	void *out;
+	const void *in[TZ_ARGS_MAX];
+	const void *calls; /* in place of `in`, if `bound` */
+	bool bound;
+	tz_map_options options;
+};
+
+/* Runs a map, on an executor whose jobs share our memory, from the job of that executor which the map is. As tz_map_raw. */
+int tz_map_run(const struct tz_map_call *call);
 
 /* Whether there is something left to take. */
 static inline bool tz_range_left(struct tz_range *range)

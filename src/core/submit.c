@@ -12,6 +12,7 @@
 #include "core/probe.h"
 #include "core/scope.h"
 #include "core/strand.h"
+#include "core/submit.h"
 
 enum { BATCH = 64 }; /* jobs that are handed over at once */
 
@@ -116,9 +117,11 @@ static bool watch_deadline(struct tz_job *job)
 	return r == 0;
 }
 
-/* A future for a submit that cannot be made: it has failed already. */
-static tz_handle failed_future(const tz_submit_options *options, int code, const char *message)
+tz_handle tz_submit_failed(const tz_submit_options *options, int code, const char *message)
 {
+	tz_submit_options mine;
+
+	options = grouped(options, &mine);
 	struct tz_job *job = tz_job_new(NULL, NULL, &not_a_task, NULL, true);
 
 	if (!job)
@@ -140,11 +143,11 @@ __attribute__((noinline)) static tz_handle submit_special(tz_executor *executor,
 	if (!executor)
 		executor = tz_executor_default();
 	if (!valid(options, task))
-		return failed_future(options, -EINVAL, "not a valid task, or options out of range");
+		return tz_submit_failed(options, -EINVAL, "not a valid task, or options out of range");
 	if (!executor)
-		return failed_future(options, -EAGAIN, "there is no default executor");
+		return tz_submit_failed(options, -EAGAIN, "there is no default executor");
 	if (options && options->start.ns && !(executor->ops->capabilities & TZ_CAN_START_LATER))
-		return failed_future(options, -ENOTSUP, "its executor cannot begin it later");
+		return tz_submit_failed(options, -ENOTSUP, "its executor cannot begin it later");
 	struct tz_job *job = tz_job_new(executor, options, task, args, true);
 
 	if (job && tz_bindings_are_used() && !tz_bindings_inherit(job)) {

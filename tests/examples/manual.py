@@ -26,7 +26,8 @@ PAGES = BUILT / "man3"
 
 
 def run(*command, **more):
-    return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=DEADLINE, **more)
+    how = {} if "input" in more else {"stdin": subprocess.DEVNULL}
+    return subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE, **how, **more)
 
 
 def equal(have, want):
@@ -143,6 +144,20 @@ def headers_in_readme():
             assert f"(include/trenza/{header.name})" in text, header
     for link in re.findall(r"\]\((?!http)([^)#]+)\)", text):
         assert (ROOT / link).exists(), link
+
+
+@case
+def python_page():
+    """each line of C in docs/python.md compiles"""
+    text = (ROOT / "docs" / "python.md").read_text()
+    prelude = re.search(r"^```c\n(.*?)^```", text, re.S | re.M)[1]
+    lines = re.findall(r"^\|.*\| `([^`]*;)` \|$", text, re.M)
+    assert len(lines) == sum(row.startswith("|") for row in text.splitlines()) - 2 * text.count("| Python | C |"), lines
+    body = "".join(f"\t{{ {line} }}\n" for line in lines)
+    source = f"{prelude}\nvoid lines(void);\nvoid lines(void)\n{{\n{body}}}\n"
+    done = run(*COMPILER, "-std=c11", "-Wall", "-Wextra", "-Wno-unused-function", "-I", ROOT / "include", "-xc", "-fsyntax-only", "-",
+               input=source)
+    equal((done.stderr, done.returncode), ("", 0))
 
 
 def add_program(source):
