@@ -12,6 +12,9 @@
 
 #define MAGIC 0x656e616c7a6e7274u /* "trnzlane" */
 
+/* The number of the first task: numbers wrap in the life of every lane that is used at all. */
+#define FIRST ((uint32_t)-300)
+
 enum place { PLACE_SLOT, PLACE_SIDE, PLACE_SEGMENT };
 
 enum { SLOT_LOST = 1 }; /* a reply's mark: the worker has lost a segment */
@@ -211,6 +214,11 @@ static int make_lane(struct tz_lane_parent *p)
 	p->lane = lane;
 	p->lane->magic = MAGIC;
 	p->lane->size = sizeof(struct tz_lane);
+	p->put = p->done = FIRST;
+	atomic_store_explicit(&p->published, FIRST, memory_order_relaxed);
+	atomic_store_explicit(&p->collected, FIRST, memory_order_relaxed);
+	atomic_store_explicit(&p->lane->work, work_of(FIRST, FIRST), memory_order_relaxed);
+	atomic_store_explicit(&p->lane->done, FIRST, memory_order_relaxed);
 	(void)madvise(lane, sizeof(struct tz_lane), MADV_DONTFORK); /* children have no business here */
 	return 0;
 }
@@ -452,7 +460,7 @@ uint64_t tz_lane_ran(const struct tz_lane_parent *p, uint32_t number)
 	uint32_t running = atomic_load_explicit(&p->lane->running, memory_order_acquire);
 	int64_t ticks = (int64_t)(tz_clock_ticks() - begun);
 
-	return running != number + 1 || ticks <= 0 ? 0 : (uint64_t)ticks / tz_clock_ticks_per_us() * 1000 + 1;
+	return begun == 0 || running != number + 1 || ticks <= 0 ? 0 : (uint64_t)ticks / tz_clock_ticks_per_us() * 1000 + 1;
 }
 
 void tz_lane_classify(struct tz_lane_parent *p, struct tz_lane_end *ret)
@@ -514,6 +522,7 @@ int tz_lane_join(struct tz_lane_worker *ret, const int fds[2], struct tz_bell *p
 		return r;
 	}
 	ret->parent = parent;
+	ret->done = atomic_load_explicit(&ret->lane->done, memory_order_relaxed);
 	ret->in.socket = ret->out.socket = fds[1];
 	ret->out.returned = ret->lane->returned;
 	return 0;

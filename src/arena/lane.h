@@ -12,7 +12,7 @@
  *
  * Design notes
  *
- * Numbers. Tasks of a lane are numbered as they are published, modulo 2^32; task n uses slot n % TZ_LANE_SLOTS, and its result lies in the same
+ * Numbers. Tasks of a lane are numbered as they are published, modulo 2^32, from where p->put is at first; task n uses slot n % TZ_LANE_SLOTS, and its result lies in the same
  * slot. There are four counters, collected <= done <= claimed <= published, and all else is derived from them:
  *
  *     [collected, done)       have a result that the parent has not looked at
