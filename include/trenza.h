@@ -25,6 +25,7 @@
 #include <trenza/once.h>
 #include <trenza/options.h>
 #include <trenza/outcome.h>
+#include <trenza/process.h>
 #include <trenza/queue.h>
 #include <trenza/rwlock.h>
 #include <trenza/scope.h>
