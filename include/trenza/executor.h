@@ -63,6 +63,12 @@ typedef struct tz_executor_options {
 	double fail; /* chaos, sim: the share of jobs that fail without having run, 0 to 1; sim: also as in tz_loop_options */
 	double grace; /* sim: real seconds that nothing must have happened for before time jumps; for where threads take part */
 	int spares; /* threads: the most extra workers that stand in for blocked ones; 0: 256, negative: none */
+	int start; /* processes: a tz_start_method (process.h); 0: the process-wide default */
+	int max_tasks; /* processes: a worker is replaced after so many jobs; 0: never */
+	size_t memory; /* processes: a worker whose resident memory has grown by so many bytes is replaced after its job; 0: never */
+	double kill_grace; /* processes: a job has so many seconds to end after its deadline before its worker is killed; 0: 0.1, negative: none */
+	const struct tz_task *setup; /* processes: runs first on each worker, after `initializer`; if it fails the executor breaks */
+	const void *setup_args; /* its arguments; copied */
 } tz_executor_options;
 
 /* How one job is submitted. All-zero is the default of each. */
@@ -77,6 +83,7 @@ typedef struct tz_submit_options {
 	bool eager; /* a hint: where the submitter's own loop runs the job, begin it at once and go on when it first waits */
 	tz_deadline start; /* not begun before; where the executor cannot wait for that, the future has failed with -ENOTSUP */
 	size_t stack_size; /* of a coroutine's stack, in bytes; 0: its loop's. Other executors ignore it */
+	bool kill; /* processes: cancelled while it runs, it has the executor's kill_grace to end before its worker is killed */
 } tz_submit_options;
 
 /* tz_submit_raw - submits a call of a task; what tz_submit stands on.

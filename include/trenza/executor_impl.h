@@ -68,6 +68,17 @@ typedef struct tz_executor_ops {
 	/* A caller works on a range of its own, whose rest would take it `us` microseconds: too little to wake anybody for. True if a worker
 	 * is awake and looks for work, so that `range` is to be called all the same. Cheap. Optional, where `range` is there. */
 	bool (*near)(tz_executor *executor, double us);
+	/* For executors whose jobs run in other processes: works on a map, whose arrays it carries there and back, until all of it is done. */
+	int (*map)(tz_executor *executor, tz_range *range);
+	/* For the same: a job that the executor has claimed is to be cancelled; or, if not `cancel`, its deadline has moved. Called with the job
+	 * locked: the executor must not end it, or wait for who does. True if the job has not begun anywhere and the executor has forgotten it: the
+	 * library ends it. Else the request is passed on. Optional. */
+	bool (*recall)(tz_executor *executor, tz_job *job, bool cancel);
+	/* For the same: the calling strand is about to sleep until `job` has ended, and may fetch results meanwhile. Returns when the job has
+	 * ended, or when it is time to sleep. The executor is not destroyed meanwhile. Optional. */
+	void (*attend)(tz_executor *executor, tz_job *job);
+	/* As tz_executor_kill_workers. Optional. */
+	int (*kill_workers)(tz_executor *executor);
 	/* As tz_executor_shutdown and tz_executor_request_shutdown. */
 	int (*shutdown)(tz_executor *executor, tz_shutdown how, tz_deadline deadline);
 	void (*request_shutdown)(tz_executor *executor, tz_shutdown how);
@@ -84,6 +95,7 @@ struct tz_executor {
 	uint32_t process; /* which process of a chain of forks it belongs to */
 	uint32_t closing; /* atomic: a shutdown was asked for */
 	uint32_t permanent; /* the library's: cannot be shut down or closed */
+	uint32_t guests; /* atomic: strands that use it for a wait on one of its jobs; it is destroyed when they have left */
 	tz_executor_options options;
 };
 

@@ -81,10 +81,10 @@ static void call_all_now(struct tz_service_item *item)
 
 void tz_callbacks_begin(struct tz_job *job, struct tz_waiter *list)
 {
-	if (job->worker >= 0 && job->status != TZ_CANCELLED)
+	if (job->worker >= 0 && job->status != TZ_CANCELLED && !job->remote)
 		call_all(job, list);
 	else
-		call_later(list); /* ended by a call of somebody's: not from inside it */
+		call_later(list); /* ended by a call of somebody's, or where others wait for their results: not from inside it */
 }
 
 int tz_on_done_raw(tz_handle future,

@@ -180,6 +180,17 @@ static inline void fetch_ahead(const struct tz_job *job)
 		tz_cpu_fetch_to_write((const char *)job + AHEAD * step);
 }
 
+/* A job that runs in another process: while we have nothing better to do, its executor may fetch results on our strand. */
+static void attend(struct tz_job *job, uint32_t generation, bool patient)
+{
+	if (!patient || !job->executor->ops->attend || !tz_job_visit(job, generation))
+		return;
+	tz_executor *executor = job->executor;
+
+	executor->ops->attend(executor, job);
+	tz_executor_leave(executor);
+}
+
 static int wait_slow(struct tz_job *job, uint32_t generation, tz_deadline deadline)
 {
 	struct tz_strand *self = tz_strand_self();
@@ -198,6 +209,10 @@ static int wait_slow(struct tz_job *job, uint32_t generation, tz_deadline deadli
 		return -ETIMEDOUT;
 	bool patient = tz_strand_may_spin(self);
 
+	if (job->remote) {
+		attend(job, generation, patient);
+		patient = false; /* that was the time to spin */
+	}
 	if (patient && (breathe(job) || look_twice(job)))
 		return look(job, generation) == 1 ? 0 : -ESTALE;
 	return wait_as_waiter(self, job, generation, deadline, patient);

@@ -193,7 +193,7 @@ static size_t round_up(size_t n, size_t align)
 /* Whether there is something to keep with the job beyond its cell. */
 static bool has_options(const tz_submit_options *o)
 {
-	return o->deadline.ns || o->retries > 0 || o->name || o->scope || o->start.ns || o->stack_size;
+	return o->deadline.ns || o->retries > 0 || o->name || o->scope || o->start.ns || o->stack_size || o->kill;
 }
 
 static struct tz_job_options *copy_options(const tz_submit_options *o)
@@ -208,6 +208,7 @@ static struct tz_job_options *copy_options(const tz_submit_options *o)
 	if (o->scope)
 		mine->deadline = tz_deadline_min(mine->deadline, tz_scope_limit(o->scope));
 	mine->retries = o->retries > 0 ? o->retries : 0;
+	mine->kill = o->kill;
 	if (o->name)
 		tz_copy_text(mine->name, sizeof mine->name, o->name);
 	return mine;
@@ -261,12 +262,12 @@ struct tz_job *tz_job_new(tz_executor *executor, const tz_submit_options *option
 	job->worker = -1;
 	job->status = TZ_PENDING;
 	job->priority = TZ_PRIORITY_NORMAL;
-	job->eager = 0;
+	job->eager = job->remote = 0;
 	atomic_store_explicit(&job->observed, 0, memory_order_relaxed);
 	atomic_store_explicit(&job->process, (uint8_t)atomic_load_explicit(&tz_process_number, memory_order_relaxed),
 			      memory_order_relaxed);
 	job->site = NULL;
-	job->id = job->parent = 0;
+	job->parcel = NULL; /* and in no tree of tasks */
 	if (__builtin_expect(options || task->args_size > TZ_JOB_INLINE || task->result_size > TZ_JOB_INLINE || task->align > 64, 0) &&
 	    !set_up_rest(job, options, task)) {
 		tz_job_free(job);
@@ -613,14 +614,28 @@ static struct tz_scope *scope_of(struct tz_job *job)
 	return frame != &no_frame ? &frame->scope : NULL;
 }
 
-/* Asks a running job, whose LOCKED bit we hold. */
-static void ask(struct tz_job *job)
+/* Asks a running job, whose LOCKED bit we hold. True if it has not begun, and its executor has let go of it. */
+static bool ask(struct tz_job *job)
 {
 	atomic_fetch_or_explicit(&job->state, JOB_CANCEL, memory_order_relaxed);
+	if (job->remote)
+		return job->executor->ops->recall(job->executor, job, true);
 	struct tz_scope *scope = scope_of(job);
 
 	if (scope)
 		tz_scope_cancel(scope);
+	return false;
+}
+
+bool tz_job_visit(struct tz_job *job, uint32_t generation)
+{
+	int why;
+
+	if (!job->remote || !lock_bit(job, generation, false, &why))
+		return false;
+	__atomic_fetch_add(&job->executor->guests, 1, __ATOMIC_ACQUIRE);
+	unlock_bit(job);
+	return true;
 }
 
 int tz_job_limit(struct tz_job *job, uint32_t generation, tz_deadline limit)
@@ -630,14 +645,17 @@ int tz_job_limit(struct tz_job *job, uint32_t generation, tz_deadline limit)
 
 	if (!s)
 		return why;
-	struct tz_scope *scope = tz_job_phase(s) == JOB_RUNNING ? scope_of(job) : NULL;
+	bool running = tz_job_phase(s) == JOB_RUNNING;
+	struct tz_scope *scope = running && !job->remote ? scope_of(job) : NULL;
 
 	if (job->options)
 		limit = tz_deadline_min(limit, job->options->own_deadline);
 	if (scope)
 		tz_scope_move(scope, limit);
-	else if (job->options && tz_job_phase(s) == JOB_QUEUED)
-		job->options->deadline = limit;
+	else if (job->options && (!running || job->remote))
+		__atomic_store_n(&job->options->deadline.ns, limit.ns, __ATOMIC_RELAXED);
+	if (running && job->remote)
+		(void)job->executor->ops->recall(job->executor, job, false);
 	unlock_bit(job);
 	return 0;
 }
@@ -668,27 +686,26 @@ int tz_job_state(struct tz_job *job, uint32_t generation)
 	return (int)state;
 }
 
-/* Ends a job that has not begun. One that runs: calls `running` under its LOCKED bit. */
+/* Ends a job that has not begun. One that runs: calls `running` under its LOCKED bit, which may answer that it had not begun after all. */
 static int end_pending(struct tz_job *job, uint32_t generation, tz_status status, struct tz_failure *failure,
-		       void (*running)(struct tz_job *job))
+		       bool (*running)(struct tz_job *job))
 {
 	int why;
-	uint64_t s = lock_bit(job, generation, false, &why);
+	uint64_t s = lock_bit(job, generation, false, &why), refs = 0;
 
-	if (!s || tz_job_phase(s) == JOB_RUNNING) {
+	if (s && tz_job_phase(s) == JOB_RUNNING && running && running(job)) {
+		refs = JOB_REF; /* the executor's */
+	} else if (!s || tz_job_phase(s) == JOB_RUNNING) {
 		free(failure);
-		if (!s)
-			return why;
-		if (running)
-			running(job);
-		unlock_bit(job);
-		return 1;
+		if (s)
+			unlock_bit(job);
+		return s ? 1 : why;
 	}
 	job->status = (int8_t)status;
 	job->failure = failure;
 	if (running)
 		atomic_store_explicit(&job->observed, 1, memory_order_relaxed); /* who cancels knows */
-	end_locked(job, status, 0);
+	end_locked(job, status, refs);
 	return 0;
 }
 

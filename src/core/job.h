@@ -34,6 +34,9 @@
  * one batch takes the next; or, if there is none, clears CALLBACKS and drops the reference, in one swap. If there is none to join, under DONE without CALLBACKS, who
  * adds one sets it, with the reference, and has it called. So one strand at a time calls callbacks of a job, in the order of their adding.
  *
+ * A remote job has no frame: its executor has claimed it, and is asked to take it back (`recall`) under LOCKED, so that the job is still its own. If it
+ * has not begun, the canceller ends it as it would end a queued one; else the executor passes the request on.
+ *
  * Cancelling a running job: lock, set CANCEL, wait until the runner has stored `frame` (it does so in its next few instructions), cancel
  * the frame's scope, unlock. The runner cannot end the job, and so leave the frame, while LOCKED is held.
  *
@@ -90,6 +93,8 @@ struct tz_job_options {
 	struct tz_job *job; /* whose options these are, for the loop's timer */
 	uint64_t loop_timer[6]; /* the loop's, while the job waits for its start */
 	struct tz_job_timer *timer; /* ends the job at its deadline if it has not begun (sched) */
+	uint32_t kills; /* workers that it has taken along */
+	bool kill; /* a cancel that it ignores ends its worker */
 };
 
 struct tz_waiter;
@@ -115,6 +120,7 @@ struct tz_job {
 	int8_t status; /* a tz_status, valid when DONE */
 	signed priority : 4;
 	unsigned eager : 1; /* asked to be begun by its submitter's loop at once */
+	unsigned remote : 1; /* its code runs in another process: who has claimed it is its executor, and there is no frame */
 	_Atomic uint8_t observed; /* somebody has looked at the outcome */
 	_Atomic uint8_t process; /* low bits of the process (fork generation) whose strands see to it */
 	union {
@@ -123,7 +129,12 @@ struct tz_job {
 		struct tz_failure *failure;
 	};
 	const struct tz_site *site; /* where it was spawned, or NULL */
-	uint32_t id, parent; /* in a loop's tree of tasks; 0: in none */
+	union {
+		struct {
+			uint32_t id, parent; /* in a loop's tree of tasks; 0: in none */
+		};
+		void *parcel; /* of a remote job: what its executor keeps of it, or NULL; the executor's */
+	};
 };
 _Static_assert(sizeof(struct tz_job) == 128 && offsetof(struct tz_job, bytes) == 64, "a cell is two cache lines");
 
@@ -197,8 +208,19 @@ void tz_report_unobserved(struct tz_job *job);
 /* The handle's owner lets go: 0 or -ESTALE. */
 int tz_job_release(struct tz_job *job, uint32_t generation);
 
+/* Ends a job that has not begun because its executor does not take it: -ESHUTDOWN and the like. */
+void tz_job_refuse(struct tz_job *job, int error);
+
 /* QUEUED -> RUNNING: true if the caller runs it now. */
 bool tz_job_claim(struct tz_job *job);
+
+/* Counts the caller in as a guest of the executor of a remote job that has not ended: true, and the executor stays until tz_executor_leave. */
+bool tz_job_visit(struct tz_job *job, uint32_t generation);
+
+static inline void tz_executor_leave(tz_executor *executor)
+{
+	__atomic_fetch_sub(&executor->guests, 1, __ATOMIC_RELEASE);
+}
 
 /* Ends a job that the caller has claimed: RUNNING -> DONE. The failure, which may be NULL, becomes the job's. Drops the runner's
  * reference if `unref`. */

@@ -488,7 +488,9 @@ static int run_as_jobs(struct tz_range *r)
 
 static void report(struct tz_range *r, struct tz_strand *self)
 {
-	tz_outcome o = { .status = TZ_FAILED, .code = r->failed_code, .worker = r->failed_worker };
+	tz_outcome o = { .status = r->failed_status ? r->failed_status : TZ_FAILED, .code = r->failed_code, .worker = r->failed_worker };
+
+	o.signal = r->failure ? r->failure->signal : 0;
 
 	tz_copy_text(o.task, sizeof o.task, r->task ? r->task->name : "for");
 	(void)snprintf(o.message, sizeof o.message, "element %zu%s%.120s", r->failed_at, r->failure ? ": " : "",
@@ -511,6 +513,11 @@ static int run_in_place(struct tz_range *r)
 	return 0;
 }
 
+static void map_body(struct tz_range *r, size_t lo, size_t hi, struct tz_cursor *cursor)
+{
+	r->task->range(r->out, r->in, lo, hi, cursor);
+}
+
 static int run_range(struct tz_range *r)
 {
 	struct tz_range *guarded __attribute__((cleanup(drop_failure), unused)) = r;
@@ -530,11 +537,15 @@ static int run_range(struct tz_range *r)
 		return -EOWNERDEAD;
 	if (!r->accepted && __atomic_load_n(&r->executor->closing, __ATOMIC_RELAXED))
 		return -ESHUTDOWN; /* also where the caller could do all of it alone */
-	if (!(r->executor->ops->capabilities & TZ_CAN_SHARE_MEMORY))
+	bool apart = !(r->executor->ops->capabilities & TZ_CAN_SHARE_MEMORY);
+
+	if (apart && (!r->executor->ops->map || r->body != map_body))
 		return -ENOTSUP;
 	begin_outcomes(r);
 	/* Where workers have an initializer, the caller is no worker: all of it must run on theirs. */
-	if (r->executor->ops->range && !r->executor->options.initializer) {
+	if (apart) {
+		error = r->executor->ops->map(r->executor, r);
+	} else if (r->executor->ops->range && !r->executor->options.initializer) {
 		int worker = tz_executor_current() == r->executor ? tz_worker_index() : -1;
 
 		if (r->fixed_chunk == 0 && !r->outcomes)
@@ -558,11 +569,6 @@ static int run_range(struct tz_range *r)
 	if (error == 0)
 		self->last.status = TZ_OK, self->last.code = 0, self->last.message[0] = '\0';
 	return error;
-}
-
-static void map_body(struct tz_range *r, size_t lo, size_t hi, struct tz_cursor *cursor)
-{
-	r->task->range(r->out, r->in, lo, hi, cursor);
 }
 
 static void bound_body(struct tz_range *r, size_t lo, size_t hi, struct tz_cursor *cursor)

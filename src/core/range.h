@@ -42,6 +42,7 @@ struct tz_range {
 	_Alignas(64) struct tz_mutex lock; /* guards the fields below */
 	size_t failed_at; /* the lowest element that failed; SIZE_MAX: none */
 	int failed_worker;
+	tz_status failed_status; /* 0: TZ_FAILED */
 	struct tz_failure *failure;
 	int failed_code;
 	struct tz_range_run *runs; /* pieces that run on other strands than the caller's */

@@ -16,8 +16,7 @@
 
 enum { BATCH = 64 }; /* jobs that are handed over at once */
 
-/* Why a submit that the executor refused was refused. */
-static void refuse(struct tz_job *job, int error)
+void tz_job_refuse(struct tz_job *job, int error)
 {
 	if (error == -ECANCELED)
 		(void)tz_job_end(job, TZ_CANCELLED, error, "cancelled while the executor's queue was full");
@@ -40,7 +39,7 @@ static void hand_over(tz_executor *ex, struct tz_job *const *jobs, size_t n, tz_
 	size_t taken = tz_executor_is_lost(ex) ? 0 : ex->ops->submit(ex, jobs, n, priority, &error);
 
 	for (size_t i = taken; i < n; i++)
-		refuse(jobs[i], error);
+		tz_job_refuse(jobs[i], error);
 }
 
 /* Makes the options' scope, if there is one, the owner of a future. Without memory for that, the scope is told. */
@@ -87,7 +86,7 @@ static tz_handle future_of(const tz_submit_options *options, struct tz_job **job
 
 	if (__builtin_expect(!options, 1) || (adopted(options, h) && watched(options, *job)))
 		return h;
-	refuse(*job, -ENOMEM);
+	tz_job_refuse(*job, -ENOMEM);
 	(void)tz_detach_raw(h);
 	*job = NULL;
 	return tz_job_handle(&tz_job_no_memory);
@@ -113,7 +112,7 @@ static bool watch_deadline(struct tz_job *job)
 	int r = service->arm(job);
 
 	if (r < 0)
-		refuse(job, r);
+		tz_job_refuse(job, r);
 	return r == 0;
 }
 

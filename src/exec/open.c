@@ -132,10 +132,23 @@ static bool parse_full(const char *text, tz_full_policy *ret)
 	return false;
 }
 
+static bool parse_start(const char *text, int *ret)
+{
+	static const char *const names[] = { NULL, "fork", "spawn", "forkserver" }; /* tz_start_method */
+
+	for (int i = 1; i < 4; i++) {
+		if (strcmp(text, names[i]) == 0) {
+			*ret = i;
+			return true;
+		}
+	}
+	return false;
+}
+
 /* What may stand in a spec, and what the kind must be capable of for it to make sense. */
 struct key {
 	const char *name;
-	enum { COUNT, SPARES, SEED, DECIMAL, BYTES, TEXT, FULL } type;
+	enum { COUNT, SPARES, SEED, DECIMAL, BYTES, TEXT, FULL, START } type;
 	size_t offset;
 	uint32_t needs;
 };
@@ -153,6 +166,10 @@ static const struct key keys[] = {
 	{ "delay", DECIMAL, offsetof(tz_executor_options, delay), TZ_CAN_INJECT },
 	{ "fail", DECIMAL, offsetof(tz_executor_options, fail), TZ_CAN_INJECT },
 	{ "grace", DECIMAL, offsetof(tz_executor_options, grace), TZ_CAN_SIMULATE },
+	{ "start", START, offsetof(tz_executor_options, start), TZ_CAN_KILL },
+	{ "max_tasks", COUNT, offsetof(tz_executor_options, max_tasks), TZ_CAN_KILL },
+	{ "memory", BYTES, offsetof(tz_executor_options, memory), TZ_CAN_KILL },
+	{ "kill_grace", DECIMAL, offsetof(tz_executor_options, kill_grace), TZ_CAN_KILL },
 };
 
 static bool parse_value(const struct key *key, char *text, tz_executor_options *options)
@@ -182,6 +199,8 @@ static bool parse_value(const struct key *key, char *text, tz_executor_options *
 		return *text != '\0';
 	case FULL:
 		return parse_full(text, to);
+	case START:
+		return parse_start(text, to);
 	}
 	return false;
 }
@@ -290,6 +309,7 @@ void tz_executor_init(tz_executor *executor, const tz_executor_ops *ops,
 	executor->process = atomic_load_explicit(&tz_process_number, memory_order_relaxed);
 	executor->closing = 0;
 	executor->permanent = 0;
+	executor->guests = 0;
 	executor->options = *options;
 	tz_copy_text(executor->name, sizeof executor->name,
 		     options->name ? options->name : ops->kind);
