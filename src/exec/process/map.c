@@ -1,0 +1,242 @@
+/* Maps on workers that see no memory of ours. See farm.h.
+ *
+ * Design notes. The caller cuts the range into pieces, encodes the arguments of each, and submits it as a job of its own; a few for each worker at a time. When one has ended,
+ * its results have been written to their places, and the next one is submitted. Pieces begin small, and grow until one takes about PIECE_NS.
+ *
+ * First failure: as in core/range.c. Pieces are taken in order, and when one fails at an element, no further ones are taken.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/outcome.h"
+#include "core/range.h"
+#include "core/scope.h"
+#include "core/strand.h"
+#include "exec/process/farm.h"
+#include "os/clock.h"
+
+enum { PIECE_NS = 500000, AHEAD = 3 /* pieces under way for each worker */ };
+
+static void run_elsewhere(void *result, const void *args)
+{
+	(void)result, (void)args; /* never called: it travels in its parcel */
+}
+
+static const tz_task chunk_task = { .name = "map", .run = run_elsewhere };
+
+/* A piece under way. */
+struct piece {
+	struct farm_chunk chunk;
+	tz_handle handle;
+	uint64_t began;
+};
+
+struct map {
+	struct farm *farm;
+	struct tz_range *range;
+	const struct tz_plan *plan;
+	size_t next; /* the first element that nobody was given */
+	size_t size; /* of the next piece */
+	struct piece *pieces; /* a ring */
+	unsigned room, first, count;
+	int error; /* why nothing more is taken: not of an element */
+};
+
+int farm_pack_chunk(const struct tz_plan *plan, struct farm_chunk *c, bool one_by_one, struct farm_parcel **ret)
+{
+	size_t size = tz_block_size(plan, c->in, c->lo, c->hi, NULL);
+	struct farm_parcel *p;
+	struct term_block *block;
+	void *bytes;
+	int r = size > SIZE_MAX / 2 ? -ENOMEM : farm_parcel_new(size + sizeof *block, &p, &bytes);
+
+	if (r < 0)
+		return r;
+	block = bytes;
+	memset(block, 0, sizeof *block);
+	block->n = c->hi - c->lo;
+	block->lo = c->lo;
+	block->one_by_one = one_by_one;
+	p->plan = plan;
+	p->chunk = c;
+	r = tz_block_encode(plan, c->in, c->lo, c->hi, block + 1, size, NULL);
+	if (r < 0) {
+		farm_parcel_free(p);
+		return r;
+	}
+	*ret = p;
+	return 0;
+}
+
+int farm_unpack_chunk(struct farm_chunk *c, const struct tz_plan *plan, const struct tz_lane_mail *mail)
+{
+	return farm_unpack_many(plan, mail, c->hi - c->lo, c->out ? c->out + c->lo * plan->result.size : NULL);
+}
+
+/* --- giving out -------------------------------------------------------------------------------------------------------------- */
+
+static int submit_piece(struct map *m, struct piece *p)
+{
+	struct farm_parcel *parcel;
+	struct tz_job *job = tz_job_new(&m->farm->executor, NULL, &chunk_task, NULL, true);
+	int error = 0, r = job ? farm_pack_chunk(m->plan, &p->chunk, m->range->outcomes != NULL, &parcel) : -ENOMEM;
+
+	if (r < 0) {
+		if (job)
+			tz_job_free(job);
+		return r;
+	}
+	job->parcel = parcel;
+	p->handle = tz_job_handle(job);
+	p->began = tz_clock_now();
+	(void)m->farm->executor.ops->submit(&m->farm->executor, &job, 1, TZ_PRIORITY_NORMAL, &error);
+	return 0;
+}
+
+static bool goes_on(const struct map *m)
+{
+	return m->error == 0 && m->range->failed_at == SIZE_MAX;
+}
+
+/* An even share of what is left for everybody, at the most. */
+static size_t next_size(const struct map *m)
+{
+	const struct tz_range *r = m->range;
+	size_t left = r->end - m->next, share = left / ((size_t)r->workers * 2) + 1, n = m->size;
+
+	if (r->outcomes)
+		return 1;
+	if (r->fixed_chunk)
+		n = r->fixed_chunk;
+	else if (n > share)
+		n = share;
+	return n < left ? n : left;
+}
+
+static void give_out(struct map *m)
+{
+	struct tz_range *r = m->range;
+
+	while (m->count < m->room && m->next < r->end && (goes_on(m) || (m->error == 0 && r->policy == TZ_MAP_ALL))) {
+		struct piece *p = &m->pieces[(m->first + m->count) % m->room];
+		size_t n = next_size(m);
+
+		p->chunk = (struct farm_chunk){ .in = r->in, .out = r->out, .lo = m->next, .hi = m->next + n, .failed_at = SIZE_MAX };
+		m->error = submit_piece(m, p);
+		if (m->error < 0)
+			return;
+		m->next += n;
+		m->count++;
+	}
+}
+
+/* --- taking in ----------------------------------------------------------------------------------------------------------------- */
+
+static void note_outcomes(struct map *m, const struct piece *p, const tz_outcome *o)
+{
+	struct tz_range *r = m->range;
+
+	if (!r->outcomes)
+		return;
+	tz_outcome *to = &r->outcomes[p->chunk.lo - r->begin]; /* pieces are of one element then */
+
+	*to = *o;
+	tz_copy_text(to->task, sizeof to->task, r->task->name);
+}
+
+static void note_failure(struct map *m, const struct piece *p, const tz_outcome *o, size_t element)
+{
+	struct tz_range *r = m->range;
+	size_t n = p->chunk.hi - p->chunk.lo, at = p->chunk.lo + (element < n ? element : 0);
+
+	if (at >= r->failed_at)
+		return;
+	free(r->failure);
+	r->failed_at = at;
+	r->failed_code = o->code;
+	r->failed_worker = o->worker;
+	r->failed_status = o->status;
+	r->failure = tz_failure_new(o->code, o->message);
+	if (r->failure)
+		r->failure->signal = o->signal;
+}
+
+/* Grows with what the last one took. */
+static void adapt(struct map *m, const struct piece *p)
+{
+	uint64_t ns = tz_clock_now() - p->began;
+	size_t n = p->chunk.hi - p->chunk.lo;
+
+	if (n < m->size)
+		return;
+	if (ns < PIECE_NS)
+		m->size = n * (ns < PIECE_NS / 8 ? 8 : 2);
+	else if (ns > 4 * PIECE_NS && m->size > 1)
+		m->size /= 2;
+}
+
+/* The oldest piece has ended. */
+static void take_in(struct map *m)
+{
+	struct piece *p = &m->pieces[m->first];
+	struct tz_job *job = p->handle.tz__cell;
+	tz_outcome o;
+
+	tz_job_outcome(job, &o);
+	atomic_store_explicit(&job->observed, 1, memory_order_relaxed);
+	note_outcomes(m, p, &o);
+	if (o.status == TZ_OK)
+		adapt(m, p);
+	else if (o.status == TZ_CANCELLED && m->range->interrupted)
+		;
+	else if (o.code == -ESHUTDOWN || (o.status == TZ_CANCELLED && o.worker < 0))
+		m->error = o.code;
+	else
+		note_failure(m, p, &o, job->failure ? job->failure->element : 0);
+	(void)tz_detach_raw(p->handle);
+	m->first = (m->first + 1) % m->room;
+	m->count--;
+}
+
+/* The caller's scope has ended the wait: what is under way is cancelled, and waited for, since it uses our memory. */
+static void cut_short(struct map *m, int why)
+{
+	struct tz_strand *self = tz_strand_self();
+	struct tz_scope *scope = self->scope;
+
+	m->range->interrupted = m->error = why;
+	self->scope = NULL;
+	for (unsigned i = 0; i < m->count; i++)
+		(void)tz_cancel_raw(m->pieces[(m->first + i) % m->room].handle);
+	while (m->count) {
+		(void)tz_wait_raw(m->pieces[m->first].handle, tz_never());
+		take_in(m);
+	}
+	self->scope = scope;
+}
+
+int farm_map(tz_executor *executor, tz_range *range)
+{
+	struct map m = { .farm = farm_of(executor), .range = range, .plan = tz_plan_of(range->task), .next = range->begin, .size = 1 };
+	int r = 0;
+
+	if (!m.plan || m.plan->error)
+		return m.plan ? m.plan->error : -ENOMEM;
+	m.room = (unsigned)range->workers * AHEAD;
+	m.pieces = calloc(m.room, sizeof *m.pieces);
+	if (!m.pieces)
+		return -ENOMEM;
+	give_out(&m);
+	while (m.count) {
+		r = tz_wait_raw(m.pieces[m.first].handle, tz_never());
+		if (r < 0) {
+			cut_short(&m, r);
+			break;
+		}
+		take_in(&m);
+		give_out(&m);
+	}
+	free(m.pieces);
+	return m.error;
+}

@@ -1,0 +1,222 @@
+/* Parcels: arguments on their way to a worker, and results on their way back. See farm.h.
+ *
+ * Design notes. Arguments that are plain bytes stay in the job, and are copied into the lane when their turn comes. All others are encoded when they are
+ * submitted: afterwards the caller may do with them what it likes. Large contents that lie in a segment (tz_buffer) are not encoded, but kept alive by a
+ * reference.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "exec/process/farm.h"
+
+/* --- tasks ---------------------------------------------------------------------------------------------------------------- */
+
+static size_t hash_of(const struct tz_plan *plan)
+{
+	return (size_t)(((uintptr_t)plan >> 4) * UINT64_C(0x9e3779b97f4a7c15) >> 20);
+}
+
+static struct farm_task **place_of(struct farm_task **table, size_t room, const struct tz_plan *plan)
+{
+	size_t i = hash_of(plan) % room;
+
+	while (table[i] && table[i]->plan != plan)
+		i = (i + 1) % room;
+	return &table[i];
+}
+
+static bool make_room(struct farm *farm)
+{
+	size_t room = farm->task_room ? 2 * farm->task_room : 16;
+	struct farm_task **table;
+
+	if (2 * (farm->task_count + 1) <= farm->task_room)
+		return true;
+	table = calloc(room, sizeof *table);
+	if (!table)
+		return false;
+	for (size_t i = 0; i < farm->task_room; i++)
+		if (farm->tasks[i])
+			*place_of(table, room, farm->tasks[i]->plan) = farm->tasks[i];
+	free(farm->tasks);
+	farm->tasks = table;
+	farm->task_room = room;
+	return true;
+}
+
+struct farm_task *farm_task_of(struct farm *farm, const struct tz_plan *plan)
+{
+	struct farm_task *last = farm->last_task, **place;
+
+	if (last && last->plan == plan)
+		return last;
+	if (!make_room(farm))
+		return NULL;
+	place = place_of(farm->tasks, farm->task_room, plan);
+	if (!*place) {
+		*place = calloc(1, sizeof **place);
+		if (!*place)
+			return NULL;
+		(*place)->plan = plan;
+		(*place)->number = (uint32_t)farm->task_count++;
+	}
+	return farm->last_task = *place;
+}
+
+/* --- there ----------------------------------------------------------------------------------------------------------------- */
+
+/* What is given, and where its references go. */
+struct giver {
+	struct tz_carrier carrier; /* first */
+	struct tz_segment **refs;
+	unsigned n;
+};
+
+static bool give(const struct tz_carrier *carrier, const void *data, size_t size, uint64_t *ret_key, uint64_t *ret_offset)
+{
+	struct giver *g = (struct giver *)(uintptr_t)carrier;
+	struct tz_segment *s = size >= TZ_SEGMENT_LEAST ? tz_segment_find(data, size) : NULL;
+	unsigned i = 0;
+
+	while (s && i < g->n && g->refs[i] != s)
+		i++;
+	if (!s || s->kind != TZ_SEGMENT_BUFFER || i == TZ_LANE_REFS) {
+		tz_segment_unref(s);
+		return false;
+	}
+	if (i < g->n)
+		tz_segment_unref(s);
+	else
+		g->refs[g->n++] = s;
+	if (ret_key) {
+		*ret_key = i;
+		*ret_offset = (uint64_t)((const unsigned char *)data - s->base);
+	}
+	return true;
+}
+
+void farm_parcel_free(struct farm_parcel *p)
+{
+	if (!p)
+		return;
+	for (unsigned i = 0; i < p->nrefs; i++)
+		tz_segment_unref(p->refs[i]);
+	tz_segment_unref(p->whole);
+	free(p);
+}
+
+void farm_drop_parcel(struct tz_job *job)
+{
+	farm_parcel_free(job->parcel);
+	job->parcel = NULL;
+}
+
+int farm_parcel_new(size_t size, struct farm_parcel **ret, void **ret_bytes)
+{
+	bool large = size >= TZ_SEGMENT_LEAST;
+	size_t bytes = (sizeof(struct farm_parcel) + (large ? 0 : size) + 63) / 64 * 64;
+	struct farm_parcel *p = aligned_alloc(64, bytes);
+	int r;
+
+	if (!p)
+		return -ENOMEM;
+	memset((void *)p, 0, sizeof *p);
+	p->size = size;
+	if (large && (r = tz_segment_take(TZ_SEGMENT_BYTES, size, &p->whole)) < 0) {
+		free(p);
+		return r;
+	}
+	*ret = p;
+	*ret_bytes = large ? p->whole->base : p->bytes;
+	return 0;
+}
+
+int farm_pack(struct tz_job *job, const struct tz_plan *plan)
+{
+	struct tz_segment *refs[TZ_LANE_REFS];
+	struct giver giver = { .carrier.give = give, .refs = refs };
+	size_t size = tz_args_size(plan, job->payload, &giver.carrier);
+	struct farm_parcel *p = NULL;
+	void *bytes = NULL;
+	int r = size == SIZE_MAX ? -ENOMEM : farm_parcel_new(size, &p, &bytes);
+
+	if (r == 0)
+		r = tz_args_encode(plan, job->payload, bytes, size, &giver.carrier);
+	if (r < 0) {
+		for (unsigned i = 0; i < giver.n; i++)
+			tz_segment_unref(refs[i]);
+		farm_parcel_free(p);
+		return r;
+	}
+	memcpy(p->refs, refs, giver.n * sizeof *refs);
+	p->nrefs = giver.n;
+	p->plan = plan;
+	job->parcel = p;
+	return 0;
+}
+
+void farm_load_of(const struct tz_job *job, struct tz_lane_load *ret)
+{
+	const struct farm_parcel *p = job->parcel;
+
+	*ret = (struct tz_lane_load){ .bytes = job->payload, .size = job->task->args_size, .align = 8 };
+	if (!p)
+		return;
+	ret->bytes = p->bytes;
+	ret->size = p->size;
+	ret->align = p->chunk ? 64 : p->plan->align;
+	ret->whole = p->whole;
+	ret->refs = p->refs;
+	ret->nrefs = p->nrefs;
+}
+
+/* --- and back -------------------------------------------------------------------------------------------------------------- */
+
+struct taker {
+	struct tz_carrier carrier; /* first */
+	const struct tz_lane_mail *mail;
+};
+
+static const void *take(const struct tz_carrier *carrier, uint64_t key, uint64_t offset, size_t size)
+{
+	const struct tz_lane_mail *mail = ((const struct taker *)carrier)->mail;
+	struct tz_segment *s;
+
+	if (key >= mail->nrefs)
+		return NULL;
+	s = mail->refs[key];
+	if (offset > s->size || size > s->size - offset)
+		return NULL;
+	tz_segment_own(tz_segment_ref(s)); /* tz_buffer_free finds it by its address */
+	return s->base + offset;
+}
+
+int farm_unpack(struct tz_job *job, const struct tz_plan *plan, const struct tz_lane_mail *mail)
+{
+	struct taker taker = { .carrier.take = take, .mail = mail };
+
+	if (plan->result.size == 0)
+		return 0;
+	if (plan->result.flat) {
+		if (mail->size != plan->result.size)
+			return -EBADMSG;
+		memcpy(tz_job_result(job), mail->bytes, mail->size);
+		return 0;
+	}
+	return tz_result_decode(plan, mail->bytes, mail->size, tz_job_result(job), &taker.carrier);
+}
+
+int farm_unpack_many(const struct tz_plan *plan, const struct tz_lane_mail *mail, size_t n, void *to)
+{
+	struct taker taker = { .carrier.take = take, .mail = mail };
+
+	if (plan->result.size == 0)
+		return 0;
+	if (!plan->result.flat)
+		return tz_results_decode(plan, mail->bytes, mail->size, n, to, &taker.carrier);
+	if (mail->size != n * plan->result.size)
+		return -EBADMSG;
+	memcpy(to, mail->bytes, mail->size);
+	return 0;
+}

@@ -1,0 +1,84 @@
+/* The setup: what each worker of a farm is born with. See terms.h. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/outcome.h"
+#include "exec/process/farm.h"
+#include "exec/process/function.h"
+
+static size_t up(size_t n)
+{
+	return (n + 63) / 64 * 64;
+}
+
+static int set_functions(struct farm_setup *s, const tz_executor_options *o)
+{
+	int r = 0;
+
+	if (o->arg)
+		return -ENOTSUP; /* a pointer means nothing to a worker */
+	if (o->initializer)
+		r = term_function_name((void (*)(void))o->initializer, &s->initializer);
+	if (r == 0 && o->finalizer)
+		r = term_function_name((void (*)(void))o->finalizer, &s->finalizer);
+	s->has_initializer = o->initializer != NULL;
+	s->has_finalizer = o->finalizer != NULL;
+	return r;
+}
+
+/* The name of the setup task and its arguments, behind the struct. */
+static int add_task(struct farm *farm, const struct tz_plan *plan, const void *args)
+{
+	size_t name_size = tz_task_name_size(plan->name), args_size = tz_args_size(plan, args, NULL);
+
+	if (args_size > SIZE_MAX / 2)
+		return -ENOMEM;
+	size_t total = up(sizeof *farm->setup) + up(name_size) + up(args_size);
+	struct farm_setup *s = realloc(farm->setup, total);
+
+	if (!s)
+		return -ENOMEM;
+	farm->setup = s;
+	farm->setup_size = total;
+	memset((char *)s + sizeof *s, 0, total - sizeof *s);
+	s->name_size = (uint32_t)name_size;
+	s->args_size = (uint32_t)args_size;
+	memcpy((char *)s + up(sizeof *s), plan->name, name_size);
+	return tz_args_encode(plan, args, (char *)s + up(sizeof *s) + up(name_size), args_size, NULL);
+}
+
+int farm_setup_make(struct farm *farm)
+{
+	const tz_executor_options *o = &farm->executor.options;
+	struct farm_setup *s = farm->setup = calloc(1, sizeof *s);
+	int r;
+
+	if (!s)
+		return -ENOMEM;
+	farm->setup_size = sizeof *s;
+	s->magic = SETUP_MAGIC;
+	s->max_tasks = (uint32_t)o->max_tasks;
+	s->memory = o->memory;
+	tz_copy_text(s->executor, sizeof s->executor, farm->executor.name);
+	r = set_functions(s, o);
+	if (r < 0 || !o->setup)
+		return r;
+	const struct tz_plan *plan = tz_plan_of(o->setup);
+
+	if (!plan || plan->error)
+		return plan ? plan->error : -ENOMEM;
+	if (o->setup->args_size && !o->setup_args)
+		return -EINVAL;
+	return add_task(farm, plan, o->setup_args);
+}
+
+int farm_method_of(int start, enum tz_child_method *ret)
+{
+	static const enum tz_child_method methods[] = { TZ_CHILD_FORKSERVER, TZ_CHILD_FORK, TZ_CHILD_SPAWN, TZ_CHILD_FORKSERVER };
+
+	if (start < 0 || (size_t)start >= sizeof methods / sizeof *methods)
+		return -EINVAL;
+	*ret = methods[start];
+	return 0;
+}

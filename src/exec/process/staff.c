@@ -1,0 +1,385 @@
+/* The workers' lives: starting them, and what becomes of their jobs when they die. See farm.h. */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "core/outcome.h"
+#include "exec/process/farm.h"
+#include "os/clock.h"
+
+enum {
+	MOST_BAD_BIRTHS = 10, /* workers in a row that died before they were ready, without a setup that could be to blame */
+	SLATE_SIZE = 4096,
+	RETRY_NS = 100000000, /* after a start that failed */
+	MOST_KILLS = 2 /* workers that a job may take along */
+};
+
+/* --- birth ------------------------------------------------------------------------------------------------------------------ */
+
+static struct farm_hand *new_hand(struct farm *farm, int index)
+{
+	struct farm_hand *h = aligned_alloc(64, (sizeof *h + 63) / 64 * 64);
+
+	if (!h)
+		return NULL;
+	memset((void *)h, 0, sizeof *h);
+	h->farm = farm;
+	h->index = index;
+	return h;
+}
+
+struct farm_hand *farm_want_hand(struct farm *farm)
+{
+	struct farm_hand *h;
+	int i = 0;
+
+	while (i < farm->executor.workers && farm->hands[i] && farm->hands[i]->state != HAND_ABSENT)
+		i++;
+	if (i == farm->executor.workers || farm->broken || (farm->start_after && tz_clock_now() < farm->start_after))
+		return NULL;
+	if (!farm->hands[i])
+		farm->hands[i] = new_hand(farm, i);
+	h = farm->hands[i];
+	if (!h || tz_lane_open(&h->lane) < 0)
+		return NULL;
+	h->state = HAND_WANTED;
+	h->first = h->lane.published;
+	h->used = tz_clock_now();
+	return h;
+}
+
+static void on_exit_of_worker(struct tz_child *child, const struct tz_child_exit *how, void *arg)
+{
+	struct farm_hand *h = arg;
+	struct farm *farm = h->farm;
+
+	(void)child;
+	/* The farm may be freed as soon as it knows of the last death, but for its guests. */
+	__atomic_fetch_add(&farm->executor.guests, 1, __ATOMIC_ACQUIRE);
+	h->how = *how;
+	atomic_store_explicit(&h->dead, true, memory_order_release);
+	farm_alert(farm);
+	tz_executor_leave(&farm->executor);
+}
+
+static int make_slate(struct farm_slate **ret, int *ret_fd)
+{
+	int fd = tz_segment_file("trenza-slate", SLATE_SIZE), r;
+	void *map;
+
+	if (fd < 0)
+		return fd;
+	r = tz_segment_map(fd, SLATE_SIZE, true, &map);
+	if (r < 0) {
+		(void)close(fd);
+		return r;
+	}
+	*ret = map;
+	*ret_fd = fd;
+	return 0;
+}
+
+static int start_child(struct farm_hand *h, int slate_fd, int err_fd)
+{
+	struct farm *farm = h->farm;
+	int fds[WORKER_FDS], r;
+	char name[96];
+	struct tz_child_start start = {
+		.method = farm->method,
+		.entry = TZ_CHILD_WORKER,
+		.blob = farm->setup,
+		.size = farm->setup_size,
+		.fds = fds,
+		.nfds = WORKER_FDS,
+		.in = TZ_CHILD_NULL,
+		.err = err_fd + 1,
+		.name = name,
+		.may_start = true,
+		.on_exit = on_exit_of_worker,
+		.arg = h,
+	};
+
+	tz_lane_fds(&h->lane, fds);
+	fds[WORKER_FD_BELL] = farm->bell_fd;
+	fds[WORKER_FD_SLATE] = slate_fd;
+	farm->setup->index = h->index; /* one start at a time */
+	(void)snprintf(name, sizeof name, "%s-%d", farm->executor.name, h->index);
+	r = tz_child_start(&h->child, &start);
+	if (r == 0)
+		tz_lane_close_fds(&h->lane);
+	return r;
+}
+
+/* Without the lock: nobody else touches these fields of a worker that is wanted. */
+static int start_process(struct farm_hand *h)
+{
+	int slate_fd, err_fd, r = make_slate(&h->slate, &slate_fd);
+
+	if (r < 0)
+		return r;
+	r = farm_tail_open(&h->tail, &err_fd);
+	if (r == 0) {
+		r = start_child(h, slate_fd, err_fd);
+		(void)close(err_fd);
+	}
+	(void)close(slate_fd);
+	return r;
+}
+
+/* Everything of a process that is not there any more; its jobs have been seen to. Returns the end of its standard error. */
+static void clear(struct farm_hand *h, char *tail, size_t size)
+{
+	tz_lane_close(&h->lane);
+	tz_child_unref(h->child);
+	h->child = NULL;
+	if (h->slate)
+		(void)munmap(h->slate, SLATE_SIZE);
+	h->slate = NULL;
+	if (h->tail)
+		(void)farm_tail_close(h->tail, tail, size);
+	h->tail = NULL;
+	if (h->taught)
+		memset(h->taught, 0, h->ntaught);
+	h->in_flight = 0;
+	h->backlog_ns = h->kill_at = 0;
+	h->slow = h->unwell = h->told = h->killed = h->shot = false;
+	atomic_store_explicit(&h->dead, false, memory_order_relaxed);
+	h->state = HAND_ABSENT;
+}
+
+/* It could not be started. */
+static void call_off(struct farm *farm, struct farm_hand *h, int why)
+{
+	char tail[2];
+
+	farm_take_back(farm, h, h->in_flight);
+	clear(h, tail, sizeof tail);
+	farm->failed_starts++;
+	farm->start_error = why;
+	farm->start_after = tz_clock_now() + RETRY_NS;
+}
+
+static bool has_workers(const struct farm *farm)
+{
+	for (int i = 0; i < farm->executor.workers; i++)
+		if (farm->hands[i] && farm->hands[i]->state == HAND_PRESENT)
+			return true;
+	return false;
+}
+
+void farm_start_wanted(struct farm *farm, uint64_t *until)
+{
+	for (int i = 0; i < farm->executor.workers; i++) {
+		struct farm_hand *h = farm->hands[i];
+		int r;
+
+		if (!h || h->state != HAND_WANTED || h->child)
+			continue;
+		tz_mutex_unlock(&farm->lock);
+		r = start_process(h);
+		tz_mutex_lock(&farm->lock);
+		if (r < 0) {
+			call_off(farm, h, r);
+			continue;
+		}
+		h->state = HAND_PRESENT;
+		h->used = h->head_since = tz_clock_now();
+		farm->failed_starts = 0;
+		farm->start_after = 0;
+	}
+	if (farm->start_after && farm_has_work(farm) && (*until == 0 || farm->start_after < *until))
+		*until = farm->start_after;
+}
+
+/* --- death ------------------------------------------------------------------------------------------------------------------- */
+
+void farm_kill(struct farm_hand *h)
+{
+	h->killed = true;
+	if (h->child)
+		(void)tz_child_signal(h->child, SIGKILL);
+}
+
+int farm_kill_workers(tz_executor *executor)
+{
+	struct farm *farm = farm_of(executor);
+	int n = 0;
+
+	tz_mutex_lock(&farm->lock);
+	for (int i = 0; i < farm->executor.workers; i++) {
+		struct farm_hand *h = farm->hands[i];
+
+		if (h && h->child && !atomic_load_explicit(&h->dead, memory_order_acquire)) {
+			h->shot = true;
+			(void)tz_child_signal(h->child, SIGKILL);
+			n++;
+		}
+	}
+	tz_mutex_unlock(&farm->lock);
+	return n;
+}
+
+void farm_break(struct farm *farm, struct farm_ends *ends, int code, const char *why)
+{
+	struct tz_job *job;
+
+	if (!farm->broken) {
+		farm->broken = code ? code : -ECANCELED;
+		(void)snprintf(farm->broken_why, sizeof farm->broken_why, "the executor is broken: %s", why);
+	}
+	while ((job = farm_pop(farm)))
+		farm_end(farm, ends, job, TZ_FAILED, tz_failure_new(farm->broken, farm->broken_why));
+}
+
+/* The last line that it wrote, or as much of it as there is room for. */
+static const char *last_words(char *tail, size_t room)
+{
+	size_t n = strlen(tail);
+
+	while (n && (tail[n - 1] == '\n' || tail[n - 1] == ' '))
+		tail[--n] = '\0';
+	for (size_t i = 0; i < n; i++)
+		if ((unsigned char)tail[i] < ' ')
+			tail[i] = ' ';
+	return n > room ? tail + (n - room) : tail;
+}
+
+/* "12.3 MB" and the like. */
+static void write_bytes(char *to, size_t n, uint64_t bytes)
+{
+	(void)snprintf(to, n, "%.1f MB", (double)bytes / 1e6);
+}
+
+/* The cause, in words. */
+static struct tz_failure *cause_of(const struct farm_hand *h, uint64_t ran_ns, char *tail)
+{
+	const struct tz_child_exit *how = &h->how;
+	const char *name = how->signal ? sigabbrev_np(how->signal) : NULL;
+	struct tz_failure *f = tz_failure_new(how->signal ? -EINTR : -ECANCELED, NULL);
+	char end[48], peak[32];
+	int n;
+
+	if (!f)
+		return NULL;
+	f->signal = how->signal;
+	if (how->signal)
+		(void)snprintf(end, sizeof end, "killed by SIG%s%s", name ? name : "?", how->core ? " (core dumped)" : "");
+	else if (how->lost)
+		(void)snprintf(end, sizeof end, "its worker was lost");
+	else
+		(void)snprintf(end, sizeof end, "ended by exit(%d)", how->code);
+	write_bytes(peak, sizeof peak, how->peak_bytes);
+	n = snprintf(f->message, sizeof f->message, "%s in process %d after %.3f s, peak %s", end, (int)how->pid, (double)ran_ns / 1e9, peak);
+	if (*tail && n > 0 && (size_t)n + 16 < sizeof f->message)
+		(void)snprintf(f->message + n, sizeof f->message - (size_t)n, "; stderr: %s", last_words(tail, sizeof f->message - (size_t)n - 11));
+	return f;
+}
+
+static struct tz_failure *cause_of_kill(const struct farm_hand *h)
+{
+	bool late = h->kill_status == TZ_TIMED_OUT;
+	struct tz_failure *f = tz_failure_new(late ? -ETIMEDOUT : -ECANCELED, NULL);
+
+	if (f) {
+		f->signal = SIGKILL;
+		(void)snprintf(f->message, sizeof f->message, "%s and did not end; process %d was killed",
+			       late ? "its deadline passed while it ran" : "cancelled while it ran", (int)h->how.pid);
+	}
+	return f;
+}
+
+/* The job that the worker died of. */
+static void blame(struct farm *farm, struct farm_hand *h, struct tz_job *job, struct farm_ends *ends, uint64_t ran_ns, char *tail)
+{
+	if (h->killed && !h->unwell && h->kill_number == h->first) {
+		farm_end(farm, ends, job, h->kill_status, cause_of_kill(h));
+		return;
+	}
+	if (job->options && !h->shot && ++job->options->kills < MOST_KILLS && farm_try_again(farm, job))
+		return;
+	struct tz_failure *f = h->unwell ? tz_failure_new(-EPROTO, "its worker wrote nonsense into its lane, and was killed") : cause_of(h, ran_ns, tail);
+
+	if (f && job->options && job->options->kills >= MOST_KILLS && job->options->retries > 0)
+		(void)snprintf(f->message + strlen(f->message), sizeof f->message - strlen(f->message), "; not tried again");
+	farm_end(farm, ends, job, TZ_CRASHED, f);
+}
+
+/* How far it had come. A worker that was not ready by then, and that nobody killed, has failed. */
+static void judge_birth(struct farm *farm, struct farm_hand *h, struct farm_ends *ends)
+{
+	uint32_t phase = atomic_load_explicit(&h->slate->phase, memory_order_acquire);
+	bool has_setup = farm->setup->has_initializer || farm->setup->name_size;
+	char why[TZ_MESSAGE_MAX];
+
+	if (phase == PHASE_READY || phase == PHASE_RETIRED) {
+		farm->bad_births = 0;
+		return;
+	}
+	if (h->killed || h->shot || ++farm->bad_births < (has_setup ? FARM_MOST_STARTS : MOST_BAD_BIRTHS))
+		return;
+	if (phase == PHASE_BROKEN) {
+		char message[TZ_MESSAGE_MAX];
+
+		memcpy(message, h->slate->message, sizeof message);
+		message[sizeof message - 1] = '\0';
+		farm_break(farm, ends, atomic_load_explicit(&h->slate->code, memory_order_relaxed), message);
+		return;
+	}
+	(void)snprintf(why, sizeof why, "its workers end while they begin: %s %d", h->how.signal ? "signal" : "exit code",
+		       h->how.signal ? h->how.signal : h->how.code);
+	farm_break(farm, ends, -ECANCELED, why);
+}
+
+static void bury(struct farm *farm, struct farm_hand *h, struct farm_ends *ends)
+{
+	struct tz_lane_end end;
+	char tail[128] = "";
+	struct tz_job *blamed = NULL;
+	uint64_t ran = tz_clock_now() - h->head_since;
+
+	(void)farm_collect_hand(farm, h, ends);
+	tz_lane_classify(&h->lane, &end);
+	uint32_t rest = end.left < h->in_flight ? end.left : h->in_flight;
+
+	for (uint32_t i = rest; i-- > 0;) {
+		struct tz_job *job = h->jobs[(end.first + i) % TZ_LANE_SLOTS];
+
+		if (job)
+			farm_push_again(farm, job);
+		h->in_flight--;
+	}
+	if ((end.blamed || end.broken) && h->in_flight) {
+		blamed = h->jobs[h->first % TZ_LANE_SLOTS];
+		if (!blamed && farm->again_count)
+			blamed = farm_pop(farm); /* it died of being taught the task of this one */
+	}
+	judge_birth(farm, h, ends);
+	struct farm_hand last = { .how = h->how, .killed = h->killed, .unwell = h->unwell || end.broken, .shot = h->shot, .kill_number = h->kill_number,
+				  .first = h->first, .kill_status = h->kill_status };
+
+	clear(h, tail, sizeof tail);
+	if (blamed)
+		blame(farm, &last, blamed, ends, ran, tail);
+}
+
+void farm_bury(struct farm *farm, struct farm_ends *ends)
+{
+	for (int i = 0; i < farm->executor.workers; i++) {
+		struct farm_hand *h = farm->hands[i];
+
+		if (h && h->child && !h->collecting && atomic_load_explicit(&h->dead, memory_order_acquire))
+			bury(farm, h, ends);
+	}
+	if (farm->failed_starts >= FARM_MOST_STARTS && !has_workers(farm)) {
+		char why[96];
+
+		(void)snprintf(why, sizeof why, "its workers cannot be started: %s", strerrordesc_np(-farm->start_error));
+		farm_break(farm, ends, farm->start_error, why);
+	}
+	if (farm->broken)
+		farm_break(farm, ends, farm->broken, NULL);
+}

@@ -1,0 +1,82 @@
+/* The terms between the farm and its workers: what the words in their lanes mean, and what a worker is born with. */
+#ifndef TZ_EXEC_PROCESS_TERMS_H
+#define TZ_EXEC_PROCESS_TERMS_H
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <trenza/outcome.h>
+
+/* tz_lane_what.kind of a task. */
+enum {
+	TERM_TEACH = 1, /* code is the number of a task, from now on; the payload is its name */
+	TERM_CALL, /* code is a task's number, the payload its arguments; time is the deadline, in ns */
+	TERM_BLOCK /* code is a task's number, the payload a struct term_block and its elements */
+};
+
+/* tz_lane_what.flags of a call. */
+enum { TERM_ENCODED = 1 /* the payload is of tz_args_encode; else it is the arguments as they are */ };
+
+/* In front of the elements of a map. */
+struct term_block {
+	uint64_t n;
+	uint64_t lo; /* index of the first one */
+	uint32_t one_by_one; /* each element's outcome is wanted */
+	uint32_t unused;
+	unsigned char fill[64 - 24];
+};
+_Static_assert(sizeof(struct term_block) == 64, "elements are aligned");
+
+/* tz_lane_what of a result: code is the tz_status; time the ns that it took. If the status is not TZ_OK, the payload is a
+ * struct term_failure. */
+struct term_failure {
+	int32_t code;
+	int32_t unused;
+	uint64_t element; /* of a map; UINT64_MAX: none */
+	char message[TZ_MESSAGE_MAX];
+};
+
+/* Why a task is asked to end: tz_lane_cancel. */
+enum { TERM_CANCELLED = 1, TERM_DEADLINE = 2 };
+
+/* How far a worker has come. */
+enum { PHASE_BORN = 0, PHASE_READY = 1, PHASE_BROKEN = 2 /* its setup failed */, PHASE_RETIRED = 3 /* it ends, and all is well */ };
+
+/* A page that parent and worker share, for what is not in the lane. Written by the worker. */
+struct farm_slate {
+	_Atomic uint32_t phase;
+	_Atomic int32_t code; /* why its setup failed */
+	_Atomic uint64_t element; /* of a map, which is being called */
+	_Atomic uint64_t resident; /* bytes */
+	char message[TZ_MESSAGE_MAX];
+};
+
+/* A function, as another process finds it: how far into which module. size 0: none. */
+struct term_function {
+	uint64_t offset;
+	uint32_t id_size;
+	unsigned char id[32]; /* the module's build-id */
+	char path[512]; /* "": the program itself */
+};
+
+/* What a worker is born with: its blob. Behind it, the name of the setup task (name_size) and its arguments (args_size), each at a multiple of 16. */
+struct farm_setup {
+	uint32_t magic;
+	uint32_t size;
+	int32_t index;
+	uint32_t max_tasks;
+	uint64_t memory;
+	int32_t log_usec; /* unused */
+	uint32_t name_size, args_size;
+	uint32_t has_initializer, has_finalizer;
+	struct term_function initializer, finalizer;
+	char name[64];
+	char executor[64];
+};
+enum { SETUP_MAGIC = 0x747a7731 };
+
+/* The worker's descriptors, in this order. */
+enum { WORKER_FD_LANE, WORKER_FD_SOCKET, WORKER_FD_BELL, WORKER_FD_SLATE, WORKER_FDS };
+
+#endif
