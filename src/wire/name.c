@@ -421,8 +421,11 @@ static bool read_name(const void *bytes, size_t size, struct wanted *ret)
 	    (*path && *path != '/') || head.id_size == 0 || head.id_size > TZ_TASK_ID_MAX ||
 	    (head.kind != TZ_TASK_ID_BUILD && head.kind != TZ_TASK_ID_FILE))
 		return false;
+	for (size_t i = head.id_size; i < TZ_TASK_ID_MAX; i++)
+		if (head.id[i])
+			return false;
 	*ret = (struct wanted){ .id = { head.kind, head.id_size, { 0 } }, .offset = head.offset, .path = path };
-	memcpy(ret->id.bytes, head.id, head.id_size);
+	memcpy(ret->id.bytes, head.id, sizeof head.id);
 	return true;
 }
 
