@@ -359,6 +359,85 @@ static int left_in_a_queue(tz_executor *ex)
 	return first(dropped_for, r == -ECANCELED ? 0 : r);
 }
 
+static int applied(tz_executor *ex)
+{
+	long v = -1;
+	int r = cause(tz_apply(ex, &v, square, 9));
+
+	expect(r == 0 ? v == 81 : v == -1);
+	return r;
+}
+
+static int submitted_map(tz_executor *ex)
+{
+	static long in[MANY], out[MANY];
+	static square_args calls[MANY];
+
+	for (int i = 0; i < MANY; i++) {
+		in[i] = i;
+		calls[i] = tz_bind(square, 3);
+		out[i] = -1;
+	}
+	int r = cause(tz_result(tz_submit_map(ex, square, MANY, out, in), NULL));
+
+	for (int i = 0; i < MANY; i++)
+		expect(r == 0 ? out[i] == (long)i * i : out[i] == -1 || out[i] == (long)i * i);
+	return first(
+		r, cause(tz_result(tz_submit_map_bound(ex, NULL, square, MANY, out, calls), NULL)));
+}
+
+static long fail_third(long n)
+{
+	return n % 3 == 2 ? tz_fail(-EDOM, "third") : n;
+}
+TZ_TASK(long, fail_third, long);
+
+static int streamed_in_chunks(tz_executor *ex)
+{
+	static long in[30];
+	fail_third_stream s;
+	long v, good = 0;
+	int e, r = 0;
+
+	for (int i = 0; i < 30; i++)
+		in[i] = i;
+	int opened = tz_stream_over(&s, ex, fail_third, TZ_OPTIONS(tz_stream_options, .chunk = 4),
+				    30, in);
+
+	if (opened < 0)
+		return opened;
+	while ((e = tz_stream_next(s, &v)) != 0) {
+		if (e < 0 && e != -EREMOTEIO)
+			break;
+		good += e > 0;
+		if (e < 0 && tz_last()->code != -EDOM)
+			r = first(r, tz_last()->code);
+	}
+	tz_stream_close(s);
+	expect(r != 0 || e != 0 || good == 20);
+	return first(r, e);
+}
+
+static void hear(void *arg, long v)
+{
+	(void)v;
+	atomic_fetch_add((atomic_int *)arg, 1);
+}
+
+static int called_back(tz_executor *ex)
+{
+	static atomic_int heard;
+	square_future f = tz_submit(ex, square, 3);
+
+	atomic_store(&heard, 0);
+	int r = tz_on_result(f, square, hear, NULL, &heard);
+	int e = cause(tz_result(f, NULL));
+
+	while (r == 0 && e == 0 && atomic_load(&heard) == 0)
+		(void)tz_sleep(0.0001);
+	return first(r, e);
+}
+
 static int nothing(void *arg)
 {
 	(void)arg;
@@ -400,7 +479,11 @@ static int on_executor(const void *arg)
 	X(without_help) \
 	X(from_outside) \
 	X(left_in_a_queue) \
-	X(with_locals)
+	X(with_locals) \
+	X(applied) \
+	X(submitted_map) \
+	X(streamed_in_chunks) \
+	X(called_back)
 #define DEFINE(work) \
 	static void work##_test(void **state) \
 	{ \
