@@ -29,6 +29,7 @@
 #include "exec/chaos/chaos.h"
 #include "exec/coroutine/coroutine.h"
 #include "exec/inline/inline.h"
+#include "exec/process/process.h"
 #include "exec/thread/thread.h"
 #include "os/thread.h"
 #include "sched/deadline.h"
@@ -39,7 +40,7 @@ enum { MOST_KINDS = 32, MOST_WORKERS = 32767 };
 
 static _Atomic(const tz_executor_ops *) kinds[MOST_KINDS] = { &tz_inline_executor_ops,
 							      &tz_chaos_executor_ops,
-							      &tz_thread_executor_ops, &tz_coroutine_executor_ops,
+							      &tz_thread_executor_ops, &tz_process_executor_ops, &tz_coroutine_executor_ops,
 							      &tz_sim_executor_ops };
 
 const tz_executor_ops *tz_executor_kinds(size_t n)

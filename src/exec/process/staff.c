@@ -99,6 +99,7 @@ static int start_child(struct farm_hand *h, int slate_fd, int err_fd)
 		.err = err_fd + 1,
 		.name = name,
 		.may_start = true,
+		.insist = true, /* whoever says start=fork knows that we have threads */
 		.on_exit = on_exit_of_worker,
 		.arg = h,
 	};
