@@ -8,6 +8,7 @@
 
 #include <trenza/barrier.h>
 #include <trenza/base.h>
+#include <trenza/buffer.h>
 #include <trenza/condition.h>
 #include <trenza/context.h>
 #include <trenza/cpu.h>

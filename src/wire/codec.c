@@ -14,11 +14,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "wire/intern.h"
+#include <trenza/buffer.h>
 
-/* Until there are buffers. */
-#define tz_buffer_alloc malloc
-#define tz_buffer_free free
+#include "wire/intern.h"
 
 _Static_assert(sizeof(void *) == 8 && sizeof(size_t) == 8, "an offset takes the place of a pointer");
 _Static_assert(offsetof(tz_bytes, data) == 0 && offsetof(tz_bytes, size) == 8 && sizeof(tz_bytes) == 16, "as in the format");
