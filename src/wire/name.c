@@ -17,6 +17,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <link.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -357,6 +358,22 @@ static struct {
 	struct tz_mutex lock;
 	struct known *buckets[BUCKETS];
 } cache;
+
+/* Around fork(2): the table is not in the middle of something in the child. */
+static void hold(void)
+{
+	tz_mutex_lock(&cache.lock);
+}
+
+static void let_go(void)
+{
+	tz_mutex_unlock(&cache.lock);
+}
+
+__attribute__((constructor)) static void watch_forks(void)
+{
+	(void)pthread_atfork(hold, let_go, let_go);
+}
 
 static struct known **bucket_of(const unsigned char *bytes, size_t size)
 {
