@@ -11,8 +11,6 @@
 #include "wire/codec.h"
 #include "wire/intern.h"
 #include "wire/plan.h"
-#define tz_buffer_alloc malloc
-#define tz_buffer_free free
 
 /* --- tasks ----------------------------------------------------------------------------------------------------------------- */
 
