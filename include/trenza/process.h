@@ -123,7 +123,7 @@ typedef struct tz_process_options {
  *
  * Ownership: *args is copied, with all that travels. *ret_process is the caller's, until tz_process_close or tz_process_detach.
  * Threads: any; blocks the thread for as long as a fork takes, the first time as long as starting the program takes.
- * Errors: -EINVAL for bad options; -EXDEV if an argument cannot travel: the reason is in tz_last(); -EDEADLK for TZ_START_FORK where other threads run,
+ * Errors: -EINVAL for bad options; -ENOTSUP if an argument cannot travel, and -ENOEXEC if the task is in no module: the reason is in tz_last(); -EDEADLK for TZ_START_FORK where other threads run,
  * -ENOTSUP in a coroutine; -EPERM in a daemon without `may_start`, in a set-user-ID program, and in constructors; -ENOEXEC if the program cannot be executed anew, or is not taken over;
  * -ECONNABORTED if the nursery was killed meanwhile: whatever had begun was killed, too; -EBADF for a descriptor that is not open; -ENOENT, -EACCES and others for
  * what cannot be set; -EAGAIN, -ENOMEM, -EMFILE. */

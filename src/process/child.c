@@ -636,10 +636,11 @@ static int start_by_fork(struct tz_child *c, const struct tz_child_start *start)
 
 int tz_child_start(struct tz_child **ret_child, const struct tz_child_start *start)
 {
+	const struct tz_birth *own = tz_birth_own();
 	struct tz_child *c;
 	int e;
 
-	if (tz_boot_is_pending())
+	if (tz_boot_is_pending() || (own && own->daemon && !own->may_start))
 		return -EPERM;
 	c = new_child(start);
 	if (!c)

@@ -103,8 +103,11 @@ enum { TZ_CHILD_FDS_MAX = 128 }; /* of fds and keep together */
  *
  * -ENOEXEC: the program could not be executed anew, or ended before it was taken over; -EPERM: in a set-user-ID program; -EDEADLK: `fork` where other threads run;
  * -ECONNABORTED: the nursery was killed meanwhile, and the child with it, if it had begun; -EAGAIN, -ENOMEM, -EMFILE and others: what the system said to a step of it;
- * -EINVAL. on_exit is not called if this fails. */
+ * -EINVAL; -EPERM also in a daemon that may not start any. on_exit is not called if this fails. */
 int tz_child_start(struct tz_child **ret_child, const struct tz_child_start *start);
+
+/* The method that is meant by a number of tz_start_method (trenza/process.h); 0 is the process-wide default, which is fixed by being used. 0 or -EINVAL. */
+int tz_child_method_of(int start, enum tz_child_method *ret);
 
 /* Sends a signal: 0, or -ESRCH once the child has ended and was reaped. Async-signal-safe unless the kernel has no pidfds. */
 int tz_child_signal(struct tz_child *child, int signal);

@@ -1,0 +1,268 @@
+/* What a call becomes on its way to a process, and what the process makes of it.
+ *
+ * Design notes. The blob is a head, the task's name, and the arguments as bytes (codec.h); for a fork, where addresses mean the same, the descriptor's address and
+ * the arguments as they are. The process runs the function in a frame, as a thread does, so that scopes and tz_fail work. A failure is written to
+ * the pipe that is the first descriptor of its birth, in one piece; of an end without a failure the exit code says enough.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/frame.h"
+#include "core/outcome.h"
+#include "core/strand.h"
+#include "process/process.h"
+#include "wire/codec.h"
+
+enum { BLOB_MAGIC = 0x545a4231 };
+
+struct head {
+	uint32_t magic;
+	int32_t method_fixed;
+	uint64_t by_address; /* the task, or 0 */
+	uint64_t name, name_size, args, args_size;
+	uint32_t authkey_size, reserved;
+	unsigned char authkey[TZ_AUTHKEY_MAX];
+};
+
+/* What comes back. */
+struct report {
+	int32_t status, code;
+	char message[TZ_MESSAGE_MAX];
+};
+
+/* --- packing ---------------------------------------------------------------------------------------------------------------- */
+
+static int refuse(const struct tz_plan *plan, const tz_task *task)
+{
+	tz_outcome o = { .status = TZ_FAILED, .code = plan->error, .worker = -1 };
+
+	tz_copy_text(o.task, sizeof o.task, task->name);
+	tz_copy_text(o.message, sizeof o.message, plan->refusal);
+	tz_remember(tz_strand_self(), &o);
+	return plan->error;
+}
+
+static uint64_t round_up(uint64_t n, uint64_t to)
+{
+	return (n + to - 1) / to * to;
+}
+
+static struct head *new_blob(const tz_process *p, size_t name_size, size_t args_size, size_t align, size_t *ret_size)
+{
+	uint64_t name = sizeof(struct head), args = round_up(name + name_size, align > 64 ? align : 64);
+	struct head *h = args_size > SIZE_MAX / 2 ? NULL : calloc(1, args + args_size);
+
+	if (!h)
+		return NULL;
+	h->magic = BLOB_MAGIC;
+	h->method_fixed = atomic_load(&tz_start_method_fixed);
+	h->name = name;
+	h->name_size = name_size;
+	h->args = args;
+	h->args_size = args_size;
+	h->authkey_size = (uint32_t)p->authkey_size;
+	memcpy(h->authkey, p->authkey, p->authkey_size);
+	*ret_size = args + args_size;
+	return h;
+}
+
+static int pack_by_address(const tz_process *p, const tz_task *task, const void *args, void **ret_blob, size_t *ret_size)
+{
+	struct head *h = new_blob(p, 0, task->args_size, task->align, ret_size);
+
+	if (!h)
+		return -ENOMEM;
+	h->by_address = (uint64_t)(uintptr_t)task;
+	if (task->args_size)
+		memcpy((char *)h + h->args, args, task->args_size);
+	*ret_blob = h;
+	return 0;
+}
+
+int tz_process_pack(const tz_process *p, const tz_task *task, const void *args, bool by_address, void **ret_blob, size_t *ret_size)
+{
+	const struct tz_plan *plan;
+	struct head *h;
+	size_t size;
+	int e;
+
+	if (by_address)
+		return pack_by_address(p, task, args, ret_blob, ret_size);
+	plan = tz_plan_of(task);
+	if (!plan)
+		return -ENOMEM;
+	if (plan->error)
+		return refuse(plan, task);
+	size = tz_args_size(plan, args, NULL);
+	h = new_blob(p, tz_task_name_size(plan->name), size, plan->align, ret_size);
+	if (!h)
+		return -ENOMEM;
+	memcpy((char *)h + h->name, plan->name, h->name_size);
+	e = tz_args_encode(plan, args, (char *)h + h->args, size, NULL);
+	if (e < 0)
+		free(h);
+	else
+		*ret_blob = h;
+	return e;
+}
+
+bool tz_process_read_report(int fd, tz_outcome *ret)
+{
+	struct report r;
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+
+	if (poll(&p, 1, 0) != 1 || read(fd, &r, sizeof r) != (ssize_t)sizeof r)
+		return false;
+	r.message[sizeof r.message - 1] = '\0';
+	ret->status = r.status == TZ_CRASHED || r.status == TZ_CANCELLED || r.status == TZ_TIMED_OUT ? (tz_status)r.status : TZ_FAILED;
+	ret->code = r.code;
+	tz_copy_text(ret->message, sizeof ret->message, r.message);
+	return true;
+}
+
+/* --- in the process ------------------------------------------------------------------------------------------------------------- */
+
+static void report(const struct tz_birth *birth, const tz_outcome *o)
+{
+	struct report r = { .status = (int32_t)o->status, .code = o->code };
+
+	tz_copy_text(r.message, sizeof r.message, o->message);
+	if (birth->nfds > 0)
+		(void)!write(birth->fds[0], &r, sizeof r);
+}
+
+static int fail(const struct tz_birth *birth, int code, const char *why)
+{
+	tz_outcome o = { .status = TZ_FAILED, .code = code };
+
+	tz_copy_text(o.message, sizeof o.message, why);
+	report(birth, &o);
+	return 1;
+}
+
+struct run {
+	const struct tz_birth *birth;
+	struct tz_frame frame;
+	bool returned;
+	int code;
+};
+
+static void end_process(const struct run *r)
+{
+	if (r->birth->method != TZ_CHILD_FORK)
+		exit(r->code);
+	(void)fflush(NULL); /* the handlers at exit are the parent's */
+	_exit(r->code);
+}
+
+/* Also where the function has left by pthread_exit: that was all there was to do, and nobody is left to say so. */
+static void on_leave(struct run **run)
+{
+	struct run *r = *run;
+	struct tz_strand *strand = tz_strand_self();
+	tz_outcome o = { .worker = -1 };
+
+	while (strand->scope && strand->scope != &r->frame.scope)
+		(void)tz_scope_leave(strand->scope);
+	tz_frame_settle(&r->frame, strand, !r->returned);
+	tz_frame_outcome(&r->frame, r->returned, &o);
+	(void)tz_scope_leave(&r->frame.scope);
+	tz_frame_leave(&r->frame, strand);
+	r->code = o.status != TZ_OK;
+	if (o.status != TZ_OK)
+		report(r->birth, &o);
+	if (!r->returned)
+		end_process(r);
+}
+
+static void run_guarded(struct run *arg, const tz_task *task, const void *args, void *result)
+{
+	struct run *r __attribute__((cleanup(on_leave))) = arg;
+
+	tz_frame_enter(&r->frame, tz_strand_self(), NULL, tz_never(), -1);
+	task->run(result, args);
+	r->returned = true;
+}
+
+static void *new_result(const tz_task *task)
+{
+	size_t align = task->align > 16 ? task->align : 16;
+
+	return aligned_alloc(align, round_up(task->result_size + 1, align));
+}
+
+static int run_task(const struct tz_birth *birth, const tz_task *task, const void *args)
+{
+	struct run r = { .birth = birth };
+	void *result = new_result(task);
+
+	if (!result)
+		return fail(birth, -ENOMEM, "no memory for its result");
+	run_guarded(&r, task, args, result);
+	free(result);
+	return r.code;
+}
+
+/* The arguments at an address that suits them. */
+static void *place_args(char *at, const struct head *h, size_t align)
+{
+	void *p;
+
+	if ((uintptr_t)at % align == 0)
+		return at;
+	p = aligned_alloc(align, round_up(h->args_size + 1, align));
+	return p ? memcpy(p, at, h->args_size) : NULL;
+}
+
+static int run_by_name(const struct tz_birth *birth, char *blob, const struct head *h)
+{
+	char why[TZ_MESSAGE_MAX];
+	const tz_task *task;
+	const struct tz_plan *plan;
+	const void *args;
+	void *bytes;
+	int e = tz_task_resolve(blob + h->name, h->name_size, &task);
+
+	if (e < 0) {
+		(void)snprintf(why, sizeof why, "its task cannot be found in the new process: %s", strerror(-e));
+		return fail(birth, e, why);
+	}
+	plan = tz_plan_of(task);
+	bytes = plan ? place_args(blob + h->args, h, plan->align > 16 ? plan->align : 16) : NULL;
+	if (!bytes)
+		return fail(birth, -ENOMEM, "no memory for its arguments");
+	e = plan->error ? plan->error : tz_args_decode(plan, bytes, h->args_size, &args, NULL);
+	if (e < 0)
+		return fail(birth, e, "its arguments did not arrive whole");
+	return run_task(birth, task, args);
+}
+
+static int process_main(const struct tz_birth *birth)
+{
+	char *blob = (char *)(uintptr_t)birth->blob;
+	const struct head *h = birth->blob;
+	void *args;
+	const tz_task *task;
+
+	if (birth->size < sizeof *h || h->magic != BLOB_MAGIC || h->authkey_size > TZ_AUTHKEY_MAX || h->args > birth->size ||
+	    h->args_size > birth->size - h->args || h->name > birth->size || h->name_size > birth->size - h->name)
+		return 127;
+	tz_own_authkey_set(h->authkey, h->authkey_size);
+	atomic_store(&tz_start_method_fixed, h->method_fixed);
+	if (!h->by_address)
+		return run_by_name(birth, blob, h);
+	task = (const tz_task *)(uintptr_t)h->by_address;
+	args = place_args(blob + h->args, h, task->align > 16 ? task->align : 16);
+	return args ? run_task(birth, task, args) : fail(birth, -ENOMEM, "no memory for its arguments");
+}
+
+__attribute__((constructor(1000))) static void set_entry(void)
+{
+	atomic_store(&tz_child_entries[TZ_CHILD_PROCESS], process_main);
+}
