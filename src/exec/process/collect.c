@@ -57,7 +57,7 @@ static tz_status read_failure(const struct tz_lane_mail *mail, struct tz_failure
 	struct term_failure f = { .code = -EBADMSG, .element = UINT64_MAX };
 	tz_status status = (tz_status)mail->what.code;
 
-	if (mail->size == sizeof f)
+	if (mail->size >= sizeof f)
 		memcpy(&f, mail->bytes, sizeof f);
 	f.message[sizeof f.message - 1] = '\0';
 	if (status != TZ_FAILED && status != TZ_CANCELLED && status != TZ_TIMED_OUT && status != TZ_CRASHED)
@@ -126,8 +126,13 @@ static void settle(struct farm *farm, struct farm_hand *h, const struct tz_lane_
 			r = unpack(job, task, mail);
 		}
 	}
-	if (job && mail->what.code != TZ_OK)
+	if (job && mail->what.code != TZ_OK) {
+		const struct farm_parcel *p = job->parcel;
+
 		status = read_failure(mail, &failure);
+		if (p && p->chunk)
+			farm_unpack_failed(p->chunk, p->plan, mail, h->slate);
+	}
 	farm_forget_oldest(h);
 	tz_lane_collected(&h->lane);
 	if (!job)

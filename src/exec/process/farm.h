@@ -83,6 +83,7 @@ struct farm_chunk {
 	const void *const *in;
 	char *out;
 	size_t lo, hi;
+	size_t called_to; /* the first element that was not called */
 	size_t failed_at; /* or SIZE_MAX */
 };
 
@@ -212,7 +213,7 @@ int farm_pack_chunk(const struct tz_plan *plan, struct farm_chunk *chunk, bool o
 int farm_method_of(int start, enum tz_child_method *ret);
 void farm_drop_parcel(struct tz_job *job);
 int farm_unpack(struct tz_job *job, const struct tz_plan *plan, const struct tz_lane_mail *mail);
-int farm_unpack_many(const struct tz_plan *plan, const struct tz_lane_mail *mail, size_t n, void *to);
+int farm_unpack_many(const struct tz_plan *plan, const struct tz_lane_mail *mail, size_t skip, size_t n, void *to); /* behind `skip` bytes */
 void farm_load_of(const struct tz_job *job, struct tz_lane_load *ret);
 
 /* dispatch.c: under the lock */
@@ -241,6 +242,9 @@ int farm_kill_workers(tz_executor *executor);
 /* map.c */
 int farm_map(tz_executor *executor, tz_range *range);
 int farm_unpack_chunk(struct farm_chunk *chunk, const struct tz_plan *plan, const struct tz_lane_mail *mail);
+/* One of its elements failed: with all results, or, where the worker's thread is gone, with what is on the slate. */
+void farm_unpack_failed(struct farm_chunk *chunk, const struct tz_plan *plan, const struct tz_lane_mail *mail, const struct farm_slate *slate);
+void farm_salvage_chunk(struct farm_chunk *chunk, const struct tz_plan *plan, const struct farm_slate *slate);
 
 /* setup.c */
 int farm_setup_make(struct farm *farm); /* from the executor's options; 0 or a negative errno code */

@@ -71,7 +71,37 @@ int farm_pack_chunk(const struct tz_plan *plan, struct farm_chunk *c, bool one_b
 
 int farm_unpack_chunk(struct farm_chunk *c, const struct tz_plan *plan, const struct tz_lane_mail *mail)
 {
-	return farm_unpack_many(plan, mail, c->hi - c->lo, c->out ? c->out + c->lo * plan->result.size : NULL);
+	c->called_to = c->hi;
+	return farm_unpack_many(plan, mail, 0, c->hi - c->lo, c->out ? c->out + c->lo * plan->result.size : NULL);
+}
+
+void farm_salvage_chunk(struct farm_chunk *c, const struct tz_plan *plan, const struct farm_slate *slate)
+{
+	size_t size = plan->result.size, n = c->hi - c->lo;
+	uint64_t element = atomic_load_explicit(&slate->element, memory_order_acquire);
+
+	c->failed_at = c->lo + (element < n ? (size_t)element : 0);
+	c->called_to = c->failed_at + 1;
+	if (size && plan->result.flat && n <= sizeof slate->results / size)
+		memcpy(c->out + c->lo * size, slate->results, (c->failed_at - c->lo) * size);
+}
+
+void farm_unpack_failed(struct farm_chunk *c, const struct tz_plan *plan, const struct tz_lane_mail *mail, const struct farm_slate *slate)
+{
+	size_t skip = sizeof(struct term_failure);
+	struct term_failure f;
+
+	if (mail->size < skip || mail->what.code == TZ_CRASHED) {
+		farm_salvage_chunk(c, plan, slate);
+		return;
+	}
+	memcpy(&f, mail->bytes, skip);
+	c->failed_at = c->lo + (f.element < c->hi - c->lo ? (size_t)f.element : 0);
+	c->called_to = c->lo;
+	if (mail->size > skip || plan->result.size == 0)
+		c->called_to = c->hi;
+	if (mail->size > skip)
+		(void)farm_unpack_many(plan, mail, skip, c->hi - c->lo, c->out + c->lo * plan->result.size);
 }
 
 /* --- giving out -------------------------------------------------------------------------------------------------------------- */
@@ -103,6 +133,7 @@ static bool goes_on(const struct map *m)
 static size_t next_size(const struct map *m)
 {
 	const struct tz_range *r = m->range;
+	size_t size = m->plan->result.size, most = size ? sizeof ((struct farm_slate *)NULL)->results / size + 1 : SIZE_MAX;
 	size_t left = r->end - m->next, share = left / ((size_t)r->workers * 2) + 1, n = m->size;
 
 	if (r->outcomes)
@@ -111,7 +142,21 @@ static size_t next_size(const struct map *m)
 		n = r->fixed_chunk;
 	else if (n > share)
 		n = share;
+	/* What is on the slate outlives a crash. */
+	if (n > most && !r->fixed_chunk)
+		n = most;
 	return n < left ? n : left;
+}
+
+static void give_piece(struct map *m, size_t lo, size_t hi)
+{
+	struct tz_range *r = m->range;
+	struct piece *p = &m->pieces[(m->first + m->count) % m->room];
+
+	p->chunk = (struct farm_chunk){ .in = r->in, .out = r->out, .lo = lo, .hi = hi, .called_to = lo, .failed_at = SIZE_MAX };
+	m->error = submit_piece(m, p);
+	if (m->error == 0)
+		m->count++;
 }
 
 static void give_out(struct map *m)
@@ -119,15 +164,11 @@ static void give_out(struct map *m)
 	struct tz_range *r = m->range;
 
 	while (m->count < m->room && m->next < r->end && (goes_on(m) || (m->error == 0 && r->policy == TZ_MAP_ALL))) {
-		struct piece *p = &m->pieces[(m->first + m->count) % m->room];
 		size_t n = next_size(m);
 
-		p->chunk = (struct farm_chunk){ .in = r->in, .out = r->out, .lo = m->next, .hi = m->next + n, .failed_at = SIZE_MAX };
-		m->error = submit_piece(m, p);
-		if (m->error < 0)
-			return;
-		m->next += n;
-		m->count++;
+		give_piece(m, m->next, m->next + n);
+		if (m->error == 0)
+			m->next += n;
 	}
 }
 
@@ -145,10 +186,10 @@ static void note_outcomes(struct map *m, const struct piece *p, const tz_outcome
 	tz_copy_text(to->task, sizeof to->task, r->task->name);
 }
 
-static void note_failure(struct map *m, const struct piece *p, const tz_outcome *o, size_t element)
+static void note_failure(struct map *m, const struct piece *p, const tz_outcome *o)
 {
 	struct tz_range *r = m->range;
-	size_t n = p->chunk.hi - p->chunk.lo, at = p->chunk.lo + (element < n ? element : 0);
+	size_t at = p->chunk.failed_at == SIZE_MAX ? p->chunk.lo : p->chunk.failed_at;
 
 	if (at >= r->failed_at)
 		return;
@@ -193,10 +234,15 @@ static void take_in(struct map *m)
 	else if (o.code == -ESHUTDOWN || (o.status == TZ_CANCELLED && o.worker < 0))
 		m->error = o.code;
 	else
-		note_failure(m, p, &o, job->failure ? job->failure->element : 0);
+		note_failure(m, p, &o);
 	(void)tz_detach_raw(p->handle);
+	struct farm_chunk rest = p->chunk;
+
 	m->first = (m->first + 1) % m->room;
 	m->count--;
+	/* The worker died at one element, and all are to be called. */
+	if (o.status != TZ_OK && m->range->policy == TZ_MAP_ALL && m->error == 0 && rest.failed_at != SIZE_MAX && rest.called_to < rest.hi)
+		give_piece(m, rest.called_to, rest.hi);
 }
 
 /* The caller's scope has ended the wait: what is under way is cancelled, and waited for, since it uses our memory. */

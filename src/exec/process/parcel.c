@@ -207,16 +207,18 @@ int farm_unpack(struct tz_job *job, const struct tz_plan *plan, const struct tz_
 	return tz_result_decode(plan, mail->bytes, mail->size, tz_job_result(job), &taker.carrier);
 }
 
-int farm_unpack_many(const struct tz_plan *plan, const struct tz_lane_mail *mail, size_t n, void *to)
+int farm_unpack_many(const struct tz_plan *plan, const struct tz_lane_mail *mail, size_t skip, size_t n, void *to)
 {
 	struct taker taker = { .carrier.take = take, .mail = mail };
+
+	const unsigned char *bytes = (const unsigned char *)mail->bytes + skip;
 
 	if (plan->result.size == 0)
 		return 0;
 	if (!plan->result.flat)
-		return tz_results_decode(plan, mail->bytes, mail->size, n, to, &taker.carrier);
-	if (mail->size != n * plan->result.size)
+		return tz_results_decode(plan, bytes, mail->size - skip, n, to, &taker.carrier);
+	if (mail->size - skip != n * plan->result.size)
 		return -EBADMSG;
-	memcpy(to, mail->bytes, mail->size);
+	memcpy(to, bytes, mail->size - skip);
 	return 0;
 }

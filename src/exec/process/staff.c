@@ -13,7 +13,6 @@
 
 enum {
 	MOST_BAD_BIRTHS = 10, /* workers in a row that died before they were ready, without a setup that could be to blame */
-	SLATE_SIZE = 4096,
 	RETRY_NS = 100000000, /* after a start that failed */
 	MOST_KILLS = 2 /* workers that a job may take along */
 };
@@ -68,12 +67,12 @@ static void on_exit_of_worker(struct tz_child *child, const struct tz_child_exit
 
 static int make_slate(struct farm_slate **ret, int *ret_fd)
 {
-	int fd = tz_segment_file("trenza-slate", SLATE_SIZE), r;
+	int fd = tz_segment_file("trenza-slate", sizeof(struct farm_slate)), r;
 	void *map;
 
 	if (fd < 0)
 		return fd;
-	r = tz_segment_map(fd, SLATE_SIZE, true, &map);
+	r = tz_segment_map(fd, sizeof(struct farm_slate), true, &map);
 	if (r < 0) {
 		(void)close(fd);
 		return r;
@@ -138,7 +137,7 @@ static void clear(struct farm_hand *h, char *tail, size_t size)
 	tz_child_unref(h->child);
 	h->child = NULL;
 	if (h->slate)
-		(void)munmap(h->slate, SLATE_SIZE);
+		(void)munmap(h->slate, sizeof(struct farm_slate));
 	h->slate = NULL;
 	if (h->tail)
 		(void)farm_tail_close(h->tail, tail, size);
@@ -335,6 +334,15 @@ static void judge_birth(struct farm *farm, struct farm_hand *h, struct farm_ends
 	farm_break(farm, ends, -ECANCELED, why);
 }
 
+/* What can be known of a piece of a map that the worker died of: at which element, and the results before that. */
+static void salvage(const struct farm_hand *h, struct tz_job *job)
+{
+	struct farm_parcel *p = job->parcel;
+
+	if (p && p->chunk)
+		farm_salvage_chunk(p->chunk, p->plan, h->slate);
+}
+
 static void bury(struct farm *farm, struct farm_hand *h, struct farm_ends *ends)
 {
 	struct tz_lane_end end;
@@ -359,6 +367,8 @@ static void bury(struct farm *farm, struct farm_hand *h, struct farm_ends *ends)
 			blamed = farm_pop(farm); /* it died of being taught the task of this one */
 	}
 	judge_birth(farm, h, ends);
+	if (blamed)
+		salvage(h, blamed);
 	struct farm_hand last = { .how = h->how, .killed = h->killed, .unwell = h->unwell || end.broken, .shot = h->shot, .kill_number = h->kill_number,
 				  .first = h->first, .kill_status = h->kill_status };
 

@@ -28,14 +28,16 @@ struct term_block {
 };
 _Static_assert(sizeof(struct term_block) == 64, "elements are aligned");
 
-/* tz_lane_what of a result: code is the tz_status; time the ns that it took. If the status is not TZ_OK, the payload is a
- * struct term_failure. */
+/* tz_lane_what of a result: code is the tz_status; time the ns that it took. If the status is not TZ_OK, the payload begins with a
+ * struct term_failure; of a piece of a map, its results follow, if all of its elements were called. */
 struct term_failure {
 	int32_t code;
 	int32_t unused;
 	uint64_t element; /* of a map; UINT64_MAX: none */
 	char message[TZ_MESSAGE_MAX];
+	unsigned char fill[16];
 };
+_Static_assert(sizeof(struct term_failure) == 192, "results are aligned");
 
 /* Why a task is asked to end: tz_lane_cancel. */
 enum { TERM_CANCELLED = 1, TERM_DEADLINE = 2 };
@@ -43,13 +45,15 @@ enum { TERM_CANCELLED = 1, TERM_DEADLINE = 2 };
 /* How far a worker has come. */
 enum { PHASE_BORN = 0, PHASE_READY = 1, PHASE_BROKEN = 2 /* its setup failed */, PHASE_RETIRED = 3 /* it ends, and all is well */ };
 
-/* A page that parent and worker share, for what is not in the lane. Written by the worker. */
+/* Memory that parent and worker share, for what is not in the lane. Written by the worker. */
 struct farm_slate {
 	_Atomic uint32_t phase;
 	_Atomic int32_t code; /* why its setup failed */
 	_Atomic uint64_t element; /* of a map, which is being called */
 	_Atomic uint64_t resident; /* bytes */
 	char message[TZ_MESSAGE_MAX];
+	/* Results of a piece of a map that is being called, where they are flat and there is room: what was called before a crash is not lost. */
+	_Alignas(64) unsigned char results[60 << 10];
 };
 
 /* A function, as another process finds it: how far into which module. size 0: none. */

@@ -425,6 +425,10 @@ static bool make_results(struct piece *p)
 
 	if (__builtin_mul_overflow(size, p->n, &need))
 		return false;
+	if (p->lesson->plan->result.flat && need <= sizeof me.slate->results) {
+		p->results = me.slate->results;
+		return true;
+	}
 	if (need > me.results_room) {
 		free(me.results);
 		me.results_room = (need + 4095) / 4096 * 4096;
@@ -438,16 +442,49 @@ static bool make_results(struct piece *p)
 	return true;
 }
 
+/* An element failed, but all were called: the results follow the failure. */
+static int answer_failed_piece(const struct piece *p, struct tz_job *job)
+{
+	const struct tz_plan *plan = p->lesson->plan;
+	struct giver g = { .carrier.give = give };
+	struct term_failure *f;
+	tz_outcome o;
+	size_t size = tz_results_size(plan, p->results, p->n, &g.carrier);
+	char *bytes = size < SIZE_MAX - sizeof *f ? aligned_alloc(64, (sizeof *f + size + 63) / 64 * 64) : NULL;
+
+	if (!bytes)
+		return -ENOMEM;
+	f = (struct term_failure *)bytes;
+	memset(f, 0, sizeof *f);
+	tz_job_outcome(job, &o);
+	f->code = o.code;
+	f->element = job->failure ? job->failure->element : UINT64_MAX;
+	tz_copy_text(f->message, sizeof f->message, o.message);
+	struct tz_lane_what what = { .code = (uint32_t)o.status, .time = ran_ns() };
+	struct tz_lane_load load = { .bytes = bytes, .size = sizeof *f + size, .align = 64, .refs = g.refs };
+	int r = tz_results_encode(plan, p->results, p->n, bytes + sizeof *f, size, &g.carrier);
+
+	load.nrefs = g.n;
+	if (r == 0)
+		r = tz_lane_reply(&me.lane, &what, &load);
+	for (unsigned i = 0; i < g.n; i++)
+		tz_segment_unref(g.refs[i]);
+	free(bytes);
+	return r;
+}
+
 static void answer_piece(const struct piece *p, struct tz_job *job)
 {
 	const struct tz_plan *plan = p->lesson->plan;
 	int r = 0;
 
-	if (job->status != TZ_OK) {
+	if (job->status != TZ_OK && (job->status != TZ_FAILED || plan->result.size == 0)) {
 		answer_outcome(job);
 		return;
 	}
-	if (plan->result.flat)
+	if (job->status != TZ_OK)
+		r = answer_failed_piece(p, job);
+	else if (plan->result.flat)
 		r = answer_bytes(p->results, p->n * plan->result.size, NULL, 0);
 	else
 		r = answer_encoded(plan, p->results, p->n, false);
