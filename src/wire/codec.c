@@ -39,7 +39,7 @@ struct column {
 };
 
 struct columns {
-	struct column column[TZ_ARGS_MAX];
+	struct column *column;
 	int count;
 	size_t size; /* of all images, up to where contents begin */
 };
@@ -69,14 +69,16 @@ static bool add_column(struct columns *c, const void *from, size_t n, const stru
 	return true;
 }
 
-static struct columns one(const void *from, const struct tz_shape *shape)
+/* For one call there is one column, the arguments struct; for a block, one for each argument. */
+static struct columns one(struct column *column, const void *from, const struct tz_shape *shape)
 {
-	return (struct columns){ .column = { { from, 0, 1, shape } }, .count = 1, .size = shape->size };
+	*column = (struct column){ from, 0, 1, shape };
+	return (struct columns){ column, 1, shape->size };
 }
 
-static bool block_columns(struct columns *c, const struct tz_plan *plan, const void *const *in, size_t lo, size_t n)
+static bool block_columns(struct columns *c, struct column *column, const struct tz_plan *plan, const void *const *in, size_t lo, size_t n)
 {
-	*c = (struct columns){ .count = 0 };
+	*c = (struct columns){ .column = column };
 	for (uint32_t k = 0; k < plan->task->nargs; k++) {
 		const struct tz_shape *s = &plan->arg[k];
 
@@ -86,9 +88,9 @@ static bool block_columns(struct columns *c, const struct tz_plan *plan, const v
 	return true;
 }
 
-static bool result_columns(struct columns *c, const struct tz_plan *plan, const void *results, size_t n)
+static bool result_columns(struct columns *c, struct column *column, const struct tz_plan *plan, const void *results, size_t n)
 {
-	*c = (struct columns){ .count = 0 };
+	*c = (struct columns){ .column = column };
 	return add_column(c, results, n, &plan->result, 1);
 }
 
@@ -514,24 +516,43 @@ static int decode_results(const struct tz_shape *s, const void *bytes, size_t si
 
 /* --- one call -------------------------------------------------------------------------------------------------------------- */
 
+/* What is flat is what most calls are. */
+static int encode_flat(const void *from, size_t image, void *to, size_t size)
+{
+	if (size < image)
+		return -EMSGSIZE;
+	if (image)
+		memcpy(to, from, image);
+	return 0;
+}
+
 size_t tz_args_size(const struct tz_plan *plan, const void *args, const struct tz_carrier *carrier)
 {
-	struct columns c = one(args, &plan->args);
+	struct column column;
+
+	if (plan->args.flat)
+		return plan->args.size;
+	struct columns c = one(&column, args, &plan->args);
 
 	return size_of(&c, carrier);
 }
 
 int tz_args_encode(const struct tz_plan *plan, const void *args, void *to, size_t size, const struct tz_carrier *carrier)
 {
-	struct columns c = one(args, &plan->args);
+	struct column column;
+
+	if (plan->args.flat)
+		return encode_flat(args, plan->args.size, to, size);
+	struct columns c = one(&column, args, &plan->args);
 
 	return encode(&c, to, size, carrier);
 }
 
 int tz_args_decode(const struct tz_plan *plan, void *bytes, size_t size, const void **ret_args, const struct tz_carrier *carrier)
 {
-	struct columns c = one(NULL, &plan->args);
-	int r = decode_in_place(&c, bytes, size, carrier);
+	struct column column;
+	struct columns c = one(&column, NULL, &plan->args);
+	int r = plan->args.flat ? (size < plan->args.size ? -EBADMSG : 0) : decode_in_place(&c, bytes, size, carrier);
 
 	if (r == 0)
 		*ret_args = bytes;
@@ -540,11 +561,13 @@ int tz_args_decode(const struct tz_plan *plan, void *bytes, size_t size, const v
 
 size_t tz_result_size(const struct tz_plan *plan, const void *result, const struct tz_carrier *carrier)
 {
-	return tz_results_size(plan, result, 1, carrier);
+	return plan->result.flat ? plan->result.size : tz_results_size(plan, result, 1, carrier);
 }
 
 int tz_result_encode(const struct tz_plan *plan, const void *result, void *to, size_t size, const struct tz_carrier *carrier)
 {
+	if (plan->result.flat)
+		return encode_flat(result, plan->result.size, to, size);
 	return tz_results_encode(plan, result, 1, to, size, carrier);
 }
 
@@ -562,23 +585,26 @@ int tz_result_decode(const struct tz_plan *plan, const void *bytes, size_t size,
 
 size_t tz_block_size(const struct tz_plan *plan, const void *const *in, size_t lo, size_t hi, const struct tz_carrier *carrier)
 {
+	struct column column[TZ_ARGS_MAX];
 	struct columns c;
 
-	return block_columns(&c, plan, in, lo, hi - lo) ? size_of(&c, carrier) : SIZE_MAX;
+	return block_columns(&c, column, plan, in, lo, hi - lo) ? size_of(&c, carrier) : SIZE_MAX;
 }
 
 int tz_block_encode(const struct tz_plan *plan, const void *const *in, size_t lo, size_t hi, void *to, size_t size,
 		    const struct tz_carrier *carrier)
 {
+	struct column column[TZ_ARGS_MAX];
 	struct columns c;
 
-	return block_columns(&c, plan, in, lo, hi - lo) ? encode(&c, to, size, carrier) : -EMSGSIZE;
+	return block_columns(&c, column, plan, in, lo, hi - lo) ? encode(&c, to, size, carrier) : -EMSGSIZE;
 }
 
 int tz_block_decode(const struct tz_plan *plan, void *bytes, size_t size, size_t n, const void **ret_in, const struct tz_carrier *carrier)
 {
+	struct column column[TZ_ARGS_MAX];
 	struct columns c;
-	int r = block_columns(&c, plan, NULL, 0, n) ? decode_in_place(&c, bytes, size, carrier) : -EBADMSG;
+	int r = block_columns(&c, column, plan, NULL, 0, n) ? decode_in_place(&c, bytes, size, carrier) : -EBADMSG;
 
 	for (int i = 0; i < c.count && r == 0; i++)
 		ret_in[i] = (const unsigned char *)bytes + c.column[i].at;
@@ -587,16 +613,18 @@ int tz_block_decode(const struct tz_plan *plan, void *bytes, size_t size, size_t
 
 size_t tz_results_size(const struct tz_plan *plan, const void *results, size_t n, const struct tz_carrier *carrier)
 {
+	struct column column;
 	struct columns c;
 
-	return result_columns(&c, plan, results, n) ? size_of(&c, carrier) : SIZE_MAX;
+	return result_columns(&c, &column, plan, results, n) ? size_of(&c, carrier) : SIZE_MAX;
 }
 
 int tz_results_encode(const struct tz_plan *plan, const void *results, size_t n, void *to, size_t size, const struct tz_carrier *carrier)
 {
+	struct column column;
 	struct columns c;
 
-	return result_columns(&c, plan, results, n) ? encode(&c, to, size, carrier) : -EMSGSIZE;
+	return result_columns(&c, &column, plan, results, n) ? encode(&c, to, size, carrier) : -EMSGSIZE;
 }
 
 void tz_results_free(const struct tz_plan *plan, const void *results, size_t n)

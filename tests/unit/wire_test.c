@@ -1,6 +1,7 @@
 /* Plans and the codec: what arguments and results become as bytes, and back; and what bytes that are wrong become. */
 #include <complex.h>
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -267,6 +268,47 @@ static void a_plan_is_made_once(void **state)
 	assert_ptr_not_equal(tz_plan_of(&area_task), tz_plan_of(&nop_task));
 }
 
+/* Of tasks that have no plan yet. */
+static int fresh1(struct trip t)
+{
+	return t.days;
+}
+TZ_TASK(int, fresh1, struct trip);
+static int fresh2(struct point p, const char *s)
+{
+	return (int)p.x + s[0];
+}
+TZ_TASK(int, fresh2, struct point, const char *);
+
+static void *ask_for_plans(void *arg)
+{
+	const struct tz_plan **plans = arg;
+
+	plans[0] = tz_plan_of(&fresh1_task);
+	plans[1] = tz_plan_of(&fresh2_task);
+	plans[2] = (const void *)tz_intern("from many threads", 17);
+	return NULL;
+}
+
+static void a_plan_is_made_once_by_many(void **state)
+{
+	const struct tz_plan *plans[8][3] = { { NULL } };
+	pthread_t threads[8];
+
+	(void)state;
+	for (int i = 0; i < 8; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, ask_for_plans, (void *)plans[i]), 0);
+	for (int i = 0; i < 8; i++)
+		assert_int_equal(pthread_join(threads[i], NULL), 0);
+	for (int i = 0; i < 8; i++)
+		for (int k = 0; k < 3; k++) {
+			assert_non_null(plans[i][k]);
+			assert_ptr_equal(plans[i][k], plans[0][k]);
+		}
+	assert_int_equal(plans[0][0]->error, 0);
+	assert_int_equal(plans[0][1]->error, 0);
+}
+
 static void bools_are_true_or_false(void **state)
 {
 	const struct tz_plan *plan = plan_of(&both_task);
@@ -515,7 +557,7 @@ static void blocks_of_strings(void **state)
 	const char *first[4] = { "x", NULL, "y", "zzzzzzzzz" };
 	int n[4] = { 1, 2, 3, 4 };
 	const void *in[3] = { first, second, n }, *got[TZ_ARGS_MAX];
-	char *out[3], *back[3];
+	char *out[3], *back[4];
 	struct tz_cursor cursor;
 
 	(void)state;
@@ -713,6 +755,7 @@ int main(void)
 		cmocka_unit_test(numbers_are_copied),
 		cmocka_unit_test(nothing_is_nothing),
 		cmocka_unit_test(a_plan_is_made_once),
+		cmocka_unit_test(a_plan_is_made_once_by_many),
 		cmocka_unit_test(bools_are_true_or_false),
 		cmocka_unit_test(strings_travel_by_content),
 		cmocka_unit_test(decoded_strings_are_the_receivers),
