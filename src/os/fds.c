@@ -34,7 +34,7 @@ ssize_t tz_fds_send(int socket, const void *data, size_t size, const int *fds, i
 	if (n > 0) {
 		m.msg_control = &control;
 		m.msg_controllen = CMSG_SPACE(sizeof(int) * (size_t)n);
-		memset(&control.header, 0, sizeof control.header);
+		memset(&control, 0, m.msg_controllen);
 		control.header.cmsg_level = SOL_SOCKET;
 		control.header.cmsg_type = SCM_RIGHTS;
 		control.header.cmsg_len = CMSG_LEN(sizeof(int) * (size_t)n);

@@ -78,24 +78,27 @@ static const char *own_path(void)
 	return dladdr((void *)(uintptr_t)own_path, &info) && info.dli_fname ? info.dli_fname : "";
 }
 
-/* Under valgrind /proc/self/exe, executed, is valgrind itself, but its text is the program; for a file that was deleted or replaced it is the other way
- * round. */
+static bool is_same_file(const char *a, const char *b)
+{
+	struct stat one, other;
+
+	return stat(a, &one) == 0 && stat(b, &other) == 0 && one.st_ino == other.st_ino && one.st_dev == other.st_dev;
+}
+
+/* What the link /proc/self/exe says, if that is the program still; else the link itself, by which a file is executed that was deleted or replaced. Under
+ * valgrind the text is the program's, but the link, executed, is valgrind. */
 static char *find_program(void)
 {
-	static const char own[] = "/proc/self/exe";
+	static const char own[] = "/proc/self/exe", gone[] = " (deleted)";
 	char path[4096];
-	struct stat by_name, by_link;
 	ssize_t n = readlink(own, path, sizeof path - 1);
 
-	if (n > 0) {
-		path[n] = '\0';
-		if (stat(path, &by_name) == 0 && stat(own, &by_link) == 0 && by_name.st_ino == by_link.st_ino &&
-		    by_name.st_dev == by_link.st_dev)
-			return strdup(path);
+	if (n <= 0) /* there is no /proc: as it was called */
+		return getauxval(AT_EXECFN) ? strdup((const char *)getauxval(AT_EXECFN)) : NULL;
+	path[n] = '\0';
+	if ((size_t)n >= sizeof gone && strcmp(path + n - (sizeof gone - 1), gone) == 0 && !is_same_file(path, own))
 		return strdup(own);
-	}
-	/* There is no /proc: as it was called. */
-	return getauxval(AT_EXECFN) ? strdup((const char *)getauxval(AT_EXECFN)) : NULL;
+	return strdup(access(path, F_OK) == 0 ? path : own);
 }
 
 /* The runtime of a sanitizer wants to be the first that is loaded. */
@@ -151,6 +154,7 @@ int tz_boot_prepare(struct tz_boot *ret, enum tz_boot_what what, int fd, pid_t p
 	bool alone = in_executable();
 	const char *path = alone ? "" : own_path();
 	struct tz_boot b = { .program = NULL };
+	unsigned long long device, inode;
 	int e = 0;
 
 	if (pending || getauxval(AT_SECURE))
@@ -160,7 +164,8 @@ int tz_boot_prepare(struct tz_boot *ret, enum tz_boot_what what, int fd, pid_t p
 	b.program = find_program();
 	if (!b.program)
 		e = -ENOEXEC;
-	if (e == 0 && asprintf(&b.word, TZ_BOOT_VARIABLE "=%c:%d:%d:%s", (int)what, fd, (int)parent, path) < 0) {
+	tz_boot_identify(&device, &inode);
+	if (e == 0 && asprintf(&b.word, TZ_BOOT_VARIABLE "=%c:%d:%d:%llu:%llu:%s", (int)what, fd, (int)parent, device, inode, path) < 0) {
 		b.word = NULL;
 		e = -ENOMEM;
 	}
@@ -217,9 +222,9 @@ static bool understand(const char *word, bool alone)
 {
 	int what = word[0], fd, parent, n = 0;
 
-	if ((what != TZ_BOOT_NURSERY && what != TZ_BOOT_SPAWN) || sscanf(word + 1, ":%d:%d:%n", &fd, &parent, &n) != 2 || n == 0)
+	if ((what != TZ_BOOT_NURSERY && what != TZ_BOOT_SPAWN) || sscanf(word + 1, ":%d:%d:%*u:%*u:%n", &fd, &parent, &n) != 2 || n == 0)
 		return false;
-	if (alone != (word[1 + n] == '\0') || fcntl(fd, F_GETFD) < 0)
+	if (!tz_boot_is_for_us(word) || alone != (word[1 + n] == '\0') || fcntl(fd, F_GETFD) < 0)
 		return false;
 	what_to_be = (enum tz_boot_what)what;
 	given_fd = fd;
@@ -258,7 +263,7 @@ static void load_in_library(const char *word)
 {
 	struct tz_boot_hook *hook = dlsym(RTLD_DEFAULT, TZ_BOOT_HOOK);
 
-	if (hook && !hook->word)
+	if (hook)
 		hook->arrive();
 	if (hook && hook->word && !hook->main && understand(hook->word, false)) {
 		pending = true;

@@ -5,7 +5,7 @@
  * been done, in its order. libtrenza tells by its constructor what is to run instead; a program that only loads libtrenza later, with dlopen, gets it loaded here. Where
  * that fails, the program ends with 127: its own main() must not run a second time.
  *
- * The variable's word is WHAT:FD:PID:PATH, of which this needs the path, that of libtrenza. There is no symbol version on what is defined here, so it stands in for any.
+ * A program that is executed on the way to the one that is meant, as valgrind is, does not find itself in the word, and runs as ever. There is no symbol version on what is defined here, so it stands in for any.
  */
 #include <dlfcn.h>
 #include <stdlib.h>
@@ -37,7 +37,7 @@ static void arrive(void)
 {
 	const char *word = secure_getenv(TZ_BOOT_VARIABLE);
 
-	if (!word)
+	if (!word || trenza_boot_hook.word || !tz_boot_is_for_us(word))
 		return;
 	trenza_boot_hook.word = strdup(word);
 	if (!trenza_boot_hook.word)
@@ -55,7 +55,7 @@ static const char *library(void)
 {
 	const char *at = trenza_boot_hook.word;
 
-	for (int i = 0; i < 3 && at; i++) {
+	for (int i = 0; i < TZ_BOOT_FIELDS && at; i++) {
 		at = strchr(at, ':');
 		at = at ? at + 1 : NULL;
 	}

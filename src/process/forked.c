@@ -185,14 +185,28 @@ static void close_pipes(struct pipes *p)
 	close_pair(p->status);
 }
 
+/* What is in the buffers is to be written once. Another thread may hold one for ever. */
+static void flush_before(bool others_run)
+{
+	FILE *const streams[] = { stdout, stderr };
+
+	if (!others_run)
+		(void)fflush(NULL);
+	for (size_t i = 0; i < 2 && others_run; i++) {
+		if (ftrylockfile(streams[i]) != 0)
+			continue;
+		(void)fflush(streams[i]);
+		funlockfile(streams[i]);
+	}
+}
+
 static int fork_now(struct tz_forked *f, const struct tz_child_start *start, struct tz_request_message *m, struct pipes *p, pid_t *ret_pid)
 {
 	int e = 0;
 	pid_t pid;
 
 	own_record = f->record;
-	if (!start->insist)
-		(void)fflush(NULL); /* what is in the buffers is to be written once */
+	flush_before(start->insist);
 	pid = fork();
 	if (pid < 0)
 		return -errno;

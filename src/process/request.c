@@ -137,7 +137,7 @@ static struct tz_request *build(const struct tz_child_start *start, const struct
 	head.blob = reserve(&size, start->size, 16);
 	head.blob_size = start->size;
 	head.size = size;
-	r = malloc(size);
+	r = calloc(1, size);
 	if (!r)
 		return NULL;
 	*r = head;
