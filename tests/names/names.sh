@@ -20,6 +20,7 @@ module() {
 # program OUTPUT COMPILER... [-- LIBRARIES...]
 program() {
     local output=$1 command=()
+    rm -f "$output"
     shift
     while [ $# -gt 0 ] && [ "$1" != -- ]; do command+=("$1"); shift; done
     shift
@@ -40,12 +41,12 @@ cxx='-x c++ -std=c++17'
 
 # The program's own tasks, by each way to compile and link it; and that they are the only descriptors in it.
 alone() {
-    local title=$1
+    local how=$1
     shift
     built() { program "$work/alone" "$@"; }
-    check "$title: builds" built "$@" --
-    check "$title: names hold" says '2 11' "$work/alone"
-    check "$title: nothing else in it is a descriptor" says '2 0' "$work/alone" --scan
+    check "$how: builds" built "$@" --
+    check "$how: names hold" says '2 11' "$work/alone"
+    check "$how: nothing else in it is a descriptor" says '2 0' "$work/alone" --scan
 }
 alone 'gcc' gcc $c
 alone 'gcc -O2' gcc $c -O2
@@ -93,6 +94,10 @@ check '... was removed' test ! -e "$work/gone"
 mapfile -t names < <("$work/program" --write "$work/plugin.so")
 check 'six names' test ${#names[@]} = 6
 check 'names hold over runs' says '2 11 3 21 4 31' "$work/program" --resolve "${names[@]}"
+
+check 'a plugin whose task was resolved stays loaded' says '4 4' "$work/program" --keep "$work/plugin.so"
+cp "$work/plugin.so" "$work/copy.so"
+check 'two copies of a plugin are two modules' says '0 1 1' "$work/program" --two "$work/plugin.so" "$work/copy.so"
 
 # Names that are not true, or not true any more.
 check 'another program does not know them' program "$work/other" gcc $c -O2 -- -ldl

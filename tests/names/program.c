@@ -3,6 +3,8 @@
  * program [PLUGIN]           tells the names of the tasks to a new process of itself, which resolves and calls them
  * program --write [PLUGIN]   prints the names
  * program --resolve NAME...  resolves names: prints what the tasks answer to 1, or the error
+ * program --keep PLUGIN      resolves a plugin's task, unloads the plugin, and calls the task
+ * program --two FILE FILE    loads two copies of a plugin: prints what their names are names of
  * program --scan             resolves every place of the program's own module: prints how many are descriptors
  */
 #ifndef _GNU_SOURCE
@@ -130,10 +132,9 @@ static int scan(void)
 	return 0;
 }
 
-static void add_plugin(const char *path, char **names)
+static void *add_plugin(const char *path, const tz_task **tasks, char **names)
 {
 	void *plugin = dlopen(path, RTLD_NOW);
-	const tz_task *tasks[2];
 	with_tasks *entry;
 
 	if (!plugin) {
@@ -144,6 +145,32 @@ static void add_plugin(const char *path, char **names)
 	entry(&tasks[0], &tasks[1]);
 	names[0] = hex_of(tasks[0]);
 	names[1] = hex_of(tasks[1]);
+	return plugin;
+}
+
+static int keep(const char *path)
+{
+	const tz_task *tasks[2];
+	char *names[2];
+	void *plugin = add_plugin(path, tasks, names);
+
+	printf("%d\n", ask(names[0]));
+	(void)dlclose(plugin);
+	printf("%d\n", ask(names[0]));
+	return 0;
+}
+
+static int two_copies(char **paths)
+{
+	const tz_task *first[2], *second[2], *found;
+	char *names[4];
+
+	(void)add_plugin(paths[0], first, names);
+	(void)add_plugin(paths[1], second, names + 2);
+	printf("%d\n", first[0] == second[0]);
+	printf("%d\n", resolve_hex(names[0], &found) == 0 && found == first[0]);
+	printf("%d\n", resolve_hex(names[3], &found) == 0 && found == second[1]);
+	return 0;
 }
 
 static int ask_another(char **names)
@@ -166,6 +193,7 @@ int main(int argc, char **argv)
 {
 	const bool writing = argc > 1 && strcmp(argv[1], "--write") == 0;
 	const char *plugin = argv[1] ? argv[writing ? 2 : 1] : NULL;
+	const tz_task *tasks[2];
 	char *names[8] = { NULL };
 	int n = 0;
 
@@ -173,17 +201,19 @@ int main(int argc, char **argv)
 		return resolve_all(argv + 2);
 	if (argc > 1 && strcmp(argv[1], "--scan") == 0)
 		return scan();
+	if (argc > 1 && strcmp(argv[1], "--keep") == 0)
+		return keep(argv[2]);
+	if (argc > 1 && strcmp(argv[1], "--two") == 0)
+		return two_copies(argv + 2);
 	names[n++] = hex_of(&one_task);
 	names[n++] = hex_of(&two_task);
 #ifdef LIBRARY
-	const tz_task *tasks[2];
-
 	library_tasks(&tasks[0], &tasks[1]);
 	names[n++] = hex_of(tasks[0]);
 	names[n++] = hex_of(tasks[1]);
 #endif
 	if (plugin) {
-		add_plugin(plugin, names + n);
+		(void)add_plugin(plugin, tasks, names + n);
 		n += 2;
 	}
 	if (getenv("REMOVE")) /* this program's file, while it runs */

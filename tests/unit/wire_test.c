@@ -106,9 +106,11 @@ static struct trip turn(struct trip t, const char *unused)
 }
 TZ_TASK(struct trip, turn, struct trip, const char *);
 
+/* The other file has another one, which is flat. */
 struct node {
 	struct node *next;
 };
+const tz_task *other_task(void);
 static int depth(int unused, struct node n)
 {
 	(void)unused;
@@ -152,16 +154,32 @@ static void pick(struct either e)
 }
 TZ_TASK(void, pick, struct either);
 
-/* Declared after the task, with other spaces, and under another name of the same type too. */
+/* Declared after the task, and with other spaces. */
 typedef struct {
 	int a;
 } later;
-static int after(later l, unsigned long  int n)
+struct spaced {
+	int a;
+};
+static int after(later l, struct spaced s)
 {
-	return l.a + (int)n;
+	return l.a + s.a;
 }
-TZ_TASK(int, after, later, unsigned long  int);
-TZ_FLAT(later);
+/* clang-format off */
+TZ_TASK(int, after, later, struct spaced);
+TZ_FLAT( later );
+TZ_FLAT(struct	  spaced);
+/* clang-format on */
+
+/* Not the type of TZ_FLAT, though the letters are the same. */
+typedef struct {
+	int a;
+} structspaced;
+static int unlike(structspaced s)
+{
+	return s.a;
+}
+TZ_TASK(int, unlike, structspaced);
 
 /* --- there and back ---------------------------------------------------------------------------------------------------------- */
 
@@ -446,7 +464,7 @@ static void flat_structs_are_copied(void **state)
 
 static void a_description_may_come_later(void **state)
 {
-	after_args a = tz_bind(after, ((later){ 40 }), 2);
+	after_args a = tz_bind(after, ((later){ 40 }), ((struct spaced){ 2 }));
 	int n = 0;
 
 	(void)state;
@@ -661,7 +679,15 @@ static void what_does_not_travel_is_named(void **state)
 	check_refusal(&where_task, -ENOTSUP, "the result of where is a void *");
 	check_refusal(&depth_task, -ENOTSUP, "argument 2 of depth is a struct node: say TZ_FLAT(struct node) if");
 	check_refusal(&hold_task, -ENOTSUP, "argument 1 of hold holds a struct node: say TZ_FLAT(struct node) if");
+	check_refusal(&unlike_task, -ENOTSUP, "argument 1 of unlike is a structspaced");
 	check_refusal(&pick_task, -ENOTSUP, "argument 1 of pick has fields that overlap");
+}
+
+static void a_description_is_good_for_its_source_file(void **state)
+{
+	(void)state;
+	assert_true(plan_of(other_task())->args.flat);
+	check_refusal(&depth_task, -ENOTSUP, "struct node");
 }
 
 static void descriptors_that_were_not_made_by_tz_task(void **state)
@@ -772,6 +798,7 @@ int main(void)
 		cmocka_unit_test(blocks_of_strings),
 		cmocka_unit_test(large_contents_are_carried),
 		cmocka_unit_test(what_does_not_travel_is_named),
+		cmocka_unit_test(a_description_is_good_for_its_source_file),
 		cmocka_unit_test(descriptors_that_were_not_made_by_tz_task),
 		cmocka_unit_test(wrong_sizes_are_noticed),
 		cmocka_unit_test(mutations_do_no_harm),
