@@ -502,7 +502,7 @@ static void closes_what_a_job_left_open(struct subject *s)
 
 #define HELD(title, run) \
 	{ \
-		title, run, 0, TZ_CAN_RUN_AT_SUBMIT, 0 \
+		title, run, TZ_CAN_SHARE_MEMORY, TZ_CAN_RUN_AT_SUBMIT, 0 \
 	}
 
 static const struct conformance_case cases[] = {
@@ -518,15 +518,15 @@ static const struct conformance_case cases[] = {
 	CASE("a failure without a code is -EINVAL; there is none outside of a job",
 	     zero_is_no_code),
 	CASE("a long message is cut", cuts_long_messages),
-	{ "pthread_exit in a job ends that job only", survives_pthread_exit, 0,
+	{ "pthread_exit in a job ends that job only", survives_pthread_exit, TZ_CAN_SHARE_MEMORY,
 	  TZ_CAN_RUN_AT_SUBMIT | LACKS_FOR_EXIT, 0 },
 	{ "pthread_exit in a job on the stack of who waits for it ends both",
-	  pthread_exit_on_a_waiters_stack, 0, TZ_CAN_RUN_AT_SUBMIT | TZ_CAN_SUSPEND, 0 },
+	  pthread_exit_on_a_waiters_stack, TZ_CAN_SHARE_MEMORY, TZ_CAN_RUN_AT_SUBMIT | TZ_CAN_SUSPEND, 0 },
 	{ "pthread_exit in a job ends its caller's thread", pthread_exit_ends_the_caller,
 	  TZ_CAN_RUN_AT_SUBMIT, 0, 0 },
-	CASE("a scope waits for what it owns", scope_waits_for_what_it_owns),
+	SHARING("a scope waits for what it owns", scope_waits_for_what_it_owns),
 	CASE("a scope releases what it owns", scope_releases_what_it_owns),
-	CASE("a scope is left by return, break, goto and continue", scope_is_left_by_any_way),
+	SHARING("a scope is left by return, break, goto and continue", scope_is_left_by_any_way),
 	CASE("a scope tells of the first failure", scope_tells_of_a_failure),
 	HELD("a scope cancels what it owns at its deadline", scope_cancels_at_its_deadline),
 	HELD("a scope can be cancelled from elsewhere", scope_can_be_cancelled_from_elsewhere),

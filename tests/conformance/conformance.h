@@ -41,6 +41,12 @@ struct conformance_case {
 		title, run, 0, 0, 0 \
 	}
 
+/* A case whose jobs see the memory of who submits them: pointers go in, or counters at file scope come back. */
+#define SHARING(title, run) \
+	{ \
+		title, run, TZ_CAN_SHARE_MEMORY, 0, 0 \
+	}
+
 int run_cases(const char *name, const struct conformance_case *cases, size_t n);
 #define RUN_CASES(name, cases) run_cases(name, cases, sizeof(cases) / sizeof *(cases))
 

@@ -175,7 +175,7 @@ int main(void)
 {
 	static const struct conformance_case cases[] = {
 		CASE("what is spawned inherits", is_inherited_by_what_is_spawned),
-		CASE("what is submitted from outside inherits", is_inherited_from_outside),
+		SHARING("what is submitted from outside inherits", is_inherited_from_outside),
 		CASE("elements of a map see their caller's", is_seen_by_the_elements_of_a_map),
 		CASE("values are released once", releases_each_value_once),
 	};

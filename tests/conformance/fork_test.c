@@ -272,7 +272,7 @@ static void exit_and_signals_end_the_process(struct subject *s)
 }
 
 static const struct conformance_case cases[] = {
-	CASE("a child has lost the parent's futures, and knows it",
+	SHARING("a child has lost the parent's futures, and knows it",
 	     child_loses_the_parents_futures),
 	CASE("a child cannot use the parent's executor, but close it",
 	     child_cannot_use_the_parents_executor),

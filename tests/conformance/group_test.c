@@ -572,7 +572,7 @@ static void stays_cancelled(struct subject *s)
 
 #define BESIDE(title, run) \
 	{ \
-		title, run, 0, TZ_CAN_RUN_AT_SUBMIT, 0 \
+		title, run, TZ_CAN_SHARE_MEMORY, TZ_CAN_RUN_AT_SUBMIT, 0 \
 	}
 
 int main(void)

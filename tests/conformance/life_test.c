@@ -725,7 +725,7 @@ static void waits_for_jobs_on_other_stacks(struct subject *s)
 
 #define HELD(title, run) \
 	{ \
-		title, run, 0, TZ_CAN_RUN_AT_SUBMIT, 0 \
+		title, run, TZ_CAN_SHARE_MEMORY, TZ_CAN_RUN_AT_SUBMIT, 0 \
 	}
 #define HELD_ALONE(title, run) \
 	{ \
@@ -740,15 +740,15 @@ static const struct conformance_case cases[] = {
 	     refuses_bad_options),
 	CASE("a kind can be added", takes_kinds_of_others),
 	{ "an initializer and a finalizer run on each worker", initializes_each_worker,
-	  TZ_CAN_INITIALIZE, 0, 0 },
+	  TZ_CAN_INITIALIZE | TZ_CAN_SHARE_MEMORY, 0, 0 },
 	{ "an initializer that fails breaks the executor", breaks_when_an_initializer_fails,
-	  TZ_CAN_INITIALIZE, 0, 0 },
-	CASE("statistics add up", counts_what_it_did),
+	  TZ_CAN_INITIALIZE | TZ_CAN_SHARE_MEMORY, 0, 0 },
+	SHARING("statistics add up", counts_what_it_did),
 	HELD_ALONE("statistics count what a shutdown cancelled", counts_what_a_shutdown_cancelled),
-	{ "idle workers end", shrinks_when_idle, TZ_CAN_SHRINK, 0, 0 },
+	{ "idle workers end", shrinks_when_idle, TZ_CAN_SHRINK | TZ_CAN_SHARE_MEMORY, 0, 0 },
 	CASE("an idle executor uses no processor", uses_no_processor_when_idle),
 	CASE("no jobs after a shutdown", refuses_jobs_after_shutdown),
-	CASE("drain runs all that was submitted", drains),
+	SHARING("drain runs all that was submitted", drains),
 	HELD_ALONE("a shutdown ends at its deadline or its scope's, and goes on",
 		   ends_a_shutdown_by_its_deadline),
 	HELD_ALONE("cancel-pending cancels what has not begun", cancels_pending),
@@ -756,8 +756,8 @@ static const struct conformance_case cases[] = {
 	HELD("stop-now wakes what waits", stop_wakes_what_waits),
 	HELD("a shutdown can be made stronger", stops_what_drains),
 	HELD("several threads may shut down", shuts_down_from_several_threads),
-	CASE("a job cannot wait for its own executor's end", refuses_to_wait_for_its_own_job),
-	CASE("a job may close its own executor", closes_from_its_own_job),
+	SHARING("a job cannot wait for its own executor's end", refuses_to_wait_for_its_own_job),
+	SHARING("a job may close its own executor", closes_from_its_own_job),
 	HELD("a signal handler may ask for a shutdown", can_be_shut_down_from_a_signal_handler),
 	CASE("a shutdown amid submits loses no job", shuts_down_amid_submits),
 	{ "a shutdown waits for jobs on other stacks", waits_for_jobs_on_other_stacks,

@@ -716,17 +716,17 @@ static void measures_deadlines_in_its_own_time(struct subject *s)
 
 #define BESIDE(title, run) \
 	{ \
-		title, run, 0, TZ_CAN_RUN_AT_SUBMIT, 0 \
+		title, run, TZ_CAN_SHARE_MEMORY, TZ_CAN_RUN_AT_SUBMIT, 0 \
 	}
 
 int main(void)
 {
 	static const struct conformance_case cases[] = {
-		CASE("a spawned call runs where its caller runs", runs_where_its_caller_runs),
+		SHARING("a spawned call runs where its caller runs", runs_where_its_caller_runs),
 		CASE("outside of a job, on the default executor", runs_on_the_default_executor_outside_of_a_job),
 		BESIDE("a job waits for what it spawned", waits_for_what_it_spawned),
 		BESIDE("but not for what it detached", does_not_wait_for_what_is_detached),
-		CASE("a whole tree is waited for", waits_for_a_whole_tree),
+		SHARING("a whole tree is waited for", waits_for_a_whole_tree),
 		CASE("spawns and joins, many times", spawns_and_joins_without_end),
 		BESIDE("the innermost scope owns it", belongs_to_the_innermost_scope),
 		CASE("so does one outside of a job", belongs_to_a_scope_outside_of_a_job),

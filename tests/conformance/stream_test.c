@@ -252,7 +252,7 @@ static void works_inside_jobs(struct subject *s)
 
 #define HELD(title, run) \
 	{ \
-		title, run, 0, TZ_CAN_RUN_AT_SUBMIT, 0 \
+		title, run, TZ_CAN_SHARE_MEMORY, TZ_CAN_RUN_AT_SUBMIT, 0 \
 	}
 
 static const struct conformance_case cases[] = {

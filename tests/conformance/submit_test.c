@@ -80,6 +80,7 @@ static point swapped(point p)
 {
 	return (point){ p.y, p.x };
 }
+TZ_FLAT(point);
 TZ_TASK(point, swapped, point);
 
 typedef struct {
@@ -94,6 +95,7 @@ static large reversed(large a)
 		b.n[i] = a.n[99 - i];
 	return b;
 }
+TZ_FLAT(large);
 TZ_TASK(large, reversed, large);
 
 typedef struct {
@@ -107,6 +109,7 @@ static aligned is_aligned(aligned a)
 	a.c[0] = (uintptr_t)p % 128 == 0;
 	return a;
 }
+TZ_FLAT(aligned);
 TZ_TASK(aligned, is_aligned, aligned);
 
 static int answer(void)
@@ -727,16 +730,16 @@ static void full_queue_blocks_until_there_is_room(struct subject *s)
 
 static const struct conformance_case cases[] = {
 	CASE("numbers go in and come out by value", passes_numbers),
-	CASE("pointers and strings go by their address where memory is shared", passes_pointers),
+	SHARING("pointers and strings go by their address where memory is shared", passes_pointers),
 	CASE("structs go by value: small, large, over-aligned", passes_structs),
 	CASE("no arguments, and eight", takes_up_to_eight),
-	CASE("a void task", runs_void_tasks),
+	SHARING("a void task", runs_void_tasks),
 	CASE("arguments are copied at submit", copies_arguments),
-	CASE("a job knows its executor and its worker", runs_where_it_says),
-	CASE("workers have the executor's name", names_its_workers),
+	SHARING("a job knows its executor and its worker", runs_where_it_says),
+	SHARING("workers have the executor's name", names_its_workers),
 	CASE("NULL is the default executor, which nobody can close", has_a_default),
 	CASE("a job is called by its task or by the name it was given", calls_it_what_it_is_told),
-	CASE("a job that failed is run again as often as was said", retries),
+	SHARING("a job that failed is run again as often as was said", retries),
 	CASE("a job that has not begun by its deadline does not", keeps_deadlines),
 	CASE("a running job sees its deadline", shows_a_running_job_its_deadline),
 	{ "a job that returns after its deadline is OK all the same", lets_a_job_miss_its_deadline,
@@ -745,7 +748,7 @@ static const struct conformance_case cases[] = {
 	CASE("bulk of none", submits_none),
 	CASE("bulk of one", submits_one),
 	CASE("bulk of 100,000", submits_very_many),
-	CASE("bulk without futures", submits_many_detached),
+	SHARING("bulk without futures", submits_many_detached),
 	CASE("jobs come from several threads", takes_jobs_from_everywhere),
 	{ "urgent jobs begin first", begins_urgent_jobs_first, TZ_CAN_PRIORITY,
 	  TZ_CAN_RUN_AT_SUBMIT, 1 },

@@ -666,7 +666,7 @@ static void refuses_to_wait_for_itself(struct subject *s)
 
 #define HELD(title, run) \
 	{ \
-		title, run, 0, TZ_CAN_RUN_AT_SUBMIT, 0 \
+		title, run, TZ_CAN_SHARE_MEMORY, TZ_CAN_RUN_AT_SUBMIT, 0 \
 	}
 
 static const struct conformance_case cases[] = {
@@ -679,15 +679,15 @@ static const struct conformance_case cases[] = {
 	CASE("a result may be dropped; a wrong size is refused", drops_a_result),
 	HELD("a wait ends at its deadline or its scope's, and the future is kept",
 	     ends_a_wait_by_its_deadline),
-	CASE("a detached job goes on", detached_job_goes_on),
+	SHARING("a detached job goes on", detached_job_goes_on),
 	CASE("wait for all", waits_for_all),
-	CASE("wait for any", waits_for_any),
+	SHARING("wait for any", waits_for_any),
 	CASE("wait for the first failure", waits_for_the_first_failure),
 	CASE("gather releases all and remembers the first failure", gathers),
-	CASE("as completed, over futures of several executors", gives_out_as_they_complete),
-	CASE("as completed, closed early", closes_an_iterator_early),
+	SHARING("as completed, over futures of several executors", gives_out_as_they_complete),
+	SHARING("as completed, closed early", closes_an_iterator_early),
 	CASE("as completed gives each out once", gives_each_out_once),
-	CASE("a callback gets the outcome and the result, never inside the call that adds it",
+	SHARING("a callback gets the outcome and the result, never inside the call that adds it",
 	     calls_back_with_the_result),
 	CASE("a callback on what has ended", calls_back_for_what_has_ended),
 	CASE("callbacks run in the order of their adding", calls_back_in_order),
@@ -695,8 +695,8 @@ static const struct conformance_case cases[] = {
 	     calls_back_late_ones_last),
 	CASE("a callback may add callbacks", calls_back_what_a_callback_adds),
 	{ "a callback that leaves by pthread_exit takes no other one along",
-	  calls_back_after_one_that_leaves, 0, LACKS_FOR_EXIT, 0 },
-	CASE("a job has any number of callbacks", calls_back_as_many_as_there_are),
+	  calls_back_after_one_that_leaves, TZ_CAN_SHARE_MEMORY, LACKS_FOR_EXIT, 0 },
+	SHARING("a job has any number of callbacks", calls_back_as_many_as_there_are),
 	CASE("a callback may use the library", lets_a_callback_use_the_library),
 	CASE("a failure that nobody looked at is reported at release",
 	     reports_a_failure_that_nobody_saw),
