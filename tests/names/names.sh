@@ -14,7 +14,7 @@ flags="-I$root/include -I$root/src -Wall -Wextra -Werror"
 module() {
     local output=$1 number=$2 entry=$3
     shift 3
-    "$@" $flags -DMODULE="$number" -DENTRY="$entry" -fPIC -shared "$here/module.c" -o "$output"
+    "$@" -O1 $flags -DMODULE="$number" -DENTRY="$entry" -fPIC -shared "$here/module.c" -o "$output"
 }
 
 # program OUTPUT COMPILER... [-- LIBRARIES...]

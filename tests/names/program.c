@@ -35,8 +35,18 @@ with_tasks library_tasks;
 
 TASKS(1);
 
-/* What is no descriptor, but looks like one: in memory that can be written. */
+/* What is no descriptor, but looks like one: all of it in memory that can be written; pointing at another's entry; without the magic word. */
 static tz_task forged;
+static const tz_task *forged_entry = &forged;
+static tz_module forged_module = { &forged_entry, &forged_entry + 1, NULL, NULL };
+#ifndef __cplusplus
+static const tz_task impostor __attribute__((used)) = {
+	.name = "impostor", .tz__module = &tz__here, .tz__entry = &one__entry, .tz__slot = &one__slot, .tz__magic = TZ__MAGIC,
+};
+static const tz_task *const bare_entry TZ__IN_TASKS;
+static const tz_task bare = { .name = "bare", .tz__module = &tz__here, .tz__entry = &bare_entry, .tz__slot = &one__slot };
+static const tz_task *const bare_entry TZ__IN_TASKS = &bare;
+#endif
 
 static char *hex_of(const tz_task *task)
 {
@@ -106,20 +116,41 @@ static int size_of_program(struct dl_phdr_info *info, size_t size, void *arg)
 	return 1;
 }
 
+static int is_protected(struct dl_phdr_info *info, size_t size, void *arg)
+{
+	(void)size;
+	for (int i = 0; i < info->dlpi_phnum; i++)
+		*(bool *)arg |= info->dlpi_phdr[i].p_type == PT_GNU_RELRO;
+	return 1;
+}
+
+/* A forgery is believed where nothing is protected. */
+static bool is_believed(tz_task *task)
+{
+	struct tz_task_name name;
+
+	return tz_task_name_of(task, &name) != -ENOEXEC;
+}
+
 /* Every 4th place, and some before and behind the module. */
 static int scan(void)
 {
 	struct tz_task_name name;
 	const tz_task *task;
 	size_t end = 0, found = 0, other = 0;
+	bool protects = false;
 	int r;
 
 	(void)dl_iterate_phdr(size_of_program, &end);
 	if (tz_task_name_of(&one_task, &name) < 0)
 		return 1;
+	(void)dl_iterate_phdr(is_protected, &protects);
 	forged = one_task;
-	if (tz_task_name_of(&forged, &name) != -ENOEXEC)
-		return 1;
+	other += is_believed(&forged);
+	forged.tz__entry = &forged_entry;
+	forged.tz__module = &forged_module;
+	other += is_believed(&forged) != !protects;
+	forged.tz__magic = 0;
 	for (uint64_t at = 0; at < end + 4096; at += 4) {
 		name.offset = at;
 		r = tz_task_resolve(&name, tz_task_name_size(&name), &task);
