@@ -190,9 +190,9 @@ static int add_type(struct making *m, const tz_type *type, uint32_t offset)
 
 static int by_offset(const void *a, const void *b)
 {
-	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+	const struct tz_stretch *x = a, *y = b;
 
-	return (x > y) - (x < y);
+	return (x->offset > y->offset) - (x->offset < y->offset);
 }
 
 /* Sorts the stretches, and joins neighbours. -ENOTSUP if some overlap: a union was described as a struct. */
@@ -200,9 +200,6 @@ static int put_in_order(struct making *m)
 {
 	size_t n = 0;
 
-	_Static_assert(offsetof(struct tz_stretch, offset) == 0 && offsetof(struct tz_spot, offset) == 0, "by_offset looks at the first word");
-	if (m->nspots)
-		qsort(m->spots, m->nspots, sizeof *m->spots, by_offset);
 	if (m->nstretches)
 		qsort(m->stretches, m->nstretches, sizeof *m->stretches, by_offset);
 	for (size_t i = 0; i < m->nstretches; i++) {

@@ -49,7 +49,7 @@ struct tz_shape {
 	uint32_t nspots;
 	uint32_t nstretches; /* 0: all of the image travels; else the rest arrives as zeros */
 	bool flat; /* no spots and no stretches: the image is all there is */
-	const struct tz_spot *spots; /* by offset */
+	const struct tz_spot *spots; /* in the order of their contents */
 	const struct tz_stretch *stretches; /* by offset */
 };
 

@@ -35,7 +35,8 @@ with_tasks library_tasks;
 
 TASKS(1);
 
-/* What is no descriptor, but looks like one: all of it in memory that can be written; pointing at another's entry; without the magic word. */
+/* What is no descriptor, but looks like one: all of it in memory that can be written; pointing at another's entry; without the magic word; with an entry that is
+ * not in the section. */
 static tz_task forged;
 static const tz_task *forged_entry = &forged;
 static tz_module forged_module = { &forged_entry, &forged_entry + 1, NULL, NULL };
@@ -46,6 +47,11 @@ static const tz_task impostor __attribute__((used)) = {
 static const tz_task *const bare_entry TZ__IN_TASKS;
 static const tz_task bare = { .name = "bare", .tz__module = &tz__here, .tz__entry = &bare_entry, .tz__slot = &one__slot };
 static const tz_task *const bare_entry TZ__IN_TASKS = &bare;
+static const tz_task *const stray_entry __attribute__((used));
+static const tz_task stray = {
+	.name = "stray", .tz__module = &tz__here, .tz__entry = &stray_entry, .tz__slot = &one__slot, .tz__magic = TZ__MAGIC,
+};
+static const tz_task *const stray_entry = &stray;
 #endif
 
 static char *hex_of(const tz_task *task)

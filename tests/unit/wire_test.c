@@ -724,6 +724,46 @@ static void wrong_sizes_are_noticed(void **state)
 	free(in.at);
 }
 
+/* Contents lie where they must, not only where they can. */
+static void contents_are_in_their_places(void **state)
+{
+	char b[] = "two";
+	join_args a = tz_bind(join, "one", b, 3);
+	const struct tz_plan *plan = plan_of(&join_task);
+	struct bytes in = args_of(&join_task, &a), copy = room(in.size);
+	uint64_t first = sizeof a, second = sizeof a + 8;
+	const void *decoded;
+
+	(void)state;
+	for (int i = 0; i < 3; i++) {
+		memcpy(copy.at, in.at, in.size);
+		/* As it was; the second one where the first one is; both exchanged. */
+		memcpy(copy.at, i == 2 ? &second : &first, 8);
+		memcpy(copy.at + 8, i == 0 ? &second : &first, 8);
+		assert_int_equal(tz_args_decode(plan, copy.at, copy.size, &decoded, NULL), i == 0 ? 0 : -EBADMSG);
+	}
+	free(in.at);
+	free(copy.at);
+}
+
+/* No byte of what is sent is left to chance, but padding within what the caller gave. */
+static void encodings_are_the_same_each_time(void **state)
+{
+	char here[] = "here";
+	turn_args a = { .a1 = { { a_place(here, NULL), a_place(here, NULL) }, 3 }, .a2 = "unused" };
+	const struct tz_plan *plan = plan_of(&turn_task);
+	size_t size = tz_args_size(plan, &a, NULL);
+	struct bytes one = room(size), two = room(size);
+
+	(void)state;
+	memset(two.at, 0x5a, size);
+	assert_int_equal(tz_args_encode(plan, &a, one.at, size, NULL), 0);
+	assert_int_equal(tz_args_encode(plan, &a, two.at, size, NULL), 0);
+	assert_memory_equal(one.at, two.at, size);
+	free(one.at);
+	free(two.at);
+}
+
 /* Each byte of an encoding is changed in some ways; what is decoded is valid or is refused. With the address sanitizer this
  * says more. */
 static void mutations_do_no_harm(void **state)
@@ -801,6 +841,8 @@ int main(void)
 		cmocka_unit_test(a_description_is_good_for_its_source_file),
 		cmocka_unit_test(descriptors_that_were_not_made_by_tz_task),
 		cmocka_unit_test(wrong_sizes_are_noticed),
+		cmocka_unit_test(contents_are_in_their_places),
+		cmocka_unit_test(encodings_are_the_same_each_time),
 		cmocka_unit_test(mutations_do_no_harm),
 	};
 
