@@ -4,13 +4,14 @@
  *   "inline"        inside tz_submit, on the caller's own stack
  *   "chaos"         on threads, in a seeded random order, after a random delay, or fails it: for tests
  *   "threads"       on a pool of threads
+ *   "processes"     on a pool of worker processes: a crash, a memory hog or an endless loop costs one job
  *   "coroutines"    as coroutines of one loop, or of N, each on a thread of its own (loop.h)
  *   "sim"           as coroutines in virtual time, which go on in a seeded random order: for tests
  *
  * A spec is the kind, then options after a colon: "threads:4", "threads:4,min=1,idle=2.5,queue=1000,full=block,stack=256k",
- * "chaos:seed=7,delay=0.002,fail=0.1", "sim:seed=7,grace=0.01". A bare number is the number of workers; for coroutines, of loops, one unless told.
+ * "processes:4,start=spawn,max_tasks=1000,memory=256m,kill_grace=0.5", "chaos:seed=7,delay=0.002,fail=0.1", "sim:seed=7,grace=0.01". A bare number is the number of workers; for coroutines, of loops, one unless told.
  * The options are workers, min, idle (seconds), name, stack (bytes, with k, m or g), spares (0: none), queue, full (block, fail or caller), seed, delay
- * (seconds), fail and grace (seconds); one that the kind cannot honour is an error.
+ * (seconds), fail and grace (seconds), start (fork, spawn or forkserver), max_tasks, memory (bytes) and kill_grace (seconds); one that the kind cannot honour is an error.
  * What each kind can do, and which outcomes its jobs can have, is the table of docs/executors.md.
  */
 #ifndef TRENZA_EXECUTOR_H
@@ -161,6 +162,15 @@ TZ_API int tz_executor_shutdown(tz_executor *executor, tz_shutdown how, tz_deadl
  * Threads: any; async-signal-safe.
  * Errors: none; does nothing to the default executor. */
 TZ_API void tz_executor_request_shutdown(tz_executor *executor, tz_shutdown how);
+
+/* tz_executor_kill_workers - kills the processes that run an executor's jobs, as a SIGKILL from outside would; returns how many.
+ *
+ * Jobs that were running have crashed, unless they may be tried again; those that had not begun are run by new workers.
+ *
+ * Ownership: the executor stays the caller's.
+ * Threads: any.
+ * Errors: -ENOTSUP where workers are no processes; -EINVAL. */
+TZ_API int tz_executor_kill_workers(tz_executor *executor);
 
 /* tz_executor_close - drains the executor (TZ_DRAIN without a deadline) and frees it. NULL is legal.
  *

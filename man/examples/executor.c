@@ -112,6 +112,23 @@ int main(void)
 		/* } */
 	}
 	{
+		/* tz_executor_kill_workers { */
+		tz_executor *ex;
+		tz_outcome o;
+
+		if (tz_executor_open(&ex, "processes:1") < 0)
+			return 1;
+		slow_future f = tz_submit(ex, slow, 60.0);
+
+		while (tz_executor_kill_workers(ex) == 0 || (tz_wait(f, tz_after(0.1)), tz_done(f) == 0))
+			; /* there was no worker yet, or it had not begun */
+		tz_outcome_of(f, &o);
+		printf("%s, signal %d\n", tz_status_name(o.status), o.signal);
+		tz_detach(f);
+		tz_executor_close(ex);
+		/* } */
+	}
+	{
 		wait_for_input_future f = tz_submit(NULL, wait_for_input, -1, 1);
 		int r = -1;
 
@@ -126,5 +143,6 @@ worker 0 of crawler
 threads, crawler, 1
 the end of crawling
 1 job was run
+crashed, signal 9
 nothing came: 0
 */

@@ -408,6 +408,15 @@ void tz_executor_request_shutdown(tz_executor *executor, tz_shutdown how)
 	executor->ops->request_shutdown(executor, how);
 }
 
+int tz_executor_kill_workers(tz_executor *executor)
+{
+	if (!executor)
+		return -EINVAL;
+	if (!executor->ops->kill_workers)
+		return -ENOTSUP;
+	return tz_executor_is_lost(executor) ? 0 : executor->ops->kill_workers(executor);
+}
+
 /* Drains and frees; deaf to the scope, since what is closed must be gone afterwards. */
 static int drain_and_destroy(tz_executor *ex)
 {

@@ -347,12 +347,10 @@ static void watch_head(struct farm *farm, struct farm_hand *h, uint64_t now, uin
 	}
 	if (!h->kill_at || h->killed)
 		return;
-	if (h->kill_number != h->first)
-		h->kill_at = 0;
-	else if (now >= h->kill_at)
-		farm_kill(h);
-	else
+	if (now < h->kill_at)
 		wake_by(until, h->kill_at);
+	else if (h->kill_number == h->first)
+		farm_kill(h);
 }
 
 /* Those that are to be given out again and come too late. */
@@ -422,15 +420,17 @@ static void cancel_pending(struct farm *farm, struct farm_ends *ends)
 		farm_end(farm, ends, job, TZ_CANCELLED, tz_failure_new(-ECANCELED, "the executor was shut down"));
 }
 
-static void cancel_running(struct farm *farm, uint64_t now)
+static void cancel_running(struct farm *farm, uint64_t now, uint64_t *until)
 {
 	for (int i = 0; i < farm->executor.workers; i++) {
 		struct farm_hand *h = farm->hands[i];
 
-		if (!h || !h->in_flight)
+		if (!h || !h->in_flight || (h->told && (h->kill_at || farm->grace_ns == UINT64_MAX)))
 			continue;
-		(void)tz_lane_cancel(&h->lane, h->first, TERM_CANCELLED);
-		doom(farm, h, h->first, TZ_CANCELLED, now);
+		h->told = tz_lane_cancel(&h->lane, h->first, TERM_CANCELLED);
+		if (h->told)
+			doom(farm, h, h->first, TZ_CANCELLED, now);
+		wake_by(until, h->told && h->kill_at ? h->kill_at : now + FARM_STUCK_NS);
 	}
 }
 
@@ -440,11 +440,10 @@ static bool close_down(struct farm *farm, struct farm_ends *ends, uint64_t now, 
 	tz_shutdown how = (tz_shutdown)(farm->closing - 1);
 	bool left = false;
 
-	if (how >= TZ_CANCEL_PENDING && farm->applied <= TZ_CANCEL_PENDING)
+	if (how >= TZ_CANCEL_PENDING)
 		cancel_pending(farm, ends);
-	if (how == TZ_STOP_NOW && farm->applied <= TZ_STOP_NOW)
-		cancel_running(farm, now);
-	farm->applied = farm->closing;
+	if (how == TZ_STOP_NOW)
+		cancel_running(farm, now, until);
 	if (farm_has_work(farm))
 		return false;
 	for (int i = 0; i < farm->executor.workers; i++) {

@@ -236,7 +236,8 @@ void farm_forget_oldest(struct farm_hand *h)
 	h->in_flight--;
 	h->backlog_ns = h->in_flight && h->backlog_ns > ns ? h->backlog_ns - ns : 0;
 	h->told = false;
-	h->kill_at = 0;
+	if (h->kill_number == h->first - 1)
+		h->kill_at = 0;
 }
 
 void farm_take_back(struct farm *farm, struct farm_hand *h, uint32_t n)

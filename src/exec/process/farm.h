@@ -160,7 +160,6 @@ struct farm {
 	char broken_why[TZ_MESSAGE_MAX];
 	int closing; /* 1 + the tz_shutdown; 0: open */
 	bool ended; /* nothing is left, and the collector goes */
-	int applied; /* what of `closing` was done */
 	uint64_t submitted, completed;
 	uint64_t nap_until; /* when the collector looks again by itself; 0: never */
 	/* tasks by plan */
@@ -238,6 +237,9 @@ void farm_bury(struct farm *farm, struct farm_ends *ends); /* the collector, und
 void farm_kill(struct farm_hand *hand);
 void farm_break(struct farm *farm, struct farm_ends *ends, int code, const char *why);
 int farm_kill_workers(tz_executor *executor);
+
+/* worker.c: named, so that a program that is linked with the archive has the worker in it, too */
+extern const char farm_worker_is_here;
 
 /* map.c */
 int farm_map(tz_executor *executor, tz_range *range);

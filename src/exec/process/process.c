@@ -338,6 +338,8 @@ static void destroy(tz_executor *executor)
 	free_farm(farm);
 }
 
+__attribute__((used)) static const char *const worker = &farm_worker_is_here;
+
 const tz_executor_ops tz_process_executor_ops = {
 	.kind = "processes",
 	.summary = "a pool of worker processes, which a crash costs one job",

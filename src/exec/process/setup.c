@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <trenza/process.h>
+
 #include "core/outcome.h"
 #include "exec/process/farm.h"
 #include "exec/process/function.h"
@@ -75,10 +77,17 @@ int farm_setup_make(struct farm *farm)
 
 int farm_method_of(int start, enum tz_child_method *ret)
 {
-	static const enum tz_child_method methods[] = { TZ_CHILD_FORKSERVER, TZ_CHILD_FORK, TZ_CHILD_SPAWN, TZ_CHILD_FORKSERVER };
-
-	if (start < 0 || (size_t)start >= sizeof methods / sizeof *methods)
+	switch (start == TZ_START_DEFAULT ? tz_start_method_default() : (tz_start_method)start) {
+	case TZ_START_FORK:
+		*ret = TZ_CHILD_FORK;
+		return 0;
+	case TZ_START_SPAWN:
+		*ret = TZ_CHILD_SPAWN;
+		return 0;
+	case TZ_START_FORKSERVER:
+		*ret = TZ_CHILD_FORKSERVER;
+		return 0;
+	default:
 		return -EINVAL;
-	*ret = methods[start];
-	return 0;
+	}
 }

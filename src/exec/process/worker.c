@@ -28,6 +28,7 @@
 #include "core/job.h"
 #include "core/outcome.h"
 #include "core/strand.h"
+#include "exec/process/farm.h"
 #include "exec/process/function.h"
 #include "exec/process/terms.h"
 #include "os/clock.h"
@@ -700,6 +701,8 @@ static int worker_main(const struct tz_birth *birth)
 	atomic_store_explicit(&me.slate->phase, PHASE_RETIRED, memory_order_release);
 	return 0;
 }
+
+const char farm_worker_is_here;
 
 __attribute__((constructor(1000))) static void set_entry(void)
 {
