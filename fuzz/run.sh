@@ -7,7 +7,7 @@
 #     clang -g -O1 -fsanitize=fuzzer,address,undefined -D_GNU_SOURCE -Iinclude -Isrc fuzz/NAME.c src/wire/*.c BUILD/src/libtrenza.a -pthread
 root=$(cd "$1" && pwd)
 . "$root/tests/tap.sh"
-library=$2
+library=$(realpath "$2")
 seconds=${3:-5}
 shift $(($# > 3 ? 3 : $#))
 work=$(mktemp -d)

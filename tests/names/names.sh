@@ -5,7 +5,7 @@
 export LC_ALL=C
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$1" && pwd)
-library=$2
+library=$(realpath "$2")
 work=$(mktemp -d)
 trap 'rm -rf "$work" "$tap_log"' EXIT
 flags="-I$root/include -I$root/src -Wall -Wextra -Werror"
