@@ -93,6 +93,18 @@ int tz_fds_set_cloexec(int fd, int on)
 	return fcntl(fd, F_SETFD, on ? FD_CLOEXEC : 0) < 0 ? -errno : 0;
 }
 
+int tz_fds_above_standard(int fd)
+{
+	int moved, e;
+
+	if (fd < 0 || fd > 2)
+		return fd;
+	moved = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	e = moved < 0 ? -errno : moved;
+	(void)close(fd);
+	return e;
+}
+
 int tz_fds_null(void)
 {
 	int fd = open("/dev/null", O_RDWR | O_CLOEXEC);

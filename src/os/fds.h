@@ -19,6 +19,10 @@ void tz_fds_close_from(int first, int keep);
 
 int tz_fds_set_cloexec(int fd, int on);
 
+/* Moves a descriptor out of the place of the standard ones, which an application may have closed: its new number, or a negative errno code, and then it is closed. A
+ * negative fd stays what it is. */
+int tz_fds_above_standard(int fd);
+
 /* /dev/null, for both ways, close-on-exec: a descriptor or a negative errno code. */
 int tz_fds_null(void);
 

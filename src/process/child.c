@@ -19,7 +19,6 @@
 #include "process/child.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -243,7 +242,7 @@ static void on_started(struct tz_child *c, const struct tz_notice *note, int *fd
 	if (state_of(c) != STARTING)
 		return;
 	c->pid = note->pid;
-	c->pidfd = *fd;
+	c->pidfd = tz_fds_above_standard(*fd);
 	*fd = -1;
 	set_state(c, RUNNING);
 }
@@ -466,15 +465,9 @@ static int start_watch(void)
 	if (here.bell == 0) {
 		int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 
-		if (fd >= 0 && fd < 3) {
-			here.bell = fcntl(fd, F_DUPFD_CLOEXEC, 3);
-			(void)close(fd);
-			fd = here.bell;
-		}
-		if (fd < 0) {
-			here.bell = 0;
-			return -errno;
-		}
+		fd = fd < 0 ? -errno : tz_fds_above_standard(fd);
+		if (fd < 0)
+			return fd;
 		here.bell = fd;
 	}
 	if (here.watched)
@@ -599,19 +592,20 @@ static int start_by_nursery(struct tz_child *c, const struct tz_child_start *sta
 {
 	struct tz_request_message m;
 	struct tz_standing standing;
-	int umask, e;
+	int umask, e = tz_standing_read(&standing, &umask);
 
-	tz_standing_read(&standing, &umask);
-	e = tz_request_make(&m, start, 0, umask);
-	if (e < 0)
-		return e;
-	for (int tries = 0; tries < 3; tries++) {
-		e = ask(c, &m, &standing);
-		if (e != -EPIPE && e != -ECONNRESET)
-			break;
+	for (int tries = 0; e == 0 && tries < 5; tries++) {
+		e = tz_request_make(&m, start, 0, umask);
+		if (e < 0)
+			return e;
 		atomic_store(&c->state, STARTING);
+		e = ask(c, &m, &standing);
+		tz_request_free(&m);
+		/* A closed standard descriptor may have been open for a moment, in another thread. */
+		if (e != -EPIPE && e != -ECONNRESET && e != -EBADF)
+			break;
+		e = tries < 4 ? 0 : e;
 	}
-	tz_request_free(&m);
 	return e == -EPIPE || e == -ECONNRESET ? -ECONNABORTED : e;
 }
 

@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -129,6 +130,7 @@ static int become(struct tz_request_message *m)
 /* Does not return. */
 static void run_child(const struct tz_child_start *start, struct tz_request_message *m, int life, int answer)
 {
+	int pidfd = tz_fds_above_standard(tz_pidfd_open(getpid()));
 	tz_child_main run = atomic_load(&tz_child_entries[start->entry]);
 	sigset_t none;
 	int e, code;
@@ -145,11 +147,12 @@ static void run_child(const struct tz_child_start *start, struct tz_request_mess
 		else
 			e = -ENOMEM;
 	}
-	if (e < 0) {
-		(void)!write(answer, &e, sizeof e);
+	(void)tz_fds_send(answer, &e, sizeof e, &pidfd, pidfd >= 0, 0);
+	if (e < 0)
 		_exit(127);
-	}
 	(void)close(answer);
+	if (pidfd >= 0)
+		(void)close(pidfd);
 	(void)sigemptyset(&none);
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 	code = run ? run(tz_birth_own()) : 127;
@@ -173,9 +176,17 @@ static void close_pair(int *pair)
 static int open_pipes(struct pipes *p)
 {
 	memset(p, -1, sizeof *p);
-	if (pipe2(p->life, O_CLOEXEC) == 0 && pipe2(p->answer, O_CLOEXEC) == 0 && pipe2(p->status, O_CLOEXEC) == 0)
-		return 0;
-	return -errno;
+	if (pipe2(p->life, O_CLOEXEC) < 0 || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, p->answer) < 0 ||
+	    pipe2(p->status, O_CLOEXEC) < 0)
+		return -errno;
+	for (int i = 0; i < 2; i++) {
+		p->life[i] = tz_fds_above_standard(p->life[i]);
+		p->answer[i] = tz_fds_above_standard(p->answer[i]);
+		p->status[i] = tz_fds_above_standard(p->status[i]);
+		if (p->life[i] < 0 || p->answer[i] < 0 || p->status[i] < 0)
+			return -EMFILE;
+	}
+	return 0;
 }
 
 static void close_pipes(struct pipes *p)
@@ -200,9 +211,23 @@ static void flush_before(bool others_run)
 	}
 }
 
-static int fork_now(struct tz_forked *f, const struct tz_child_start *start, struct tz_request_message *m, struct pipes *p, pid_t *ret_pid)
+/* What the child says of itself: how it went, and its pidfd, which only it can open: by the time that we could, it may have ended and been reaped by others. */
+static int await_answer(int answer, int *ret_pidfd)
 {
-	int e = 0;
+	int e = 0, n = 1;
+
+	*ret_pidfd = -1;
+	(void)tz_fds_receive(answer, &e, sizeof e, ret_pidfd, &n, 0);
+	*ret_pidfd = tz_fds_above_standard(*ret_pidfd);
+	if (e < 0 && *ret_pidfd >= 0)
+		(void)close(*ret_pidfd);
+	return e;
+}
+
+static int fork_now(struct tz_forked *f, const struct tz_child_start *start, struct tz_request_message *m, struct pipes *p, pid_t *ret_pid,
+		    int *ret_pidfd)
+{
+	int e;
 	pid_t pid;
 
 	own_record = f->record;
@@ -219,8 +244,7 @@ static int fork_now(struct tz_forked *f, const struct tz_child_start *start, str
 	close_one(&p->life[0]);
 	close_one(&p->answer[1]);
 	close_one(&p->status[1]);
-	while (read(p->answer[0], &e, sizeof e) < 0 && errno == EINTR)
-		;
+	e = await_answer(p->answer[0], ret_pidfd);
 	*ret_pid = pid;
 	if (e < 0)
 		(void)waitpid(pid, NULL, 0);
@@ -243,12 +267,11 @@ int tz_forked_start(struct tz_forked *f, const struct tz_child_start *start, int
 	e = record == MAP_FAILED ? -ENOMEM : open_pipes(&p);
 	if (e == 0) {
 		f->record = record;
-		e = fork_now(f, start, &m, &p, ret_pid);
+		e = fork_now(f, start, &m, &p, ret_pid, ret_pidfd);
 	}
 	if (e == 0) {
 		f->life = p.life[1];
 		p.life[1] = -1;
-		*ret_pidfd = tz_pidfd_open(*ret_pid);
 		if (*ret_pidfd < 0) {
 			*ret_pidfd = -1;
 			f->status = p.status[0];
@@ -263,11 +286,23 @@ int tz_forked_start(struct tz_forked *f, const struct tz_child_start *start, int
 
 /* --- its end ------------------------------------------------------------------------------------------------------------------------ */
 
+/* The kernel may say so a moment after it has said that there is nothing to wait for. One that never will says, as in between, that there is no such process. */
+static int last_status(int pidfd, int *ret_status)
+{
+	int e = pidfd < 0 ? -ENOSYS : tz_pidfd_last_status(pidfd, ret_status);
+
+	for (int i = 0; i < 20 && (e == -EAGAIN || e == -ESRCH); i++) {
+		(void)poll(NULL, 0, 1);
+		e = tz_pidfd_last_status(pidfd, ret_status);
+	}
+	return e;
+}
+
 static void learn_otherwise(const struct tz_forked *f, int pidfd, struct tz_child_exit *how)
 {
 	int status, left = f->record ? atomic_load(f->record) : 0;
 
-	if (pidfd >= 0 && tz_pidfd_last_status(pidfd, &status) == 0) {
+	if (last_status(pidfd, &status) == 0) {
 		tz_child_exit_set(how, status, NULL);
 	} else if (left > 0) {
 		how->code = left - 1;

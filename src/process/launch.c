@@ -173,20 +173,14 @@ int tz_nursery_launch(int *ret_socket)
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return -errno;
-	/* With standard descriptors closed, the pair may have got their numbers. */
-	for (int i = 0; i < 2; i++) {
-		int high = pair[i] < 3 ? fcntl(pair[i], F_DUPFD_CLOEXEC, 3) : pair[i];
-
-		if (high >= 0 && high != pair[i])
-			(void)close(pair[i]);
-		if (high >= 0)
-			pair[i] = high;
-	}
-	e = pair[0] < 3 || pair[1] < 3 ? -EMFILE : launch(pair[1]);
-	(void)close(pair[1]);
-	if (e < 0)
-		(void)close(pair[0]);
-	else
+	pair[0] = tz_fds_above_standard(pair[0]);
+	pair[1] = tz_fds_above_standard(pair[1]);
+	e = pair[0] < 0 ? pair[0] : pair[1] < 0 ? pair[1] : launch(pair[1]);
+	if (pair[1] >= 0)
+		(void)close(pair[1]);
+	if (e == 0)
 		*ret_socket = pair[0];
+	else if (pair[0] >= 0)
+		(void)close(pair[0]);
 	return e;
 }

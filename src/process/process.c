@@ -23,7 +23,7 @@
 
 #include "core/outcome.h"
 #include "core/strand.h"
-#include "os/clock.h"
+#include "os/fds.h"
 #include "process/options.h"
 
 static _Atomic uint64_t last_number; /* of the default names */
@@ -140,22 +140,17 @@ static int fill_start(struct tz_child_start *s, tz_process *p, const tz_process_
 	return e < 0 ? e : stream_of(o->error, TZ_STREAM_INHERIT, &s->err);
 }
 
-/* Above the standard descriptors, which may be closed. */
 static int make_pipe(int *ret)
 {
-	int fds[2];
-
-	if (pipe2(fds, O_CLOEXEC) < 0)
+	if (pipe2(ret, O_CLOEXEC) < 0)
 		return -errno;
-	for (int i = 0; i < 2; i++) {
-		ret[i] = fds[i] < 3 ? fcntl(fds[i], F_DUPFD_CLOEXEC, 3) : fds[i];
-		if (ret[i] != fds[i])
-			(void)close(fds[i]);
-	}
+	ret[0] = tz_fds_above_standard(ret[0]);
+	ret[1] = tz_fds_above_standard(ret[1]);
 	if (ret[0] >= 0 && ret[1] >= 0)
 		return 0;
-	(void)close(ret[0]);
-	(void)close(ret[1]);
+	for (int i = 0; i < 2; i++)
+		if (ret[i] >= 0)
+			(void)close(ret[i]);
 	return -EMFILE;
 }
 

@@ -161,7 +161,7 @@ static int put_in_file(struct tz_request_message *m)
 	const char *from = (const char *)m->block;
 	size_t left = m->block->size;
 
-	m->file = tz_memfd("trenza-request");
+	m->file = tz_fds_above_standard(tz_memfd("trenza-request"));
 	if (m->file < 0)
 		return m->file;
 	m->block->flags |= REQUEST_IN_FILE;
@@ -179,9 +179,11 @@ static int put_in_file(struct tz_request_message *m)
 
 static int add_cwd(struct tz_request_message *m, const char *path)
 {
-	m->cwd = open(path ? path : ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int fd = open(path ? path : ".", O_PATH | O_DIRECTORY | O_CLOEXEC), e = -errno;
+
+	m->cwd = fd < 0 ? e : tz_fds_above_standard(fd);
 	if (m->cwd < 0)
-		return -errno;
+		return m->cwd;
 	m->block->flags |= REQUEST_CWD;
 	m->fds[m->nfds++] = m->cwd;
 	return 0;

@@ -1,6 +1,7 @@
 /* The standing of a process. See standing.h. */
 #include "process/standing.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
 #include <stdlib.h>
@@ -56,13 +57,15 @@ static uint64_t hash_ids(void)
 	return n > 0 ? mix(h, groups, (size_t)n * sizeof *groups) : h;
 }
 
-void tz_standing_read(struct tz_standing *ret, int *ret_umask)
+int tz_standing_read(struct tz_standing *ret, int *ret_umask)
 {
 	char text[8192];
 	int fd = open("/proc/thread-self/status", O_RDONLY | O_CLOEXEC);
 	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
 	struct stat root;
 
+	if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOMEM))
+		return -errno;
 	if (fd >= 0)
 		(void)close(fd);
 	*ret_umask = -1;
@@ -78,6 +81,7 @@ void tz_standing_read(struct tz_standing *ret, int *ret_umask)
 		ret->root_inode = root.st_ino;
 	}
 	ret->session = getsid(0);
+	return 0;
 }
 
 bool tz_standing_same(const struct tz_standing *a, const struct tz_standing *b)

@@ -13,8 +13,8 @@ struct tz_standing {
 	pid_t session;
 };
 
-/* Reads it, and the umask (-1: cannot be known), which the kernel tells in the same place. */
-void tz_standing_read(struct tz_standing *ret, int *ret_umask);
+/* Reads it, and the umask (-1: cannot be known), which the kernel tells in the same place. 0, or a negative errno code: there is no descriptor to be had. */
+int tz_standing_read(struct tz_standing *ret, int *ret_umask);
 
 bool tz_standing_same(const struct tz_standing *a, const struct tz_standing *b);
 
