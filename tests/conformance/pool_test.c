@@ -415,8 +415,8 @@ static void a_group_owns_maps(struct subject *s)
 	{
 		tz_map_options mine = { .submit.group = &g };
 
-		(void)tz_submit_map_with(s->ex, &mine, nap, 20, got, numbers);
 		(void)tz_submit_map_with(s->ex, &mine, fail_from_70, 71, numbers);
+		(void)tz_submit_map_with(s->ex, &mine, nap, 20, got, numbers);
 		r = tz_group_wait(&g);
 	}
 	assert_int_equal(r, -EREMOTEIO);
