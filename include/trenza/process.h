@@ -333,7 +333,10 @@ TZ_END_DECLS
 
 /* tz_process_open_bound - start a process that calls a task with arguments that were kept by tz_bind, given by address.
  *
- * Form: int tz_process_open_bound(tz_process **ret_process, const tz_process_options *options, area, const area_args *args) */
+ * Form: int tz_process_open_bound(tz_process **ret_process, const tz_process_options *options, area, const area_args *args)
+ * Ownership: as tz_process_open_raw.
+ * Threads: as tz_process_open_raw.
+ * Errors: as tz_process_open_raw. */
 #define tz_process_open_bound(ret_process, options, fn, args) \
 	tz_process_open_raw(ret_process, options, &fn##_task, (const fn##_args *){ args })
 
@@ -362,7 +365,10 @@ TZ_END_DECLS
 
 /* tz_process_open_object - start a process that runs an object, whose type was described by TZ_PROCESS.
  *
- * Form: int tz_process_open_object(tz_process **ret_process, const tz_process_options *options, greeter, const greeter *object) */
+ * Form: int tz_process_open_object(tz_process **ret_process, const tz_process_options *options, greeter, const greeter *object)
+ * Ownership: *object is copied; see tz_process_open_raw.
+ * Threads: as tz_process_open_raw.
+ * Errors: as tz_process_open_raw. */
 #define tz_process_open_object(ret_process, options, T, object) \
 	tz_process_open_raw(ret_process, options, &T##_runs_task, TZ__BOUND(T##_runs_args, T##_runs__bind(*(const T *){ object })))
 
