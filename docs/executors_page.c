@@ -59,6 +59,9 @@ static const struct {
 	  { { "CANCELLED, `-ECANCELED`", 0, 0 } } },
 	{ "it is cancelled while it runs and returns",
 	  { { "OK: a result beats a cancel", 0, 0 } } },
+	{ "it is cancelled while it runs and does not look",
+	  { { "as it ends; with the option `kill`: CANCELLED, `-ECANCELED`, and its worker is replaced", TZ_CAN_KILL, 0 },
+	    { "as it ends: nobody stops it", 0, 0 } } },
 	{ "its deadline passes before it began", { { "TIMED_OUT, `-ETIMEDOUT`", 0, 0 } } },
 	{ "its deadline passes while it runs and it does not look",
 	  { { "TIMED_OUT, `-ETIMEDOUT`; its worker is replaced", TZ_CAN_KILL, 0 },
@@ -74,6 +77,11 @@ static const struct {
 	{ "a signal kills it (SIGSEGV, abort)",
 	  { { "CRASHED, with the signal; its worker is replaced", TZ_CAN_SURVIVE_CRASH, 0 },
 	    { "the process ends", 0, 0 } } },
+	{ "its worker is killed from outside (`tz_executor_kill_workers`, the kernel for want of memory)",
+	  { { "CRASHED, SIGKILL; its worker is replaced", TZ_CAN_SURVIVE_CRASH, 0 } } },
+	{ "an argument is a pointer, or a struct that is not declared",
+	  { { "it sees the caller's memory", TZ_CAN_SHARE_MEMORY, 0 },
+	    { "FAILED, `-ENOTSUP`, with the argument's number and type", 0, 0 } } },
 	{ "its stack overflows",
 	  { { "CRASHED, with the signal; its worker is replaced", TZ_CAN_SURVIVE_CRASH, 0 },
 	    { "the process ends, after a report that names it", TZ_CAN_SUSPEND, 0 },
@@ -113,6 +121,10 @@ static const struct {
 	{ "fail", "fail=0.1", "the share of jobs that fail without having run" },
 	{ "grace", "grace=0.1",
 	  "real seconds that nothing must have happened for before time jumps" },
+	{ "start", "start=spawn", "how workers are started: fork, spawn or forkserver" },
+	{ "max_tasks", "max_tasks=1", "jobs after which a worker is replaced" },
+	{ "memory", "memory=64m", "bytes of resident memory more than at first, after which it is" },
+	{ "kill_grace", "kill_grace=0.1", "seconds that a job has after its deadline before its worker is killed" },
 };
 
 #define EACH(array, i) for (size_t i = 0; i < sizeof(array) / sizeof *(array); i++)

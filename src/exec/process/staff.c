@@ -87,6 +87,8 @@ static int start_child(struct farm_hand *h, int slate_fd, int err_fd)
 	struct farm *farm = h->farm;
 	int fds[WORKER_FDS], r;
 	char name[96];
+	rlim_t size = farm->executor.options.stack_size;
+	struct tz_child_limit stack = { RLIMIT_STACK, { size, size } };
 	struct tz_child_start start = {
 		.method = farm->method,
 		.entry = TZ_CHILD_WORKER,
@@ -101,6 +103,8 @@ static int start_child(struct farm_hand *h, int slate_fd, int err_fd)
 		.insist = true, /* whoever says start=fork knows that we have threads */
 		.on_exit = on_exit_of_worker,
 		.arg = h,
+		.limits = &stack,
+		.nlimits = farm->executor.options.stack_size ? 1 : 0,
 	};
 
 	tz_lane_fds(&h->lane, fds);
