@@ -44,8 +44,8 @@ typedef struct tz_map_options {
  * did not begin: -EINVAL, -ESHUTDOWN).
  * Threads: any; from a job of the same executor too.
  * Errors: -EREMOTEIO if an element failed: the first by index, the same for any number of workers, is in tz_last(), with "element I:"
- * before its message. -ECANCELED, -ETIMEDOUT if the scope ended it: some elements may not have been called. -EINVAL, -ENOMEM,
- * -ESHUTDOWN. */
+ * before its message. -ECANCELED, -ETIMEDOUT if the scope ended it: some elements may not have been called. -ENOTSUP: the executor shares no
+ * memory with the caller, and the task does not travel; tz_last() says which argument. -EINVAL, -ENOMEM, -ESHUTDOWN. */
 TZ_API int tz_map_raw(tz_executor *executor, const tz_map_options *options, const tz_task *task, size_t n, void *out,
 		      const void *const *in);
 
@@ -90,7 +90,7 @@ TZ_API tz_handle tz_submit_map_bound_raw(tz_executor *executor, const tz_map_opt
  *
  * Ownership: arg is handed on as it is.
  * Threads: as tz_map_raw; the body runs on several strands at once.
- * Errors: as tz_map_raw. */
+ * Errors: as tz_map_raw; -ENOTSUP on every executor that shares no memory with the caller. */
 TZ_API int tz_for_range(tz_executor *executor, const tz_map_options *options, size_t begin, size_t end,
 			void (*body)(size_t lo, size_t hi, void *arg), void *arg);
 

@@ -262,13 +262,24 @@ static void cut_short(struct map *m, int why)
 	self->scope = scope;
 }
 
+/* Of a task that cannot travel: why. */
+static int refuse(const struct tz_plan *plan, const tz_task *task)
+{
+	tz_outcome o = { .status = TZ_FAILED, .code = plan->error, .worker = -1 };
+
+	tz_copy_text(o.task, sizeof o.task, task->name);
+	tz_copy_text(o.message, sizeof o.message, plan->refusal);
+	tz_remember(tz_strand_self(), &o);
+	return plan->error;
+}
+
 int farm_map(tz_executor *executor, tz_range *range)
 {
 	struct map m = { .farm = farm_of(executor), .range = range, .plan = tz_plan_of(range->task), .next = range->begin, .size = 1 };
 	int r = 0;
 
 	if (!m.plan || m.plan->error)
-		return m.plan ? m.plan->error : -ENOMEM;
+		return m.plan ? refuse(m.plan, range->task) : -ENOMEM;
 	m.room = (unsigned)range->workers * AHEAD;
 	m.pieces = calloc(m.room, sizeof *m.pieces);
 	if (!m.pieces)

@@ -1,0 +1,309 @@
+/* What travels, on the executor on processes: arguments and results of every kind, there and back. */
+#define _GNU_SOURCE
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <trenza.h>
+
+#include "check.h"
+
+struct point {
+	double x, y;
+};
+TZ_FLAT(struct point);
+
+struct place {
+	char *name;
+	struct point at;
+	struct place *next; /* does not travel */
+	tz_bytes photo;
+	const char *tags[2];
+	bool open;
+};
+TZ_STRUCT(struct place, name, (struct point, at), photo, tags, open);
+
+static tz_executor *ex;
+
+static int open_executor(void **state)
+{
+	(void)state;
+	return tz_executor_open(&ex, "processes:2");
+}
+
+static int close_executor(void **state)
+{
+	(void)state;
+	tz_executor_close(ex);
+	return 0;
+}
+
+static void check_done(int r, const char *what)
+{
+	if (r < 0)
+		fail_msg("%s: %s", what, tz_last()->message);
+}
+
+static int process(void)
+{
+	return (int)getpid();
+}
+TZ_TASK(int, process, void);
+
+static void it_is_another_process(void **state)
+{
+	int pid = 0;
+
+	(void)state;
+	check_done(tz_result(tz_submit(ex, process), &pid), "process");
+	assert_true(pid > 0 && pid != (int)getpid());
+}
+
+static char *join(const char *a, char *b, int n)
+{
+	size_t size = (a ? strlen(a) : 0) + strlen(b) + 2;
+	char *s = n < 0 ? NULL : malloc(size);
+
+	if (s)
+		(void)snprintf(s, size, "%s%s%c", a ? a : "", b, '0' + n);
+	return s;
+}
+TZ_TASK(char *, join, const char *, char *, int);
+
+static void strings(void **state)
+{
+	char b[] = "two", *large = malloc(1 << 20), *s = NULL;
+
+	(void)state;
+	assert_non_null(large);
+	check_done(tz_result(tz_submit(ex, join, "one", b, 3), &s), "join");
+	assert_string_equal(s, "onetwo3");
+	free(s);
+	check_done(tz_result(tz_submit(ex, join, NULL, b, 3), &s), "join");
+	assert_string_equal(s, "two3");
+	free(s);
+	check_done(tz_result(tz_submit(ex, join, "", b, -1), &s), "join");
+	assert_null(s);
+	memset(large, 'x', 1 << 20);
+	large[(1 << 20) - 1] = 0;
+	check_done(tz_result(tz_submit(ex, join, large, b, 3), &s), "join");
+	assert_int_equal(strlen(s), (1 << 20) - 1 + 4);
+	assert_string_equal(s + (1 << 20) - 1, "two3");
+	free(s);
+	free(large);
+}
+
+static const char *name_of(int n)
+{
+	return n ? "odd" : "even";
+}
+TZ_TASK(const char *, name_of, int);
+
+static void kept_strings(void **state)
+{
+	const char *a = NULL, *b = NULL;
+
+	(void)state;
+	check_done(tz_result(tz_submit(ex, name_of, 1), &a), "name_of");
+	check_done(tz_result(tz_submit(ex, name_of, 1), &b), "name_of");
+	assert_string_equal(a, "odd");
+	assert_ptr_equal(a, b);
+}
+
+/* Adds 1 to each byte. */
+static tz_bytes next(tz_bytes in)
+{
+	unsigned char *out = tz_buffer_alloc(in.size);
+
+	for (size_t i = 0; out && i < in.size; i++)
+		out[i] = (unsigned char)(((const unsigned char *)in.data)[i] + 1);
+	return (tz_bytes){ out, out ? in.size : 0 };
+}
+TZ_TASK(tz_bytes, next, tz_bytes);
+
+static void check_bytes(size_t size, bool buffer)
+{
+	unsigned char *in = buffer ? tz_buffer_alloc(size) : malloc(size + 1);
+	tz_bytes out = { NULL, 0 };
+
+	assert_non_null(in);
+	for (size_t i = 0; i < size; i++)
+		in[i] = (unsigned char)(i * 7);
+	for (int round = 0; round < 3; round++) {
+		check_done(tz_result(tz_submit(ex, next, ((tz_bytes){ in, size })), &out), "next");
+		assert_int_equal(out.size, size);
+		for (size_t i = 0; i < size; i++)
+			if (((const unsigned char *)out.data)[i] != (unsigned char)(i * 7 + 1))
+				fail_msg("byte %zu of %zu", i, size);
+		tz_buffer_free((void *)out.data);
+	}
+	if (buffer)
+		tz_buffer_free(in);
+	else
+		free(in);
+}
+
+static void bytes(void **state)
+{
+	static const size_t sizes[] = { 0, 1, 7, 8, 9, 40, 41, 1000, 1024, 65535, 65536, 65537, 3 << 20 };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+		check_bytes(sizes[i], false);
+		check_bytes(sizes[i], true);
+	}
+}
+
+static struct place move(struct place p, struct point to)
+{
+	p.at = to;
+	p.open = p.next == NULL;
+	p.name = strdup(p.name);
+	unsigned char *photo = tz_buffer_alloc(p.photo.size);
+
+	if (photo)
+		memcpy(photo, p.photo.data, p.photo.size);
+	p.photo.data = photo;
+	return p;
+}
+TZ_TASK(struct place, move, struct place, struct point);
+
+static void structs(void **state)
+{
+	char name[] = "the place", photo[100000] = "seen from above";
+	struct place out, p = { .name = name, .photo = { photo, sizeof photo }, .tags = { NULL, "old" } };
+
+	(void)state;
+	p.next = &p;
+	check_done(tz_result(tz_submit(ex, move, p, ((struct point){ 3, 4 })), &out), "move");
+	assert_string_equal(out.name, name);
+	assert_true(out.at.x == 3 && out.at.y == 4);
+	assert_null(out.next);
+	assert_null(out.tags[0]);
+	assert_string_equal(out.tags[1], "old");
+	assert_true(out.open);
+	assert_int_equal(out.photo.size, sizeof photo);
+	assert_memory_equal(out.photo.data, photo, sizeof photo);
+	free(out.name);
+	tz_buffer_free((void *)out.photo.data);
+}
+
+static long double wide(long double a, int b)
+{
+	return a * b;
+}
+TZ_TASK(long double, wide, long double, int);
+
+static void wide_numbers(void **state)
+{
+	long double w = 0;
+
+	(void)state;
+	for (int i = 0; i < 100; i++) {
+		check_done(tz_result(tz_submit(ex, wide, 0.5L, i), &w), "wide");
+		assert_true(w == 0.5L * i);
+	}
+}
+
+static void maps_of_strings(void **state)
+{
+	enum { N = 1000 };
+	static const char *first[N];
+	static char texts[N][8], *second[N], *out[N];
+	static int n[N];
+
+	(void)state;
+	for (int i = 0; i < N; i++) {
+		(void)snprintf(texts[i], sizeof texts[i], "%d", i);
+		first[i] = i % 3 ? "number " : NULL;
+		second[i] = texts[i];
+		n[i] = i % 10;
+	}
+	check_done(tz_map(ex, join, N, out, first, second, n), "map");
+	for (int i = 0; i < N; i++) {
+		char wanted[32];
+
+		(void)snprintf(wanted, sizeof wanted, "%s%d%d", i % 3 ? "number " : "", i, i % 10);
+		assert_string_equal(out[i], wanted);
+		free(out[i]);
+	}
+}
+
+static double sum(const double *values, int n)
+{
+	(void)n;
+	return values[0];
+}
+TZ_TASK(double, sum, const double *, int);
+
+struct node {
+	struct node *next;
+};
+static int depth(struct node n)
+{
+	return n.next != NULL;
+}
+TZ_TASK(int, depth, struct node);
+
+static bool one_sum(void *arg, sum_args *ret)
+{
+	static const double one = 1;
+
+	(void)arg;
+	*ret = (sum_args){ &one, 1 };
+	return true;
+}
+
+static void touch(size_t lo, size_t hi, void *arg)
+{
+	(void)lo, (void)hi;
+	*(double *)arg = 0;
+}
+
+static void what_does_not_travel(void **state)
+{
+	double d = 1, *values = &d, out;
+	int n = 0;
+
+	(void)state;
+	assert_int_equal(tz_result(tz_submit(ex, sum, &d, 1), &d), -EREMOTEIO);
+	assert_int_equal(tz_last()->code, -ENOTSUP);
+	assert_non_null(strstr(tz_last()->message, "argument 1 of sum is a const double *: a pointer means nothing"));
+	assert_int_equal(tz_result(tz_submit(ex, depth, ((struct node){ NULL })), &n), -EREMOTEIO);
+	assert_non_null(strstr(tz_last()->message, "say TZ_FLAT(struct node)"));
+	const double *const in[1] = { values };
+
+	n = 1;
+	assert_int_equal(tz_map(ex, sum, 1, &out, in, &n), -ENOTSUP);
+	assert_non_null(strstr(tz_last()->message, "argument 1 of sum"));
+	assert_int_equal(tz_result(tz_submit_map(ex, sum, 1, &out, in, &n), NULL), -EREMOTEIO);
+	assert_non_null(strstr(tz_last()->message, "argument 1 of sum"));
+	sum_stream s;
+
+	assert_int_equal(tz_stream_open(&s, ex, sum, NULL, one_sum, NULL), 0);
+	assert_int_equal(tz_stream_next(s, &out), -EREMOTEIO);
+	assert_non_null(strstr(tz_last()->message, "argument 1 of sum"));
+	tz_stream_close(s);
+	assert_int_equal(tz_for_range(ex, NULL, 0, 1, touch, &d), -ENOTSUP);
+	assert_non_null(strstr(tz_last()->message, "shares no memory"));
+	it_is_another_process(NULL);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(it_is_another_process),
+		cmocka_unit_test(strings),
+		cmocka_unit_test(kept_strings),
+		cmocka_unit_test(bytes),
+		cmocka_unit_test(structs),
+		cmocka_unit_test(wide_numbers),
+		cmocka_unit_test(maps_of_strings),
+		cmocka_unit_test(what_does_not_travel),
+	};
+
+	return cmocka_run_group_tests(tests, open_executor, close_executor);
+}
