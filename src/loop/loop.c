@@ -31,12 +31,6 @@ static const uint64_t HOST_SLICE_NS = 20000000;
 
 _Thread_local struct tz_loop *tz_loop_self __attribute__((tls_model("initial-exec")));
 
-static void bump(_Atomic uint64_t *counter)
-{
-	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + 1,
-			      memory_order_relaxed);
-}
-
 /* --- coroutines: making, running, ending ------------------------------------------------------ */
 
 static void coroutine_main(void *arg);
@@ -181,14 +175,12 @@ static size_t stack_size_of(const struct tz_job *job)
 	return job->options ? job->options->stack_size : 0;
 }
 
-/* Takes a job out of the world that nobody is to run. */
-static void drop_job(struct tz_loop *l, struct tz_job *job, tz_status status, int code,
-		     const char *message)
+void tz_loop_drop(struct tz_loop *l, struct tz_job *job, tz_status status, int code,
+		  const char *message)
 {
 	job->next_ready = 0;
 	(void)tz_job_end(job, status, code, message);
-	bump(&l->begun);
-	bump(&l->ended);
+	tz_loop_count_unrun(l);
 }
 
 uint32_t tz_loop_next_id(struct tz_loop *l)
@@ -218,19 +210,20 @@ static struct tz_coroutine *give(struct tz_loop *l, struct tz_job *job, struct t
 
 	job->next_ready = 0; /* from here on it is `frame` */
 	if (__builtin_expect(!tz_job_is_pending(job), 0)) {
-		drop_job(l, job, TZ_CANCELLED, -ECANCELED,
-			 "cancelled"); /* it has ended already: the words do not matter */
+		tz_loop_drop(l, job, TZ_CANCELLED, -ECANCELED,
+			     "cancelled"); /* it has ended already: the words do not matter */
 		return NULL;
 	}
 	if (!job->id)
 		job->id = tz_loop_next_id(l); /* it comes from another thread */
 	if (__builtin_expect(atomic_load_explicit(&l->broken, memory_order_relaxed) < 0, 0)) {
-		drop_job(l, job, TZ_FAILED, atomic_load_explicit(&l->broken, memory_order_relaxed),
-			 "the executor is broken: its initializer failed");
+		tz_loop_drop(l, job, TZ_FAILED,
+			     atomic_load_explicit(&l->broken, memory_order_relaxed),
+			     "the executor is broken: its initializer failed");
 		return NULL;
 	}
 	if (__builtin_expect(l->simulated, 0) && l->group && is_to_fail(l, job)) {
-		drop_job(l, job, TZ_FAILED, -EIO, "chaos");
+		tz_loop_drop(l, job, TZ_FAILED, -EIO, "chaos");
 		return NULL;
 	}
 	if (__builtin_expect(job->options || job->task == &tz_timer_task, 0) &&
@@ -243,7 +236,7 @@ static struct tz_coroutine *give(struct tz_loop *l, struct tz_job *job, struct t
 	else if (!(c = take_idle(l)))
 		c = make_coroutine(l, 0);
 	if (__builtin_expect(!c, 0)) {
-		drop_job(l, job, TZ_FAILED, -ENOMEM, "no memory for its stack");
+		tz_loop_drop(l, job, TZ_FAILED, -ENOMEM, "no memory for its stack");
 		return NULL;
 	}
 	c->job = job;
@@ -405,7 +398,7 @@ static void begin_at_once(struct tz_loop *l, struct tz_job *job)
 static void finish_job(struct tz_loop *l, struct tz_coroutine *c)
 {
 	c->job = NULL;
-	bump(&l->ended);
+	tz_counter_add(&l->ended, 1);
 	tz_strand_recycle(&c->strand);
 }
 
@@ -430,7 +423,7 @@ static void coroutine_main(void *arg)
 	struct tz_loop *l = c->loop;
 
 	for (;;) {
-		bump(&l->begun);
+		tz_counter_add(&l->begun, 1);
 		(void)tz_job_run(c->job, l->index);
 		if (__builtin_expect(tz_loop_self != l, 0))
 			pthread_exit(
@@ -506,8 +499,8 @@ static void cancel_pending(struct tz_loop *l)
 		if (tz_entry_coroutine(e))
 			tz_ready_push(&keep, e);
 		else
-			drop_job(l, (struct tz_job *)e, TZ_CANCELLED, -ECANCELED,
-				 "the executor was shut down");
+			tz_loop_drop(l, (struct tz_job *)e, TZ_CANCELLED, -ECANCELED,
+				     "the executor was shut down");
 	}
 	while ((e = tz_ready_pop(&keep)) != 0)
 		tz_ready_push(&l->ready, e);
@@ -680,9 +673,7 @@ static size_t submit_here(struct tz_loop *l, tz_job *const *jobs, size_t n, int 
 		jobs[i]->id = tz_loop_next_id(l);
 		jobs[i]->parent = parent;
 	}
-	atomic_store_explicit(&l->submitted,
-			      atomic_load_explicit(&l->submitted, memory_order_relaxed) + n,
-			      memory_order_relaxed);
+	tz_counter_add(&l->submitted, n);
 	for (size_t i = 0; i < n; i++) {
 		if (__builtin_expect(tz_job_is_eager(jobs[i]), 0) && l->current)
 			begin_at_once(l, jobs[i]);

@@ -36,6 +36,7 @@
 
 #include <trenza/executor_impl.h>
 
+#include "core/counter.h"
 #include "core/scope.h"
 #include "loop/backend.h"
 #include "loop/coroutine.h"
@@ -124,6 +125,17 @@ int tz_loop_drive(struct tz_loop *loop, bool (*over)(struct tz_loop *loop, void 
 
 /* Whether all that was accepted has ended and nothing more will be; for tz_loop_drive. */
 bool tz_loop_has_ended(struct tz_loop *loop, void *unused);
+
+/* Ends a job that has not begun and will not, and takes it off the loop. On the loop's thread. */
+void tz_loop_drop(struct tz_loop *loop, struct tz_job *job, tz_status status, int code,
+		  const char *message);
+
+/* A job has ended that no coroutine has run. On the loop's thread. */
+static inline void tz_loop_count_unrun(struct tz_loop *loop)
+{
+	tz_counter_add(&loop->begun, 1);
+	tz_counter_add(&loop->ended, 1);
+}
 
 /* The next number for a task. */
 uint32_t tz_loop_next_id(struct tz_loop *loop);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/counter.h"
 #include "core/frame.h"
 #include "core/parking.h"
 #include "core/probe.h"
@@ -37,12 +38,6 @@ static struct tz_offered_range no_range; /* in `offered`: a worker lingers */
 static struct tz_pool *pool_of(tz_executor *executor)
 {
 	return (struct tz_pool *)executor;
-}
-
-static void bump(_Atomic uint64_t *counter, uint64_t n)
-{
-	/* Written by one thread at a time only: no read-modify-write. */
-	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n, memory_order_relaxed);
 }
 
 static int closing(struct tz_pool *p)
@@ -437,9 +432,9 @@ static bool steal_jobs(struct tz_worker *w, struct tz_worker *other, void *arg)
 				drop(w->pool, more, TZ_FAILED, -ENOMEM, "no memory for the queue");
 			break;
 		}
-		bump(&w->stolen, 1);
+		tz_counter_add(&w->stolen, 1);
 	}
-	bump(&w->stolen, 1);
+	tz_counter_add(&w->stolen, 1);
 	if (half > 1) { /* what we put into our queue may have passed an idle worker's last look on the way */
 		atomic_thread_fence(memory_order_seq_cst);
 		offer(w->pool);
@@ -519,7 +514,7 @@ static bool run_fork_of(struct tz_worker *w, struct tz_worker *other, void *arg)
 	(void)arg;
 	if (!slot)
 		return false;
-	bump(&w->forks_stolen, 1);
+	tz_counter_add(&w->forks_stolen, 1);
 	found(w);
 	tz_fork_run_stolen(&other->forks, &w->forks, slot);
 	return true;
@@ -835,7 +830,7 @@ static enum verdict rest(struct tz_worker *w)
 /* Also when the job leaves by pthread_exit. */
 static void count_completed(struct tz_worker **w)
 {
-	bump(&(*w)->completed, 1);
+	tz_counter_add(&(*w)->completed, 1);
 }
 
 /* Runs a job; or ends it, if the pool has no use for it any more. */
@@ -852,7 +847,7 @@ static void dispose(struct tz_worker *w, tz_job *job)
 		(void)tz_job_run(job, w->index);
 		w->in_job = false;
 	}
-	bump(&w->completed, 1);
+	tz_counter_add(&w->completed, 1);
 }
 
 /* Has caught up with who submits: lets them get ahead again. */
@@ -962,7 +957,7 @@ static void end_tenure(struct tenure *t)
 		p->executor.options.finalizer(p->executor.options.arg);
 	if (w->in_job) { /* it did not come back from it */
 		w->in_job = false;
-		bump(&w->completed, 1);
+		tz_counter_add(&w->completed, 1);
 	}
 	w->help_depth = 0;
 	tz_mutex_lock(&p->lock);
@@ -1167,8 +1162,7 @@ static size_t inject(struct tz_pool *p, tz_job *const *jobs, size_t n, tz_priori
 {
 	size_t pushed = tz_injector_push(&p->injector, jobs, n, priority);
 
-	atomic_store_explicit(&p->submitted, atomic_load_explicit(&p->submitted, memory_order_relaxed) + pushed,
-			      memory_order_relaxed);
+	tz_counter_add(&p->submitted, pushed);
 	if (pushed)
 		see_to_it(p);
 	else
@@ -1221,7 +1215,7 @@ static inline size_t submit_locally(struct tz_pool *p, struct tz_worker *w, tz_j
 
 	while (i < n && tz_runqueue_push(&w->queue, jobs[i]))
 		i++;
-	bump(&w->submitted, i);
+	tz_counter_add(&w->submitted, i);
 	offer(p);
 	return i;
 }
@@ -1233,8 +1227,7 @@ static size_t take_back(struct tz_pool *p, struct tz_inlet *inlet, size_t pushed
 
 	while (pushed > 0 && (job = tz_inlet_take(inlet))) {
 		pushed--;
-		atomic_store_explicit(&p->submitted, atomic_load_explicit(&p->submitted, memory_order_relaxed) - 1,
-				      memory_order_relaxed); /* it stays counted in the inlet */
+		tz_counter_subtract(&p->submitted, 1); /* it stays counted in the inlet */
 	}
 	return pushed;
 }
