@@ -58,9 +58,12 @@ bool tz_later_hold(struct tz_loop *l, struct tz_job *job)
 		return true;
 	}
 	struct tz_job_options *o = job->options;
+
+	if (!o || o->start.ns == 0)
+		return false;
 	uint64_t now = l->backend->ops->now(l->backend);
 
-	if (!o || o->start.ns == 0 || now >= o->start.ns)
+	if (now >= o->start.ns)
 		return false;
 	/* Elsewhere somebody else watches it; a job that need not be held begins before virtual time goes on. */
 	tz_deadline limit = l->simulated ? tz_job_begin_limit(job) : tz_never();

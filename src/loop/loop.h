@@ -172,16 +172,14 @@ static inline void tz_loop_leave(struct tz_loop *loop)
 	(void)atomic_fetch_sub_explicit(&loop->visitors, 1, memory_order_release);
 }
 
-/* Puts a coroutine that was PARKED in line. Any thread; async-signal-safe. */
-static inline void tz_loop_wake(struct tz_loop *loop, struct tz_coroutine *c);
-
-/* As tz_loop_wake, from anywhere. */
+/* Puts an entry in line, by way of the inbox. Any thread; async-signal-safe. */
 void tz_loop_post(struct tz_loop *loop, tz_entry e);
 
 /* Leaves the running coroutine for whoever is next. It is in line, or PARKED; returns when somebody
  * goes on with it. */
 void tz_loop_suspend(struct tz_coroutine *self);
 
+/* Puts a coroutine that was PARKED in line. Any thread; async-signal-safe. */
 static inline void tz_loop_wake(struct tz_loop *loop, struct tz_coroutine *c)
 {
 	/* In a signal handler that interrupted who changes the line, or the loop on its way to sleep, the inbox it is. */
