@@ -334,6 +334,8 @@ static const char *const state_names[] = {
 /* "waiting for a lock 0x7f.., 2.0 s" */
 static void say_state(const tz_task_info *info, char *to, size_t size)
 {
+	const char *article = info->waits_for && strchr("aeiou", info->waits_for[0]) ? "an" : "a";
+
 	if (info->state != TZ_TASK_WAITING)
 		(void)snprintf(to, size, "%s", state_names[info->state]);
 	else if (strcmp(info->waits_for, "sleep") == 0)
@@ -345,23 +347,26 @@ static void say_state(const tz_task_info *info, char *to, size_t size)
 	else if (strcmp(info->waits_for, tz_waits_for_descriptor) == 0)
 		(void)snprintf(to, size, "waiting for descriptor %d, %.1f s", (int)(intptr_t)info->waits_on, info->since);
 	else if (info->waits_on)
-		(void)snprintf(to, size, "waiting for a %s %p, %.1f s", info->waits_for, info->waits_on, info->since);
+		(void)snprintf(to, size, "waiting for %s %s %p, %.1f s", article, info->waits_for, info->waits_on, info->since);
 	else
-		(void)snprintf(to, size, "waiting for a %s, %.1f s", info->waits_for, info->since);
+		(void)snprintf(to, size, "waiting for %s %s, %.1f s", article, info->waits_for, info->since);
 }
 
-static void write_row(struct tree *t, const struct row *r, int depth)
+enum { MOST_INDENTED = 64 }; /* levels: what lies deeper stands at the same edge, and names its parent */
+
+static void write_row(struct tree *t, const struct row *r, size_t depth)
 {
-	char state[160], spawned[200] = "";
+	char state[160], spawned[200] = "", under[32] = "";
 	const tz_task_info *info = &r->info;
 
 	say_state(info, state, sizeof state);
 	if (info->file)
 		(void)snprintf(spawned, sizeof spawned, ", spawned at %s:%u by %s", info->file, info->line, info->function);
-	write_line(t, "%*s#%u %s: %s%s", 2 + 2 * depth, "", info->id, r->name, state, spawned);
+	if (depth > MOST_INDENTED)
+		(void)snprintf(under, sizeof under, " (under #%u)", info->parent);
+	write_line(t, "%*s#%u %s%s: %s%s", 2 + 2 * (int)(depth < MOST_INDENTED ? depth : MOST_INDENTED), "", info->id, r->name, under, state,
+		   spawned);
 }
-
-enum { DEPTH = 64 };
 
 static int by_parent(const void *a, const void *b)
 {
@@ -386,11 +391,25 @@ static size_t first_child(const struct tree *t, size_t first, size_t end, uint32
 	return first;
 }
 
-static void write_children(struct tree *t, size_t first, size_t end, uint32_t parent, int depth)
+/* The tasks below one. Tasks may be nested as deep as there are any, and a coroutine's stack is not: `path` says instead, for each level down to
+ * the current one, which row is next there. It has room for one level more than the loop has tasks. */
+static void write_below(struct tree *t, size_t first, size_t end, uint32_t top, size_t *path)
 {
-	for (size_t i = first_child(t, first, end, parent); parent && depth < DEPTH && i < end && t->rows[i].info.parent == parent; i++) {
+	size_t depth = 1;
+
+	path[1] = top ? first_child(t, first, end, top) : end;
+	while (depth > 0) {
+		uint32_t parent = depth > 1 ? t->rows[path[depth - 1] - 1].info.id : top;
+		size_t i = path[depth];
+
+		if (i == end || t->rows[i].info.parent != parent) {
+			depth--;
+			continue;
+		}
+		path[depth]++;
 		write_row(t, &t->rows[i], depth);
-		write_children(t, first, end, t->rows[i].info.id, depth + 1);
+		if (t->rows[i].info.id)
+			path[++depth] = first_child(t, first, end, t->rows[i].info.id);
 	}
 }
 
@@ -406,10 +425,11 @@ static void write_loop(struct tree *t, size_t first, size_t end)
 {
 	size_t n = end - first;
 	uint32_t *ids = malloc(n * sizeof *ids);
+	size_t *path = malloc((n + 2) * sizeof *path); /* see write_below; the level of the edge is not in use */
 
-	if (!ids) {
+	if (!ids || !path) {
 		t->error = -ENOMEM;
-		return;
+		goto out;
 	}
 	qsort(t->rows + first, n, sizeof *t->rows, by_parent);
 	for (size_t i = 0; i < n; i++)
@@ -422,8 +442,10 @@ static void write_loop(struct tree *t, size_t first, size_t end)
 		if (info->parent && bsearch(&info->parent, ids, n, sizeof *ids, by_number))
 			continue;
 		write_row(t, &t->rows[i], 0);
-		write_children(t, first, end, info->id, 1);
+		write_below(t, first, end, info->id, path);
 	}
+out:
+	free(path);
 	free(ids);
 }
 
