@@ -40,9 +40,6 @@ struct tz_watch {
 };
 
 struct tz_backend_options {
-	/* The thread's own timers are made exact (PR_SET_TIMERSLACK), until close: for a thread
-	 * that the loop owns. */
-	bool exact;
 	bool old_kernel; /* do without epoll_pwait2: for tests */
 	/* The rest is for sim. */
 	uint64_t seed; /* of all that is random; 0: strands run first in, first out */

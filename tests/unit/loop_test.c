@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -325,6 +326,44 @@ static void the_scope_ends_a_run(void **state)
 	assert_int_equal(tz_loop_run_until(loop, f), 0); /* it can be run again */
 	assert_int_equal(tz_result(f, NULL), 0);
 	tz_loop_close(loop);
+}
+
+static int slack(void)
+{
+	return prctl(PR_GET_TIMERSLACK, 0, 0, 0, 0);
+}
+TZ_TASK(int, slack, void);
+
+/* On the thread that runs the loop, and only as long as it does. */
+static void *sleep_exactly(void *loop)
+{
+	int usual = slack(), r = 0;
+	slack_future f = tz_submit(tz_loop_executor(loop), slack);
+
+	must(usual != 1);
+	must(tz_loop_run_until(loop, f) == 0);
+	must(tz_result(f, &r) == 0);
+	must(r == 1);
+	must(slack() == usual);
+	return NULL;
+}
+
+static void sleeps_are_exact(void **state)
+{
+	struct crew crew = { .count = 0 };
+	int usual = 70000, r = 0;
+
+	(void)state;
+	assert_int_equal(prctl(PR_SET_TIMERSLACK, (unsigned long)usual, 0, 0, 0), 0);
+	tz_loop *loop = opened(NULL);
+
+	assert_int_equal(slack(), usual);
+	crew_add(&crew, sleep_exactly, loop);
+	crew_join(&crew);
+	tz_loop_close(loop);
+	assert_int_equal(tz_run_with(&sim, &r, slack), 0); /* it does not sleep */
+	assert_int_equal(r, usual);
+	assert_int_equal(prctl(PR_SET_TIMERSLACK, 0UL, 0, 0, 0), 0); /* the usual one again */
 }
 
 static void try_to_run(tz_loop *other)
@@ -1029,6 +1068,7 @@ int main(void)
 		cmocka_unit_test(a_loop_runs_until_it_is_stopped),
 		cmocka_unit_test(a_loop_is_stopped_by_a_thread),
 		cmocka_unit_test(the_scope_ends_a_run),
+		cmocka_unit_test(sleeps_are_exact),
 		cmocka_unit_test(one_loop_at_a_time),
 		cmocka_unit_test(jobs_of_a_closed_loop),
 		cmocka_unit_test(calls_with_a_time),
