@@ -564,6 +564,11 @@ static bool is_done(const struct tz_loop *l)
 		       atomic_load_explicit(&l->submitted_outside, memory_order_acquire);
 }
 
+bool tz_loop_is_finished(const struct tz_loop *l)
+{
+	return atomic_load_explicit(&l->closing, memory_order_seq_cst) && is_done(l);
+}
+
 bool tz_loop_has_ended(struct tz_loop *l, void *unused)
 {
 	(void)unused;
@@ -634,7 +639,8 @@ int tz_loop_drive(struct tz_loop *l, bool (*over)(struct tz_loop *loop, void *ar
 		(void)prctl(PR_SET_TIMERSLACK, (unsigned long)slack);
 	tz__forks_self = forks;
 	tz_loop_self = NULL;
-	__atomic_store_n(&l->host, NULL, __ATOMIC_RELAXED);
+	__atomic_store_n(&l->host, NULL, __ATOMIC_SEQ_CST);
+	tz_loop_refuse_question(l);
 	tz_overflow_end(&l->overflow);
 	return 0;
 }

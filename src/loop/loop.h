@@ -123,7 +123,10 @@ void tz_loop_done(struct tz_loop *loop);
  * stack. -EBUSY if it runs elsewhere, or a loop runs here. */
 int tz_loop_drive(struct tz_loop *loop, bool (*over)(struct tz_loop *loop, void *arg), void *arg);
 
-/* Whether all that was accepted has ended and nothing more will be; for tz_loop_drive. */
+/* Whether all that was accepted has ended and nothing more will be. Any thread. */
+bool tz_loop_is_finished(const struct tz_loop *loop);
+
+/* The same, and nobody visits the loop; for tz_loop_drive. */
 bool tz_loop_has_ended(struct tz_loop *loop, void *unused);
 
 /* Ends a job that has not begun and will not, and takes it off the loop. On the loop's thread. */

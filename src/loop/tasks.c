@@ -6,6 +6,9 @@
  * answers at its next turn of main, when nothing of its own changes. A question that was not taken up in time is taken back. A coroutine that asks
  * about its own loop answers itself: it is on that thread.
  *
+ * A loop that stops running clears `host`, then refuses the question that is there; who asks leaves the question, then looks at `host`. So a question is
+ * never left with a loop that nobody runs; it would be waited for in vain, and the end of the loop waits for who visits it.
+ *
  * An answer is copied: names of jobs may be freed when the loop goes on.
  */
 #include "loop/tasks.h"
@@ -76,7 +79,7 @@ struct tz_loop *tz_loops_visit(uint32_t at_least)
 
 	tz_mutex_lock(&loops.lock);
 	for (struct tz_loop *l = loops.first; l; l = l->next_loop)
-		if (!tz_executor_is_lost(&l->executor) && l->number >= at_least &&
+		if (!tz_executor_is_lost(&l->executor) && l->number >= at_least && !tz_loop_is_finished(l) &&
 		    (!found || l->number < found->number))
 			found = l;
 	if (found)
@@ -97,6 +100,7 @@ struct tz_question {
 	size_t n, room;
 	bool no_memory;
 	struct tz_strand *strand; /* who asks */
+	bool refused;
 	_Atomic bool answered;
 };
 
@@ -165,17 +169,37 @@ static void answer(struct tz_loop *l, struct tz_question *q)
 	tz_later_walk(l, describe_held, q);
 }
 
+static struct tz_question *take_question(struct tz_loop *l)
+{
+	return atomic_exchange_explicit(&l->question, NULL, memory_order_seq_cst);
+}
+
+static void give_back(struct tz_question *q)
+{
+	struct tz_strand *strand = q->strand;
+
+	atomic_store_explicit(&q->answered, true, memory_order_release); /* the last touch */
+	tz_strand_unpark(strand);
+}
+
 void tz_loop_answer(struct tz_loop *l)
 {
-	struct tz_question *q = atomic_exchange_explicit(&l->question, NULL, memory_order_acquire);
+	struct tz_question *q = take_question(l);
 
 	if (!q)
 		return;
-	struct tz_strand *strand = q->strand;
-
 	answer(l, q);
-	atomic_store_explicit(&q->answered, true, memory_order_release); /* the last touch */
-	tz_strand_unpark(strand);
+	give_back(q);
+}
+
+void tz_loop_refuse_question(struct tz_loop *l)
+{
+	struct tz_question *q = take_question(l);
+
+	if (!q)
+		return;
+	q->refused = true;
+	give_back(q);
 }
 
 /* --- who asks ------------------------------------------------------------------------------------------------------------------- */
@@ -185,19 +209,30 @@ static bool is_answered(const struct tz_question *q)
 	return atomic_load_explicit(&q->answered, memory_order_acquire);
 }
 
+static bool has_host(const struct tz_loop *l)
+{
+	return __atomic_load_n(&l->host, __ATOMIC_SEQ_CST) != NULL;
+}
+
+static bool take_back(struct tz_loop *l, struct tz_question *q)
+{
+	return atomic_compare_exchange_strong_explicit(&l->question, &q, NULL, memory_order_relaxed, memory_order_relaxed);
+}
+
 /* Leaves the question with the loop, unless somebody else's is still there. */
 static bool leave_question(struct tz_loop *l, struct tz_question *q, tz_deadline deadline)
 {
-	struct tz_question *none = NULL;
+	for (;;) {
+		struct tz_question *none = NULL;
 
-	while (!atomic_compare_exchange_strong_explicit(&l->question, &none, q, memory_order_release, memory_order_relaxed)) {
-		none = NULL;
-		if (tz_expired(deadline))
+		if (!has_host(l) || tz_expired(deadline))
 			return false;
+		if (atomic_compare_exchange_strong_explicit(&l->question, &none, q, memory_order_seq_cst, memory_order_relaxed))
+			break;
 		(void)q->strand->ops->park(q->strand, tz_after(0.001));
 	}
 	tz_loop_ring(l);
-	return true;
+	return has_host(l) || !take_back(l, q);
 }
 
 /* Whether the loop has answered. */
@@ -209,16 +244,12 @@ static bool ask(struct tz_loop *l, struct tz_question *q)
 		answer(l, q);
 		return true;
 	}
-	if (!__atomic_load_n(&l->host, __ATOMIC_RELAXED) || !leave_question(l, q, deadline))
+	if (!leave_question(l, q, deadline))
 		return false;
-	while (!is_answered(q)) {
-		struct tz_question *mine = q;
-
-		if (q->strand->ops->park(q->strand, deadline) == -ETIMEDOUT &&
-		    atomic_compare_exchange_strong_explicit(&l->question, &mine, NULL, memory_order_relaxed, memory_order_relaxed))
+	while (!is_answered(q))
+		if (q->strand->ops->park(q->strand, deadline) == -ETIMEDOUT && take_back(l, q))
 			return false;
-	}
-	return true;
+	return !q->refused;
 }
 
 /* Calls fn with the answers of one loop. False if it has given none. */
