@@ -116,23 +116,29 @@ static void a_wake_without_a_change_is_told(void **state)
 	assert_false(unwatch(&n));
 }
 
+static void ends_well(pid_t child)
+{
+	int status;
+
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+}
+
 static void another_process_is_heard(void **state)
 {
 	struct noted n = { .called = 0 };
-	pid_t child;
-	int status;
 
 	(void)state;
 	assert_int_equal(watch(&n, shared, 0), 0);
-	child = fork();
+	pid_t child = fork();
+
 	assert_true(child >= 0);
 	if (child == 0) {
 		change(shared, 1);
 		_exit(0);
 	}
 	until(n.called == 1);
-	assert_int_equal(waitpid(child, &status, 0), child);
-	assert_int_equal(status, 0);
+	ends_well(child);
 }
 
 static void several_wait_for_one_word(void **state)
@@ -271,12 +277,11 @@ static void a_word_may_be_gone_after_the_wait(void **state)
 static void a_child_may_wait_too(void **state)
 {
 	struct noted n = { .called = 0 }, child_s = { .called = 0 };
-	pid_t child;
-	int status;
 
 	(void)state;
 	assert_int_equal(watch(&n, shared, 0), 0);
-	child = fork();
+	pid_t child = fork();
+
 	assert_true(child >= 0);
 	if (child == 0) {
 		if (tz_word_unwatch(&n.wait) || watch(&child_s, shared + 1, 0) < 0)
@@ -285,8 +290,7 @@ static void a_child_may_wait_too(void **state)
 		until(child_s.called == 1);
 		_exit(n.called ? 2 : 0);
 	}
-	assert_int_equal(waitpid(child, &status, 0), child);
-	assert_int_equal(status, 0);
+	ends_well(child);
 	change(shared, 1);
 	until(n.called == 1);
 }
