@@ -81,7 +81,8 @@ struct tz_backend_ops {
 	/* Ends a poll. Any thread; async-signal-safe. */
 	void (*wake)(struct tz_backend *b);
 
-	/* The simulation's; NULL elsewhere, for which the functions below stand in. */
+	/* The simulation's; NULL elsewhere, for which the functions below stand in. choose is asked each time that somebody goes on, also if there is no
+	 * choice: that is a step of the simulation. */
 	uint64_t (*choose)(struct tz_backend *b, uint64_t n);
 	int (*fault)(struct tz_backend *b, enum tz_point point);
 	uint64_t (*delay)(struct tz_backend *b, enum tz_point point);

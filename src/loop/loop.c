@@ -270,7 +270,7 @@ static tz_entry next_entry(struct tz_loop *l)
 	if (__builtin_expect(l->simulated, 0)) {
 		size_t n = count_up_to(&l->ready, CHOICE);
 
-		if (n > 1)
+		if (n > 0)
 			return tz_ready_take(&l->ready, tz_backend_choose(l->backend, n));
 	}
 	return tz_ready_pop(&l->ready);
