@@ -14,6 +14,7 @@
  * First failure. The error of a map is that of its lowest failed element, whatever the number of workers: when element i fails, `stop` falls to
  * i + 1, so that nothing behind it is begun, but everything before it still is, and may lower it again. Chunks are taken in order, so
  * what lies before i has been taken already; a chunk that has been taken is run to its end, or to its own first failure.
+ * model/range.pml has this.
  *
  * A chunk runs with a frame of its own around the user's code, so that tz_fail finds the element by the frame's cursor, and so that the
  * caller's job is not what fails. Waits inside obey the caller's deadline, and are cancelled with it.
@@ -290,11 +291,13 @@ static void run_chunk(struct tz_range *r, size_t lo, size_t hi, int worker)
 /* Takes at most n elements; 0 if there are none left. */
 static size_t take(struct tz_range *r, size_t n, size_t *lo)
 {
-	size_t next = atomic_fetch_add_explicit(&r->next, n, memory_order_relaxed);
+	size_t next = atomic_fetch_add_explicit(&r->next, n, memory_order_acquire);
 	size_t stop = atomic_load_explicit(&r->stop, memory_order_relaxed);
 
 	if (next >= stop) {
-		atomic_fetch_sub_explicit(&r->next, n, memory_order_relaxed); /* keeps it from running away over many calls */
+		/* Keeps it from running away over many calls. Release, acquire above: who is given elements again that somebody has taken
+		 * meanwhile, with an older `stop`, sees the newer one. */
+		atomic_fetch_sub_explicit(&r->next, n, memory_order_release);
 		return 0;
 	}
 	*lo = next;
