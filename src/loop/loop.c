@@ -417,33 +417,45 @@ static void abandon(struct tz_coroutine **at)
 	__builtin_unreachable();
 }
 
+/* Runs the coroutine's job, and says who is next: itself, if it has another one by then. */
+static __attribute__((noinline)) struct tz_coroutine *run_job(struct tz_loop *l, struct tz_coroutine *c)
+{
+	tz_counter_add(&l->begun, 1);
+	(void)tz_job_run(c->job, l->index);
+	if (__builtin_expect(tz_loop_self != l, 0))
+		pthread_exit(NULL); /* a fork child, whose only thread has nothing more to do */
+	finish_job(l, c);
+	return next_in_slice(l, c);
+}
+
+/* Returns when there is another job for it. */
+static __attribute__((noinline)) void wait_for_job(struct tz_loop *l, struct tz_coroutine *c, struct tz_coroutine *next)
+{
+	check_stack(l, c);
+	if (c->own_stack)
+		put_aside(&l->retired, c);
+	else
+		put_idle(l, c);
+	if (next)
+		go_on_with(l, &c->context, next);
+	else
+		go_to_main(l, &c->context);
+}
+
+/* Goes on on the thread that runs the loop now, which may be another one than before. A function may have kept the address of a thread-local
+ * variable, as compilers for aarch64 do, so what looks at one is called anew for each job. */
 static void coroutine_main(void *arg)
 {
 	struct tz_coroutine *c __attribute__((cleanup(abandon))) = arg;
 	struct tz_loop *l = c->loop;
 
 	for (;;) {
-		tz_counter_add(&l->begun, 1);
-		(void)tz_job_run(c->job, l->index);
-		if (__builtin_expect(tz_loop_self != l, 0))
-			pthread_exit(
-				NULL); /* a fork child, whose only thread has nothing more to do */
-		finish_job(l, c);
-		struct tz_coroutine *next = next_in_slice(l, c);
+		struct tz_coroutine *next = run_job(l, c);
 
-		if (next == c) {
+		if (next == c)
 			count_switch(l);
-			continue;
-		}
-		check_stack(l, c);
-		if (c->own_stack)
-			put_aside(&l->retired, c);
 		else
-			put_idle(l, c);
-		if (next)
-			go_on_with(l, &c->context, next);
-		else
-			go_to_main(l, &c->context);
+			wait_for_job(l, c, next);
 	}
 }
 
