@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "abilities.h"
 #include "check.h"
 #include "crew.h"
 #include "loop/word.h"
@@ -273,7 +274,7 @@ static void a_word_may_be_gone_after_the_wait(void **state)
 	until(other.called == 1);
 }
 
-#ifndef __SANITIZE_THREAD__
+#if THREADS_AFTER_FORK
 static void a_child_may_wait_too(void **state)
 {
 	struct noted n = { .called = 0 }, child_s = { .called = 0 };
@@ -374,7 +375,7 @@ int main(void)
 		BOTH(a_wait_that_was_ended_is_not_told),
 		BOTH(a_wake_up_goes_to_who_still_waits),
 		BOTH(a_word_may_be_gone_after_the_wait),
-#ifndef __SANITIZE_THREAD__ /* allows no threads in a fork child */
+#if THREADS_AFTER_FORK /* allows no threads in a fork child */
 		BOTH(a_child_may_wait_too),
 #endif
 		BOTH(each_wait_ends_once),
