@@ -282,11 +282,11 @@ static void a_loop_runs_until_it_is_stopped(void **state)
 		forget();
 		tz_loop_stop(loop);
 		assert_int_equal(tz_loop_run(loop), 0);
-		tz_deadline first = tz_loop_after(loop, 0.001), second = tz_loop_after(loop, 0.002);
+		tz_deadline first = tz_loop_after(loop, 0.1), second = tz_loop_after(loop, 0.2);
 
 		(void)tz_detach(tz_call_at(loop, second, note, 'b'));
 		(void)tz_detach(tz_call_at(loop, first, note, 'a'));
-		(void)tz_detach(tz_call_later(loop, 0.003, stop_it, loop));
+		(void)tz_detach(tz_call_later(loop, 0.3, stop_it, loop));
 		(void)tz_detach(tz_call_later(loop, LONG, note, 'c'));
 		assert_int_equal(tz_loop_run(loop), 0);
 		assert_string_equal(notes, "ab");
