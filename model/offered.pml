@@ -1,4 +1,4 @@
-/* The hand-over of short maps (sched/pool.c: share_short, withdraw, linger_once, run_offered_range): a caller swaps its range into `offered` where a
+/* The hand-over of short maps (sched/pool_range.c; tz_worker_linger in pool_sleep.c): a caller swaps its range into `offered` where a
  * worker lingers, and takes it out again, or waits for the worker that has it. All elements are called once, the caller has the results, nobody waits
  * for ever, and nobody touches the frame of a caller that has gone on.
  *
@@ -156,7 +156,7 @@ proctype worker()
 	do
 	:: times == LINGERS -> break
 	:: else ->
-		/* linger_once */
+		/* tz_worker_linger */
 		if
 		:: MUTANT(13) -> STORE(offered, NO_RANGE, RELAXED); seen = NOBODY
 		:: else -> CAS(seen, offered, NOBODY, NO_RANGE, RELAXED, RELAXED)
@@ -182,7 +182,7 @@ proctype worker()
 		if
 		:: was > NO_RANGE ->
 			was = was - NO_RANGE;
-			/* run_offered_range */
+			/* tz_worker_run_offered_range */
 			atomic { assert(there[was]); USE(RANGE(was)) }
 			do
 			:: over -> break
