@@ -65,9 +65,6 @@ typedef struct tz_executor_ops {
 	void (*help)(tz_executor *executor, tz_job *job, bool timed);
 	/* Works on a range together with the caller until all of it is done (tz_range_step). Optional: the library submits pieces as jobs. */
 	int (*range)(tz_executor *executor, tz_range *range);
-	/* A caller works on a range of its own, whose rest would take it `us` microseconds: too little to wake anybody for. True if a worker
-	 * is awake and looks for work, so that `range` is to be called all the same. Cheap. Optional, where `range` is there. */
-	bool (*near)(tz_executor *executor, double us);
 	/* As tz_executor_shutdown and tz_executor_request_shutdown. */
 	int (*shutdown)(tz_executor *executor, tz_shutdown how, tz_deadline deadline);
 	void (*request_shutdown)(tz_executor *executor, tz_shutdown how);

@@ -27,7 +27,6 @@ struct tz_range {
 	size_t begin, end;
 	size_t fixed_chunk; /* or 0 */
 	int workers; /* the most that step it */
-	bool near; /* somebody who is awake takes part: short chunks are worth while */
 	tz_map_policy policy;
 	struct tz_strand *strand; /* of the caller */
 	struct tz_scope *scope; /* of the caller: its cancel and deadline are the range's */

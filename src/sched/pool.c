@@ -64,11 +64,6 @@ static inline void offer(struct tz_pool *p)
 		tz_pool_call_one_more(p);
 }
 
-void tz_pool_offer(struct tz_pool *p)
-{
-	offer(p);
-}
-
 void tz_pool_wake_for_forks(void *worker)
 {
 	struct tz_pool *p = ((struct tz_worker *)worker)->pool;
@@ -282,8 +277,6 @@ __attribute__((noinline)) void tz_worker_end_search(struct tz_worker *w)
 	 * it, the submitter might see an old count of searchers while we see an old one of sleepers. */
 	tz_mutex_lock(&p->lock);
 	tz_pool_set_searching(p, w, false);
-	if (atomic_load_explicit(&p->lingerer, memory_order_acquire) == w)
-		atomic_store_explicit(&p->lingerer, NULL, memory_order_relaxed);
 	if (tz_pool_outside(p) > 0 || p->ranges)
 		call = tz_pool_one_more(p, 0);
 	tz_mutex_unlock(&p->lock);
@@ -352,17 +345,6 @@ static bool surplus(struct tz_pool *p)
 	       p->executor.workers;
 }
 
-/* Looks for a while more before it sleeps, and takes part in short maps meanwhile: they come in rows. True if there is something else. */
-static bool linger(struct tz_worker *w)
-{
-	enum tz_lingered l;
-
-	do
-		l = tz_worker_linger(w);
-	while (l == TZ_SERVED && !surplus(w->pool));
-	return l != TZ_FOUND_NOTHING;
-}
-
 /* It has got work from the injector: how long was the wait, and who ended it? */
 static void learn(struct tz_pool *p, struct tz_worker *w)
 {
@@ -391,7 +373,7 @@ void tz_worker_work(struct tz_worker *w)
 			continue;
 		if (w->workless.ticks == 0)
 			w->workless = tz_moment_now();
-		if (!surplus(w->pool) && (tz_worker_each_other(w, run_fork_of, NULL) || tz_worker_run_range(w) || linger(w)))
+		if (!surplus(w->pool) && (tz_worker_each_other(w, run_fork_of, NULL) || tz_worker_run_range(w) || tz_worker_linger(w)))
 			continue;
 		if (tz_worker_rest(w) == TZ_END)
 			return;

@@ -53,6 +53,8 @@ struct tz_worker {
 	bool in_job;
 	pthread_t thread;
 	bool joinable; /* it has had a thread that was not joined yet */
+	bool succeeds; /* its thread was started by the one before, and joins it */
+	pthread_t before; /* if so */
 	/* Under the pool's lock. */
 	bool taken; /* a thread works here, or is about to */
 	bool retired; /* it is not counted in `alive` any more */
@@ -71,13 +73,6 @@ struct tz_open_range {
 	struct tz_open_range *next;
 	int active; /* workers inside, the caller not included; under the pool's lock */
 	struct tz_strand *caller;
-};
-
-/* A short map that is offered to the worker that lingers. Lies in its caller's frame. */
-struct tz_offered_range {
-	struct tz_range *range;
-	struct tz_strand *caller;
-	_Atomic uint32_t state; /* of the worker's part */
 };
 
 struct tz_pool {
@@ -104,12 +99,6 @@ struct tz_pool {
 	_Atomic bool is_short; /* the last attempt to start a thread failed */
 	uint32_t changes, room; /* addresses to wait for, in the parking lot: a change that may end a shutdown; room in the queue */
 
-	/* Changed by each short map. */
-	_Alignas(64) _Atomic(struct tz_offered_range *) offered; /* NULL: nobody lingers; &tz_no_range: somebody does */
-	_Atomic uint64_t lonely_since; /* in ticks; when the callers of short maps began to work alone */
-	_Atomic uint32_t lonely_us; /* for which they have since then; lost updates do no harm */
-	_Atomic uint32_t lonely_limit; /* after how much more of it than usual a worker is woken */
-
 	/* Changed by each submit from outside. */
 	_Alignas(64) struct tz_mutex lock;
 	int alive, blocked; /* threads that run or sleep; of these, blocked inside a job */
@@ -131,7 +120,6 @@ int tz_pool_open(struct tz_pool **ret, const tz_executor_ops *ops, const tz_exec
 size_t tz_pool_submit(tz_executor *executor, tz_job *const *jobs, size_t n, tz_priority priority, int *ret_error);
 void tz_pool_help(tz_executor *executor, tz_job *job, bool timed);
 int tz_pool_range(tz_executor *executor, tz_range *range);
-bool tz_pool_near(tz_executor *executor, double us);
 int tz_pool_shutdown(tz_executor *executor, tz_shutdown how, tz_deadline deadline);
 void tz_pool_request_shutdown(tz_executor *executor, tz_shutdown how);
 void tz_pool_stats(tz_executor *executor, tz_executor_stats *ret);
@@ -139,7 +127,7 @@ void tz_pool_destroy(tz_executor *executor);
 
 /* All of them but `open`, for a kind whose instances are pools. */
 #define TZ_POOL_OPERATIONS \
-	.submit = tz_pool_submit, .help = tz_pool_help, .range = tz_pool_range, .near = tz_pool_near, .shutdown = tz_pool_shutdown, \
+	.submit = tz_pool_submit, .help = tz_pool_help, .range = tz_pool_range, .shutdown = tz_pool_shutdown, \
 	.request_shutdown = tz_pool_request_shutdown, .stats = tz_pool_stats, .destroy = tz_pool_destroy
 
 #endif

@@ -47,9 +47,6 @@ size_t tz_pool_take_any(struct tz_pool *p, tz_job **jobs, size_t most);
 /* A job has left a queue that has a limit. */
 void tz_pool_wake_room(struct tz_pool *p);
 
-/* One more worker, if one may run; for callers without the lock, who have made work visible, by a seq_cst operation or with a fence after it. */
-void tz_pool_offer(struct tz_pool *p);
-
 /* A worker's time: returns when it is to end. */
 void tz_worker_work(struct tz_worker *w);
 
@@ -141,10 +138,8 @@ void tz_pool_act(struct tz_pool *p, struct tz_pool_call call);
 /* The same in one, without the lock. */
 void tz_pool_call_one_more(struct tz_pool *p);
 
-enum tz_lingered { TZ_FOUND_NOTHING, TZ_FOUND_SOMETHING, TZ_SERVED };
-
-/* Looks for a while more before sleeping, as long as that was worth it of late; one worker at a time. */
-enum tz_lingered tz_worker_linger(struct tz_worker *w);
+/* Looks for a while more before sleeping, as long as that was worth it of late; one worker at a time. True if there is something. */
+bool tz_worker_linger(struct tz_worker *w);
 
 enum tz_verdict { TZ_GO_ON, TZ_END };
 
@@ -176,22 +171,6 @@ void tz_pool_retire(struct tz_pool *p, struct tz_worker *w);
 void tz_pool_notify_change(struct tz_pool *p);
 
 /* --- pool_range.c: maps ---------------------------------------------------------------------------------------------------------- */
-
-extern struct tz_offered_range tz_no_range; /* in `offered`: a worker lingers */
-
-/* Whoever lingers takes ranges from now on; false if another one does already. */
-bool tz_pool_ask_for_offers(struct tz_pool *p);
-
-/* No more from now on. Answers what is offered at the moment, which is the worker's, or NULL. */
-struct tz_offered_range *tz_pool_end_offers(struct tz_pool *p);
-
-static inline bool tz_pool_is_offered(struct tz_pool *p)
-{
-	return atomic_load_explicit(&p->offered, memory_order_relaxed) != &tz_no_range;
-}
-
-/* A worker's part of a short map. */
-void tz_worker_run_offered_range(struct tz_worker *w, struct tz_offered_range *range);
 
 /* A worker's part of an open range, if there is one with a place left. */
 bool tz_worker_run_range(struct tz_worker *w);

@@ -141,6 +141,10 @@ static bool has_ended(struct tz_pool *p)
 	if (p->alive == 0 && p->leaving == 0 && p->calls == 0 && tz_pool_outside(p) == 0)
 		p->ended = true;
 	bool ended = p->ended;
+
+	/* Who went to sleep before, and whose strand the request has not seen yet, looks again. */
+	for (struct tz_worker *w = ended ? NULL : p->idle_first; w; w = w->idle_next)
+		tz_strand_unpark(w->strand);
 	tz_mutex_unlock(&p->lock);
 	return ended;
 }

@@ -85,7 +85,7 @@ struct tz_pool_call tz_pool_one_more(struct tz_pool *p, int searchers)
 		atomic_fetch_add_explicit(&p->runnable, 1, memory_order_seq_cst);
 		tz_pool_set_searching(p, call.start, true);
 	} else {
-		call.nobody = p->alive == 0;
+		call.nobody = p->alive == 0 && p->leaving == 0; /* who leaves looks once more, and has a place to give */
 		if (p->alive < p->most)
 			tz_pool_note_shortage(p);
 	}
@@ -124,7 +124,7 @@ static void set_lingerer(struct tz_pool *p, struct tz_worker *w)
 	tz_mutex_unlock(&p->lock);
 }
 
-enum tz_lingered tz_worker_linger(struct tz_worker *w)
+bool tz_worker_linger(struct tz_worker *w)
 {
 	struct tz_pool *p = w->pool;
 	int none = 0;
@@ -132,29 +132,22 @@ enum tz_lingered tz_worker_linger(struct tz_worker *w)
 
 	if (!w->searching && !atomic_compare_exchange_strong_explicit(&p->searching, &none, 1, memory_order_relaxed,
 								       memory_order_relaxed))
-		return TZ_FOUND_NOTHING;
+		return false;
 	w->searching = true;
 	uint32_t ticks = tz_spin_allowed() ? tz_patience_ask(&p->patience) : 0;
 
 	if (ticks == 0)
-		return TZ_FOUND_NOTHING;
+		return false;
 	set_lingerer(p, w);
 	(void)tz_worker_each_other(w, ask_for_forks, NULL);
-	bool asks = tz_pool_ask_for_offers(p);
 	struct tz_sitting sitting = tz_sitting_begin(ticks);
 
 	do
-		something = (asks && tz_pool_is_offered(p)) || anything(w);
+		something = anything(w);
 	while (!something && !tz_pool_closing(p) && tz_sitting_turn(&sitting));
-	struct tz_offered_range *offered = asks ? tz_pool_end_offers(p) : NULL;
-
 	tz_sitting_end(&sitting);
-	if (offered) {
-		tz_worker_run_offered_range(w, offered);
-		return TZ_SERVED;
-	}
 	set_lingerer(p, NULL);
-	return something ? TZ_FOUND_SOMETHING : TZ_FOUND_NOTHING;
+	return something;
 }
 
 /* --- sleeping -------------------------------------------------------------------------------------------------------------------------- */

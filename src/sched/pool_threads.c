@@ -180,12 +180,16 @@ static void end_tenure(struct tenure *t)
 	tz_pool_retire(p, w);
 	give_queue_back(p, w);
 	atomic_thread_fence(memory_order_seq_cst); /* as in on_block */
-	if (tz_pool_outside(p) > 0 || tz_worker_each_other(w, tz_worker_has_work, NULL))
-		call = tz_pool_one_more(p, 0); /* before our place is vacant: our thread cannot join itself */
+	bool more = tz_pool_outside(p) > 0 || tz_worker_each_other(w, tz_worker_has_work, NULL);
+
+	if (more)
+		call = tz_pool_one_more(p, 0); /* before our place is vacant: another one is better, whose last thread has ended */
 	p->leaving--;
 	tz_pool_join_leavers(p);
 	w->taken = false;
 	p->unjoined++;
+	if (more && !call.wake && !call.start)
+		call = tz_pool_one_more(p, 0); /* the other places may all have threads that are on their way out */
 	idle = p->idle_first && !tz_pool_closing(p) ? p->idle_first->strand : NULL;
 	if (idle)
 		tz_strand_unpark(idle); /* for it to join us; under the lock: it might end */
@@ -218,6 +222,10 @@ static void *worker_main(void *arg)
 	struct tz_worker *w = arg;
 	struct tz_pool *p = w->pool;
 
+	if (w->succeeds) {
+		(void)pthread_join(w->before, NULL);
+		w->succeeds = false;
+	}
 	tz_strand_adopt(w->strand);
 	w->strand->worker = w;
 	w->strand->on_block = on_block;
@@ -248,10 +256,13 @@ void tz_pool_no_thread(struct tz_pool *p, struct tz_worker *w, int error)
 		if (w) {
 			tz_pool_set_searching(p, w, false);
 			w->taken = false;
+			p->unjoined += w->joinable;
 			p->alive--;
 			atomic_fetch_sub_explicit(&p->runnable, 1, memory_order_seq_cst);
 			w = NULL;
 			tz_pool_note_shortage(p);
+			/* As in on_block: submitters counted on this thread. */
+			atomic_thread_fence(memory_order_seq_cst);
 		}
 		n = p->alive == 0 ? tz_pool_take_any(p, jobs, TZ_POOL_BATCH) : 0;
 		if (p->idle_first && tz_pool_outside(p) > 0)
@@ -270,9 +281,11 @@ void tz_pool_start_thread(struct tz_pool *p, struct tz_worker *w)
 {
 	int r = -ENOMEM;
 
-	if (w->joinable) {
+	if (w->joinable && pthread_equal(w->thread, pthread_self())) {
+		w->before = w->thread; /* we have given up the place, and cannot join ourselves */
+		w->succeeds = true;
+	} else if (w->joinable) {
 		(void)pthread_join(w->thread, NULL); /* it has given up the place: it is about to end */
-		w->joinable = false;
 	}
 	__atomic_store_n(&w->strand, tz_strand_new_thread(), __ATOMIC_RELEASE); /* a shutdown request reads it without a lock */
 	w->forks.strand = w->strand;
@@ -280,7 +293,10 @@ void tz_pool_start_thread(struct tz_pool *p, struct tz_worker *w)
 	if (w->strand)
 		r = tz_os_thread_start(&w->thread, p->executor.options.stack_size, worker_main, w);
 	if (r < 0) {
-		w->joinable = false;
+		w->joinable = w->succeeds;
+		if (w->succeeds)
+			w->thread = w->before;
+		w->succeeds = false;
 		tz_strand_free(w->strand);
 		tz_pool_no_thread(p, w, r);
 	} else if (__builtin_expect(atomic_load_explicit(&p->is_short, memory_order_relaxed), 0)) {
