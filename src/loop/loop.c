@@ -61,6 +61,8 @@ static struct tz_coroutine *make_coroutine(struct tz_loop *l, size_t stack_size)
 	c->loop = l;
 	c->own_stack = stack_size != 0;
 	c->strand.base = &l->scope;
+	if (l->simulated)
+		c->strand.flags |= TZ_STRAND_SIMULATED;
 	if (tz_stack_take(&l->stacks, stack_size ? stack_size : l->executor.options.stack_size,
 			  &c->stack) < 0)
 		goto no_stack;
@@ -710,6 +712,8 @@ static size_t submit_from_outside(struct tz_loop *l, tz_job *const *jobs, size_t
 		return 0;
 	}
 	(void)atomic_fetch_add_explicit(&l->submitted_outside, n, memory_order_release);
+	for (size_t i = 0; i < n && l->simulated; i++)
+		tz_job_change_clock(jobs[i], l->backend->ops->now(l->backend));
 	for (size_t i = 0; i < n; i++)
 		tz_inbox_push(&l->inbox, tz_entry_of_job(jobs[i]));
 	tz_loop_ring(l);

@@ -235,21 +235,34 @@ static bool leave_question(struct tz_loop *l, struct tz_question *q, tz_deadline
 	return has_host(l) || !take_back(l, q);
 }
 
-/* Whether the loop has answered. */
-static bool ask(struct tz_loop *l, struct tz_question *q)
+static bool ask_another(struct tz_loop *l, struct tz_question *q)
 {
 	tz_deadline deadline = tz_after(PATIENCE);
 
-	if (l == tz_loop_self) {
-		answer(l, q);
-		return true;
-	}
 	if (!leave_question(l, q, deadline))
 		return false;
 	while (!is_answered(q))
 		if (q->strand->ops->park(q->strand, deadline) == -ETIMEDOUT && take_back(l, q))
 			return false;
 	return !q->refused;
+}
+
+/* Whether the loop has answered. */
+static bool ask(struct tz_loop *l, struct tz_question *q)
+{
+	struct tz_loop *own = tz_loop_self;
+
+	if (l == own) {
+		answer(l, q);
+		return true;
+	}
+	if (own)
+		tz_backend_hold(own->backend, 1); /* if its time is virtual: the answer comes in real time */
+	bool answered = ask_another(l, q);
+
+	if (own)
+		tz_backend_hold(own->backend, -1);
+	return answered;
 }
 
 /* Calls fn with the answers of one loop. False if it has given none. */
