@@ -179,7 +179,7 @@ static inline double bench_trips_parked(void (*trip)(void))
 static inline double bench_map(void (*map)(size_t n, const double *in, double *out), size_t n)
 {
 	double *in = (double *)malloc(n * sizeof *in), *out = (double *)malloc(n * sizeof *out);
-	int rounds = (int)(40000000 / n) + 1;
+	int rounds = (int)((n < 100000 ? 400000000 : 40000000) / n) + 1;
 
 	bench_check(in && out, "no memory");
 	for (size_t i = 0; i < n; i++) {

@@ -1,4 +1,4 @@
-/* The split deque of fork and join (src/sched/deque): one owner, two thieves.
+/* The split deque of fork and join (src/sched/forks.h): one owner, two thieves.
  *
  *  RUN nested: -DJOBS=3 -DSLOTS=3 -DATTEMPTS=2 -DBELOW=0
  *  RUN below: -DJOBS=3 -DSLOTS=3 -DATTEMPTS=2 -DBELOW=1

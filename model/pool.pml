@@ -1,4 +1,4 @@
-/* Parking and waking of the pool (src/sched/pool.c): three workers, a submitter.
+/* Parking and waking of the pool (src/sched/pool.c, pool_sleep.c): three workers, a submitter.
  *
  *  RUN pair: -DLOCAL -DPUSHED=2 -DJOBS=2
  *  RUN mixed: -DLOCAL -DPUSHED=1 -DJOBS=2

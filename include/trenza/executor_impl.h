@@ -65,9 +65,6 @@ typedef struct tz_executor_ops {
 	void (*help)(tz_executor *executor, tz_job *job, bool timed);
 	/* Works on a range together with the caller until all of it is done (tz_range_step). Optional: the library submits pieces as jobs. */
 	int (*range)(tz_executor *executor, tz_range *range);
-	/* A caller works on a range of its own, whose rest would take it `us` microseconds: too little to wake anybody for. True if a worker
-	 * is awake and looks for work, so that `range` is to be called all the same. Cheap. Optional, where `range` is there. */
-	bool (*near)(tz_executor *executor, double us);
 	/* For executors whose jobs run in other processes: works on a map, whose arrays it carries there and back, until all of it is done. */
 	int (*map)(tz_executor *executor, tz_range *range);
 	/* For the same: a job that the executor has claimed is to be cancelled; or, if not `cancel`, its deadline has moved. Called with the job

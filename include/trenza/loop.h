@@ -18,6 +18,9 @@
  * tz_run is what a program needs mostly. The executor "coroutines:N" (executor.h) has N loops, each on a thread of its own. A tz_loop is for who wants to
  * decide when a loop runs; the functions below work on all of them.
  *
+ * A loop may be run by one thread now and by another later. A coroutine that was suspended meanwhile goes on on the new thread; what a function of it knows of
+ * thread-local variables (their addresses, errno's too, which compilers keep over calls) is then of the old one. So run a loop on one thread where that matters.
+ *
  * The order in which coroutines go on is that in which they became ready, first come, first served. In a simulation (backend "sim") it is
  * random by a seed if there is one, and time is virtual: it stands still while anything can go on, and else jumps to the next deadline. So a
  * program that sleeps for a day is over at once, and runs in the same way each time.

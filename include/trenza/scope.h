@@ -87,7 +87,8 @@ TZ_API int tz_scope_leave(tz_scope *scope);
 /* tz_scope_reschedule - moves a scope's own deadline, to earlier or later; tz_never() takes it away.
  *
  * A strand that waits in the scope, or in one inside it, goes by the new deadline from now on; so do jobs that were submitted into it, unless their
- * own deadline is earlier. One that has not begun, and was submitted while there was no deadline at all, begins without one.
+ * own deadline is earlier. One that has not begun, and was submitted while there was no deadline at all, begins without one. The deadline is on
+ * the clock of the caller.
  *
  * Ownership: none.
  * Threads: any, while the scope is entered.

@@ -3,7 +3,7 @@
  *     tz_dump_tasks(2);
  *
  *     loop 0: 4 tasks
- *       #1 run: waiting for a task, 2.0 s
+ *       #1 run: waiting for a number of tasks, 2.0 s
  *         #2 greet: sleeping, 2.0 s, spawned at hello.c:9 by run
  *         #3 greet: sleeping, 2.0 s, spawned at hello.c:9 by run
  *         #4 greet: runnable, spawned at hello.c:9 by run

@@ -1,7 +1,8 @@
 /* Time: deadlines as values, and sleep.
  *
  * A deadline is an absolute point on the strand's clock, which is monotonic: setting the system's date does not
- * move it. All-zero is "for ever". Functions that may block obey the current scope's deadline (scope.h); only
+ * move it. Clocks differ only in simulations, whose time is virtual (loop.h). Where a deadline of one strand becomes that of another one with a
+ * different clock (a job's, a scope's), what remains of it goes over. All-zero is "for ever". Functions that may block obey the current scope's deadline (scope.h); only
  * tz_wait and the _until forms take one as an argument, and end at the earlier of the two.
  */
 #ifndef TRENZA_TIME_H

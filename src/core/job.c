@@ -8,10 +8,12 @@
 
 #include "core/bindings.h"
 #include "core/callback.h"
+#include "core/clocks.h"
 #include "core/frame.h"
 #include "core/outcome.h"
 #include "core/scope.h"
 #include "core/strand.h"
+#include "os/clock.h"
 #include "os/cpu.h"
 
 /* --- memory ------------------------------------------------------------------------------------------------------
@@ -206,7 +208,8 @@ static struct tz_job_options *copy_options(const tz_submit_options *o)
 	mine->stack_size = o->stack_size;
 	mine->own_deadline = mine->deadline = o->deadline;
 	if (o->scope)
-		mine->deadline = tz_deadline_min(mine->deadline, tz_scope_limit(o->scope));
+		mine->deadline = tz_deadline_min(mine->deadline, tz_deadline_between(tz_scope_limit(o->scope), o->scope->tz__strand,
+										     tz_strand_self()));
 	mine->retries = o->retries > 0 ? o->retries : 0;
 	mine->kill = o->kill;
 	if (o->name)
@@ -638,6 +641,26 @@ bool tz_job_visit(struct tz_job *job, uint32_t generation)
 	return true;
 }
 
+void tz_job_change_clock(struct tz_job *job, uint64_t now)
+{
+	struct tz_job_options *o = job->options;
+	uint64_t here = tz_now();
+
+	if (!o || here == now)
+		return;
+	o->deadline = tz_deadline_carry(o->deadline, here, now);
+	o->own_deadline = tz_deadline_carry(o->own_deadline, here, now);
+	o->clock_shift = now - here;
+}
+
+/* A limit of the calling strand's on the clock of a job that has not begun. */
+static tz_deadline limit_in_line(const struct tz_job *job, tz_deadline limit)
+{
+	if (limit.ns && job->options->clock_shift)
+		limit.ns += job->executor->ops->capabilities & TZ_CAN_SIMULATE ? job->options->clock_shift : tz_clock_now() - tz_now();
+	return limit;
+}
+
 int tz_job_limit(struct tz_job *job, uint32_t generation, tz_deadline limit)
 {
 	int why;
@@ -648,6 +671,10 @@ int tz_job_limit(struct tz_job *job, uint32_t generation, tz_deadline limit)
 	bool running = tz_job_phase(s) == JOB_RUNNING;
 	struct tz_scope *scope = running && !job->remote ? scope_of(job) : NULL;
 
+	if (scope)
+		limit = tz_deadline_between(limit, tz_strand_self(), scope->tz__strand);
+	else if (job->options)
+		limit = limit_in_line(job, limit);
 	if (job->options)
 		limit = tz_deadline_min(limit, job->options->own_deadline);
 	if (scope)

@@ -84,6 +84,7 @@ struct tz_failure {
 struct tz_job_options {
 	tz_deadline deadline; /* the earlier of its own and that of the scope it was submitted into */
 	tz_deadline own_deadline;
+	uint64_t clock_shift; /* what the two deadlines were moved by, since the job runs by another clock than its submitter */
 	struct tz_bindings *bindings; /* that it inherits, or NULL */
 	int retries;
 	uint32_t result_offset; /* of the result in the payload: apart from the arguments if the job may run again */
@@ -248,7 +249,10 @@ int tz_job_expire(struct tz_job *job, uint32_t generation, tz_deadline *ret_move
 /* Until when the job must begin; never, if it has begun. */
 tz_deadline tz_job_begin_limit(struct tz_job *job);
 
-/* The deadline of the scope that the job was submitted into has been moved. */
+/* The job, which has not been handed over, goes to who goes by a clock that shows `now`. */
+void tz_job_change_clock(struct tz_job *job, uint64_t now);
+
+/* The deadline of the scope that the job was submitted into has been moved; by the calling strand's clock. */
 int tz_job_limit(struct tz_job *job, uint32_t generation, tz_deadline limit);
 
 /* Who watches the deadlines of jobs that have not begun (sched/deadline.c), or NULL. */

@@ -6,14 +6,13 @@
  * CHUNK_US, so that the counter (one fetch-and-add a chunk) costs nothing, but is never more than a quarter of an even share of what is left,
  * so that all end at about the same time. How long an element takes is measured, chunk by chunk. The caller begins alone, with one element
  * and GROWTH times as many each time, for ALONE_US: a map of cheap elements is over before anybody needs to be woken.
- * After ASK_ELEMENTS it asks the executor whether a worker is awake and looks for work: sharing with that one costs two cache lines and no
- * wake-up, so a map of some microseconds is shared, too, in halves of what is left.
  * (C. Polychronopoulos and D. Kuck, "Guided Self-Scheduling", 1987.) Lazy binary splitting, the other candidate, needs deques, cannot split what a worker that
  * does not poll holds, and measured no better: docs/decisions.md.
  *
  * First failure. The error of a map is that of its lowest failed element, whatever the number of workers: when element i fails, `stop` falls to
  * i + 1, so that nothing behind it is begun, but everything before it still is, and may lower it again. Chunks are taken in order, so
  * what lies before i has been taken already; a chunk that has been taken is run to its end, or to its own first failure.
+ * model/range.pml has this.
  *
  * A chunk runs with a frame of its own around the user's code, so that tz_fail finds the element by the frame's cursor, and so that the
  * caller's job is not what fails. Waits inside obey the caller's deadline, and are cancelled with it.
@@ -35,8 +34,6 @@ enum {
 	CHUNK_US = 50, /* what a chunk is meant to last: long beside a fetch-and-add and a clock, short beside a wake-up chain */
 	WORTH_US = 20, /* work that is worth one more wake-up */
 	ALONE_US = 8, /* that the caller works before it looks whether others are worth waking */
-	ASK_US = 1, ASK_ELEMENTS = 64, /* that it works, or has in a chunk, before it asks for somebody who is awake: one chunk may have been cold */
-	NEAR_NS = 500, /* what a chunk lasts at least when somebody is */
 	GROWTH = 8, /* of the caller's first chunks */
 	LINE = 8 /* of so many elements are most chunks a multiple */
 };
@@ -61,14 +58,6 @@ int tz_range_worth(const tz_range *range)
 	return worth >= range->workers - 1 ? range->workers - 1 : (int)worth;
 }
 
-/* Of a short rest for two who are awake: a half, and then halves of what is left. `chunk` elements take CHUNK_US. */
-static size_t near_share(size_t left, size_t chunk)
-{
-	size_t least = (size_t)((double)chunk * NEAR_NS / (CHUNK_US * 1000.0));
-
-	return left / 2 > least ? left - left / 2 : left;
-}
-
 /* How many elements the next chunk has. */
 static size_t chunk_size(const struct tz_range *r, size_t next)
 {
@@ -81,10 +70,8 @@ static size_t chunk_size(const struct tz_range *r, size_t next)
 		return 1;
 	by_time = (size_t)((double)CHUNK_US * (double)tz_clock_ticks_per_us() * 4096 / (double)(per_4096 ? per_4096 : 1));
 	share = left / (4 * (size_t)r->workers);
-	if (r->workers == 1)
-		share = left;
-	else if (by_time >= left) /* the whole rest is shorter than a chunk: nobody else is worth waking */
-		share = r->near ? near_share(left, by_time) : left;
+	if (r->workers == 1 || by_time >= left)
+		share = left; /* alone, or the whole rest is shorter than a chunk: nobody else is worth waking */
 	if (share < by_time)
 		by_time = share;
 	if (by_time > LINE && by_time < left)
@@ -290,11 +277,13 @@ static void run_chunk(struct tz_range *r, size_t lo, size_t hi, int worker)
 /* Takes at most n elements; 0 if there are none left. */
 static size_t take(struct tz_range *r, size_t n, size_t *lo)
 {
-	size_t next = atomic_fetch_add_explicit(&r->next, n, memory_order_relaxed);
+	size_t next = atomic_fetch_add_explicit(&r->next, n, memory_order_acquire);
 	size_t stop = atomic_load_explicit(&r->stop, memory_order_relaxed);
 
 	if (next >= stop) {
-		atomic_fetch_sub_explicit(&r->next, n, memory_order_relaxed); /* keeps it from running away over many calls */
+		/* Keeps it from running away over many calls. Release, acquire above: who is given elements again that somebody has taken
+		 * meanwhile, with an older `stop`, sees the newer one. */
+		atomic_fetch_sub_explicit(&r->next, n, memory_order_release);
 		return 0;
 	}
 	*lo = next;
@@ -348,7 +337,6 @@ struct solo {
 	uint64_t began, now; /* in ticks */
 	uint64_t took; /* for the last chunk, which had n elements */
 	size_t lo, n; /* next */
-	bool asked; /* whether somebody is near */
 };
 
 static void on_solo_unwind(struct solo *s)
@@ -368,25 +356,13 @@ static void run_solo_chunk(struct solo *s, size_t end)
 	s->lo = hi;
 }
 
-/* Whether somebody who is awake may take part in the rest. */
-static bool is_near(const struct tz_range *r, const struct solo *s)
-{
-	double us = (double)(r->end - s->lo) * (double)s->took / (double)s->n / (double)tz_clock_ticks_per_us();
-
-	return us * 1000 >= 2 * NEAR_NS && r->executor->ops->near && r->executor->ops->near(r->executor, us);
-}
-
 /* Whether the caller is to go on alone; if so, n is the size of its next chunk. */
 static bool goes_on(struct tz_range *r, struct solo *s, int *why)
 {
 	int64_t us = (int64_t)tz_clock_ticks_per_us(), time = (int64_t)(s->now - s->began);
 	int64_t budget = r->workers > 1 ? ALONE_US * us : CHUNK_US * us;
 
-	if (r->workers > 1 && !s->asked && (s->n >= ASK_ELEMENTS || time >= ASK_US * us)) {
-		s->asked = true;
-		r->near = is_near(r, s);
-	}
-	if (r->workers > 1 && (r->near || time >= budget))
+	if (r->workers > 1 && time >= budget)
 		return false;
 	if (time >= budget) { /* alone to the end: go on in chunks, to see a cancel */
 		if (r->scope && (*why = tz_scope_interrupted(r->scope)) < 0)
@@ -562,7 +538,7 @@ static int run_range(struct tz_range *r)
 
 		if (r->fixed_chunk == 0 && !r->outcomes)
 			begin_alone(r, worker);
-		while (tz_range_left(r) && !r->near && tz_range_worth(r) == 0)
+		while (tz_range_left(r) && tz_range_worth(r) == 0)
 			(void)tz_range_step(r, worker);
 		if (tz_range_left(r))
 			error = r->executor->ops->range(r->executor, r);

@@ -29,7 +29,6 @@ struct tz_range {
 	size_t fixed_chunk; /* or 0 */
 	int workers; /* the most that step it */
 	bool accepted; /* it is a job of the executor: not refused any more */
-	bool near; /* somebody who is awake takes part: short chunks are worth while */
 	tz_map_policy policy;
 	struct tz_strand *strand; /* of the caller */
 	struct tz_scope *scope; /* of the caller: its cancel and deadline are the range's */

@@ -27,6 +27,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/clocks.h"
 #include "core/frame.h"
 #include "core/job.h"
 #include "core/outcome.h"
@@ -331,10 +332,11 @@ void tz_scope_move(struct tz_scope *scope, tz_deadline deadline)
 
 int tz_scope_reschedule(tz_scope *scope, tz_deadline deadline)
 {
-	bool own = scope->tz__strand == tz_strand_self();
+	struct tz_strand *self = tz_strand_self();
+	bool own = scope->tz__strand == self;
 	bool too_late = own && scope->tz__met == -ETIMEDOUT && tz_scope_expired(scope);
 
-	tz_scope_move(scope, deadline);
+	tz_scope_move(scope, tz_deadline_between(deadline, self, scope->tz__strand));
 	if (own)
 		tz_scope_relay(scope->tz__strand);
 	return too_late ? -ETIMEDOUT : 0;

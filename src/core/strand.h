@@ -61,8 +61,10 @@ struct tz_strand_ops {
 	void (*end_slice)(struct tz_strand *self);
 };
 
-/* Others share the strand's thread, so it must not wait by spinning. */
-enum { TZ_STRAND_NO_SPIN = 1 };
+enum {
+	TZ_STRAND_NO_SPIN = 1, /* others share the strand's thread, so it must not wait by spinning */
+	TZ_STRAND_SIMULATED = 2 /* its clock is not the machine's */
+};
 
 struct tz_strand {
 	const struct tz_strand_ops *ops;

@@ -13,6 +13,7 @@
 #include "core/scope.h"
 #include "core/strand.h"
 #include "core/submit.h"
+#include "os/clock.h"
 
 enum { BATCH = 64 }; /* jobs that are handed over at once */
 
@@ -116,6 +117,16 @@ static bool watch_deadline(struct tz_job *job)
 	return r == 0;
 }
 
+/* From a simulated loop to where time is real. Who goes by a virtual clock itself, which may be one of several, sees to it when it takes the job. */
+static void leave_simulation(struct tz_job *job)
+{
+	const struct tz_strand *self = tz_strand_peek();
+
+	if (__builtin_expect(self && self->flags & TZ_STRAND_SIMULATED, 0) &&
+	    !(job->executor->ops->capabilities & (TZ_CAN_RUN_AT_SUBMIT | TZ_CAN_SIMULATE)))
+		tz_job_change_clock(job, tz_clock_now());
+}
+
 tz_handle tz_submit_failed(const tz_submit_options *options, int code, const char *message)
 {
 	tz_submit_options mine;
@@ -161,6 +172,7 @@ __attribute__((noinline)) static tz_handle submit_special(tz_executor *executor,
 	if (!job)
 		return h;
 	TZ_PROBE(TZ_PROBE_JOB_SUBMIT, job, 0);
+	leave_simulation(job);
 	if (watch_deadline(job))
 		hand_over(executor, &job, 1, (tz_priority)job->priority);
 	return h;
@@ -241,6 +253,8 @@ int tz_submit_bulk_raw(tz_executor *executor, const tz_submit_options *options, 
 		}
 		if (ret_futures)
 			ret_futures[i] = job ? future_of(options, &job) : no_memory(options);
+		if (job)
+			leave_simulation(job);
 		if (job && watch_deadline(job))
 			batch[held++] = job;
 		if (held == BATCH) {

@@ -40,9 +40,6 @@ struct tz_watch {
 };
 
 struct tz_backend_options {
-	/* The thread's own timers are made exact (PR_SET_TIMERSLACK), until close: for a thread
-	 * that the loop owns. */
-	bool exact;
 	bool old_kernel; /* do without epoll_pwait2: for tests */
 	/* The rest is for sim. */
 	uint64_t seed; /* of all that is random; 0: strands run first in, first out */
@@ -84,7 +81,8 @@ struct tz_backend_ops {
 	/* Ends a poll. Any thread; async-signal-safe. */
 	void (*wake)(struct tz_backend *b);
 
-	/* The simulation's; NULL elsewhere, for which the functions below stand in. */
+	/* The simulation's; NULL elsewhere, for which the functions below stand in. choose is asked each time that somebody goes on, also if there is no
+	 * choice: that is a step of the simulation. */
 	uint64_t (*choose)(struct tz_backend *b, uint64_t n);
 	int (*fault)(struct tz_backend *b, enum tz_point point);
 	uint64_t (*delay)(struct tz_backend *b, enum tz_point point);

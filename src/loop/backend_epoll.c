@@ -33,7 +33,6 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -68,7 +67,6 @@ struct epoll {
 	struct tz_watch *ripe; /* `ready` is to be called */
 	struct tz_watch *called; /* by the poll that is under way */
 	int fd, wake_fd;
-	int old_slack; /* negative: was left alone */
 	bool pwait2;
 	_Atomic bool rung;
 };
@@ -332,8 +330,6 @@ static void epoll_close(struct tz_backend *b)
 
 	if (!e)
 		return;
-	if (e->old_slack >= 0)
-		(void)prctl(PR_SET_TIMERSLACK, (unsigned long)e->old_slack, 0, 0, 0);
 	if (e->wake_fd >= 0)
 		(void)close(e->wake_fd);
 	if (e->fd >= 0)
@@ -350,16 +346,12 @@ static int epoll_open(struct tz_backend **ret, const struct tz_backend_options *
 	if (!e)
 		return -ENOMEM;
 	e->base.ops = &tz_backend_epoll;
-	e->fd = e->wake_fd = e->old_slack = -1;
+	e->fd = e->wake_fd = -1;
 	e->pwait2 = !options->old_kernel;
 	error = open_descriptors(e);
 	if (error < 0) {
 		epoll_close(&e->base);
 		return error;
-	}
-	if (options->exact) {
-		e->old_slack = prctl(PR_GET_TIMERSLACK, 0, 0, 0, 0);
-		(void)prctl(PR_SET_TIMERSLACK, 1UL, 0, 0, 0);
 	}
 	*ret = &e->base;
 	return 0;

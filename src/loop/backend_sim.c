@@ -20,6 +20,7 @@
  */
 #include <errno.h>
 #include <poll.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "loop/backend.h"
@@ -36,7 +37,7 @@ struct sim {
 	struct tz_backend_options options;
 	struct tz_watch *delayed; /* in order of `due` */
 	size_t ndelayed;
-	uint64_t now;
+	_Atomic uint64_t now; /* changed by the loop's thread, read by any */
 	uint64_t order, faults, delays; /* states of the generators */
 	uint64_t points;
 	long held;
@@ -249,7 +250,7 @@ static void sim_wake(struct tz_backend *b)
 
 static uint64_t sim_now(struct tz_backend *b)
 {
-	return self(b)->now;
+	return atomic_load_explicit(&self(b)->now, memory_order_relaxed);
 }
 
 /* --- life -------------------------------------------------------------------------------------- */

@@ -53,7 +53,6 @@ struct tz_coroutine {
 	struct tz_coroutine *previous, *next; /* all of the loop */
 	uint64_t since; /* when it was parked, ns on the loop's clock */
 	bool timed_out; /* its last park */
-	bool abandoned; /* its code has left its stack for good */
 	bool own_stack; /* not of the loop's size: not kept */
 };
 

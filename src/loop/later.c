@@ -27,31 +27,16 @@ static struct tz_job *job_of_start(struct tz_wheel_timer *timer)
 	return ((struct tz_job_options *)(void *)((char *)timer - offsetof(struct tz_job_options, loop_timer)))->job;
 }
 
-static void count(_Atomic uint64_t *counter)
-{
-	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + 1, memory_order_relaxed);
-}
-
 /* A timer future's time has come. */
 static void end_future(struct tz_wheel_timer *timer)
 {
 	struct tz_job *job = job_of_future(timer);
-	struct tz_loop *l = tz_loop_self;
 
 	if (tz_job_claim(job))
 		tz_job_finish_unrun(job, TZ_OK, NULL, true);
 	else
 		tz_job_unref(job); /* cancelled before */
-	count(&l->begun);
-	count(&l->ended);
-}
-
-/* Ends a job that has not begun. */
-static void end(struct tz_loop *l, struct tz_job *job, tz_status status, int code, const char *message)
-{
-	(void)tz_job_end(job, status, code, message);
-	count(&l->begun);
-	count(&l->ended);
+	tz_loop_count_unrun(tz_loop_self);
 }
 
 /* A job's time to begin has come, or its deadline. */
@@ -73,15 +58,18 @@ bool tz_later_hold(struct tz_loop *l, struct tz_job *job)
 		return true;
 	}
 	struct tz_job_options *o = job->options;
+
+	if (!o || o->start.ns == 0)
+		return false;
 	uint64_t now = l->backend->ops->now(l->backend);
 
-	if (!o || o->start.ns == 0 || now >= o->start.ns)
+	if (now >= o->start.ns)
 		return false;
 	/* Elsewhere somebody else watches it; a job that need not be held begins before virtual time goes on. */
 	tz_deadline limit = l->simulated ? tz_job_begin_limit(job) : tz_never();
 
 	if (limit.ns && now >= limit.ns) {
-		end(l, job, TZ_TIMED_OUT, -ETIMEDOUT, "its deadline passed before it began");
+		tz_loop_drop(l, job, TZ_TIMED_OUT, -ETIMEDOUT, "its deadline passed before it began");
 		return true;
 	}
 	struct tz_wheel_timer *timer = (struct tz_wheel_timer *)(void *)o->loop_timer;
@@ -102,7 +90,7 @@ tz_handle tz_later_timer(struct tz_loop *l, tz_deadline when)
 
 	job->id = tz_loop_next_id(l);
 	job->parent = l->current && l->current->job ? l->current->job->id : 0;
-	count(&l->submitted);
+	tz_counter_add(&l->submitted, 1);
 	(void)tz_later_hold(l, job);
 	return h;
 }
@@ -112,8 +100,7 @@ void tz_later_forget(struct tz_loop *l, struct tz_job *job)
 	if (job->task == &tz_timer_task && job->executor == &l->executor &&
 	    tz_wheel_clear(&l->wheel, (struct tz_wheel_timer *)(void *)((char *)job + AT))) {
 		tz_job_unref(job);
-		count(&l->begun);
-		count(&l->ended);
+		tz_loop_count_unrun(l);
 	}
 }
 
@@ -122,7 +109,7 @@ static void cancel(struct tz_loop *l, struct tz_wheel_timer *timer)
 	struct tz_job *job = timer->fire == look_again ? job_of_start(timer) : job_of_future(timer);
 
 	(void)tz_wheel_clear(&l->wheel, timer);
-	end(l, job, TZ_CANCELLED, -ECANCELED, "the executor was shut down");
+	tz_loop_drop(l, job, TZ_CANCELLED, -ECANCELED, "the executor was shut down");
 }
 
 static size_t length_of(const struct tz_wheel_timer *first)

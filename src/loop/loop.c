@@ -31,12 +31,6 @@ static const uint64_t HOST_SLICE_NS = 20000000;
 
 _Thread_local struct tz_loop *tz_loop_self __attribute__((tls_model("initial-exec")));
 
-static void bump(_Atomic uint64_t *counter)
-{
-	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + 1,
-			      memory_order_relaxed);
-}
-
 /* --- coroutines: making, running, ending ------------------------------------------------------ */
 
 static void coroutine_main(void *arg);
@@ -67,6 +61,8 @@ static struct tz_coroutine *make_coroutine(struct tz_loop *l, size_t stack_size)
 	c->loop = l;
 	c->own_stack = stack_size != 0;
 	c->strand.base = &l->scope;
+	if (l->simulated)
+		c->strand.flags |= TZ_STRAND_SIMULATED;
 	if (tz_stack_take(&l->stacks, stack_size ? stack_size : l->executor.options.stack_size,
 			  &c->stack) < 0)
 		goto no_stack;
@@ -181,14 +177,12 @@ static size_t stack_size_of(const struct tz_job *job)
 	return job->options ? job->options->stack_size : 0;
 }
 
-/* Takes a job out of the world that nobody is to run. */
-static void drop_job(struct tz_loop *l, struct tz_job *job, tz_status status, int code,
-		     const char *message)
+void tz_loop_drop(struct tz_loop *l, struct tz_job *job, tz_status status, int code,
+		  const char *message)
 {
 	job->next_ready = 0;
 	(void)tz_job_end(job, status, code, message);
-	bump(&l->begun);
-	bump(&l->ended);
+	tz_loop_count_unrun(l);
 }
 
 uint32_t tz_loop_next_id(struct tz_loop *l)
@@ -218,19 +212,20 @@ static struct tz_coroutine *give(struct tz_loop *l, struct tz_job *job, struct t
 
 	job->next_ready = 0; /* from here on it is `frame` */
 	if (__builtin_expect(!tz_job_is_pending(job), 0)) {
-		drop_job(l, job, TZ_CANCELLED, -ECANCELED,
-			 "cancelled"); /* it has ended already: the words do not matter */
+		tz_loop_drop(l, job, TZ_CANCELLED, -ECANCELED,
+			     "cancelled"); /* it has ended already: the words do not matter */
 		return NULL;
 	}
 	if (!job->id)
 		job->id = tz_loop_next_id(l); /* it comes from another thread */
 	if (__builtin_expect(atomic_load_explicit(&l->broken, memory_order_relaxed) < 0, 0)) {
-		drop_job(l, job, TZ_FAILED, atomic_load_explicit(&l->broken, memory_order_relaxed),
-			 "the executor is broken: its initializer failed");
+		tz_loop_drop(l, job, TZ_FAILED,
+			     atomic_load_explicit(&l->broken, memory_order_relaxed),
+			     "the executor is broken: its initializer failed");
 		return NULL;
 	}
 	if (__builtin_expect(l->simulated, 0) && l->group && is_to_fail(l, job)) {
-		drop_job(l, job, TZ_FAILED, -EIO, "chaos");
+		tz_loop_drop(l, job, TZ_FAILED, -EIO, "chaos");
 		return NULL;
 	}
 	if (__builtin_expect(job->options || job->task == &tz_timer_task, 0) &&
@@ -243,7 +238,7 @@ static struct tz_coroutine *give(struct tz_loop *l, struct tz_job *job, struct t
 	else if (!(c = take_idle(l)))
 		c = make_coroutine(l, 0);
 	if (__builtin_expect(!c, 0)) {
-		drop_job(l, job, TZ_FAILED, -ENOMEM, "no memory for its stack");
+		tz_loop_drop(l, job, TZ_FAILED, -ENOMEM, "no memory for its stack");
 		return NULL;
 	}
 	c->job = job;
@@ -277,7 +272,7 @@ static tz_entry next_entry(struct tz_loop *l)
 	if (__builtin_expect(l->simulated, 0)) {
 		size_t n = count_up_to(&l->ready, CHOICE);
 
-		if (n > 1)
+		if (n > 0)
 			return tz_ready_take(&l->ready, tz_backend_choose(l->backend, n));
 	}
 	return tz_ready_pop(&l->ready);
@@ -405,7 +400,7 @@ static void begin_at_once(struct tz_loop *l, struct tz_job *job)
 static void finish_job(struct tz_loop *l, struct tz_coroutine *c)
 {
 	c->job = NULL;
-	bump(&l->ended);
+	tz_counter_add(&l->ended, 1);
 	tz_strand_recycle(&c->strand);
 }
 
@@ -424,33 +419,45 @@ static void abandon(struct tz_coroutine **at)
 	__builtin_unreachable();
 }
 
+/* Runs the coroutine's job, and says who is next: itself, if it has another one by then. */
+static __attribute__((noinline)) struct tz_coroutine *run_job(struct tz_loop *l, struct tz_coroutine *c)
+{
+	tz_counter_add(&l->begun, 1);
+	(void)tz_job_run(c->job, l->index);
+	if (__builtin_expect(tz_loop_self != l, 0))
+		pthread_exit(NULL); /* a fork child, whose only thread has nothing more to do */
+	finish_job(l, c);
+	return next_in_slice(l, c);
+}
+
+/* Returns when there is another job for it. */
+static __attribute__((noinline)) void wait_for_job(struct tz_loop *l, struct tz_coroutine *c, struct tz_coroutine *next)
+{
+	check_stack(l, c);
+	if (c->own_stack)
+		put_aside(&l->retired, c);
+	else
+		put_idle(l, c);
+	if (next)
+		go_on_with(l, &c->context, next);
+	else
+		go_to_main(l, &c->context);
+}
+
+/* Goes on on the thread that runs the loop now, which may be another one than before. A function may have kept the address of a thread-local
+ * variable, as compilers for aarch64 do, so what looks at one is called anew for each job. */
 static void coroutine_main(void *arg)
 {
 	struct tz_coroutine *c __attribute__((cleanup(abandon))) = arg;
 	struct tz_loop *l = c->loop;
 
 	for (;;) {
-		bump(&l->begun);
-		(void)tz_job_run(c->job, l->index);
-		if (__builtin_expect(tz_loop_self != l, 0))
-			pthread_exit(
-				NULL); /* a fork child, whose only thread has nothing more to do */
-		finish_job(l, c);
-		struct tz_coroutine *next = next_in_slice(l, c);
+		struct tz_coroutine *next = run_job(l, c);
 
-		if (next == c) {
+		if (next == c)
 			count_switch(l);
-			continue;
-		}
-		check_stack(l, c);
-		if (c->own_stack)
-			put_aside(&l->retired, c);
 		else
-			put_idle(l, c);
-		if (next)
-			go_on_with(l, &c->context, next);
-		else
-			go_to_main(l, &c->context);
+			wait_for_job(l, c, next);
 	}
 }
 
@@ -506,8 +513,8 @@ static void cancel_pending(struct tz_loop *l)
 		if (tz_entry_coroutine(e))
 			tz_ready_push(&keep, e);
 		else
-			drop_job(l, (struct tz_job *)e, TZ_CANCELLED, -ECANCELED,
-				 "the executor was shut down");
+			tz_loop_drop(l, (struct tz_job *)e, TZ_CANCELLED, -ECANCELED,
+				     "the executor was shut down");
 	}
 	while ((e = tz_ready_pop(&keep)) != 0)
 		tz_ready_push(&l->ready, e);
@@ -569,6 +576,11 @@ static bool is_done(const struct tz_loop *l)
 		       atomic_load_explicit(&l->dropped_outside, memory_order_acquire) ==
 	       atomic_load_explicit(&l->submitted, memory_order_relaxed) +
 		       atomic_load_explicit(&l->submitted_outside, memory_order_acquire);
+}
+
+bool tz_loop_is_finished(const struct tz_loop *l)
+{
+	return atomic_load_explicit(&l->closing, memory_order_seq_cst) && is_done(l);
 }
 
 bool tz_loop_has_ended(struct tz_loop *l, void *unused)
@@ -641,7 +653,8 @@ int tz_loop_drive(struct tz_loop *l, bool (*over)(struct tz_loop *loop, void *ar
 		(void)prctl(PR_SET_TIMERSLACK, (unsigned long)slack);
 	tz__forks_self = forks;
 	tz_loop_self = NULL;
-	__atomic_store_n(&l->host, NULL, __ATOMIC_RELAXED);
+	__atomic_store_n(&l->host, NULL, __ATOMIC_SEQ_CST);
+	tz_loop_refuse_question(l);
 	tz_overflow_end(&l->overflow);
 	return 0;
 }
@@ -680,9 +693,7 @@ static size_t submit_here(struct tz_loop *l, tz_job *const *jobs, size_t n, int 
 		jobs[i]->id = tz_loop_next_id(l);
 		jobs[i]->parent = parent;
 	}
-	atomic_store_explicit(&l->submitted,
-			      atomic_load_explicit(&l->submitted, memory_order_relaxed) + n,
-			      memory_order_relaxed);
+	tz_counter_add(&l->submitted, n);
 	for (size_t i = 0; i < n; i++) {
 		if (__builtin_expect(tz_job_is_eager(jobs[i]), 0) && l->current)
 			begin_at_once(l, jobs[i]);
@@ -701,6 +712,8 @@ static size_t submit_from_outside(struct tz_loop *l, tz_job *const *jobs, size_t
 		return 0;
 	}
 	(void)atomic_fetch_add_explicit(&l->submitted_outside, n, memory_order_release);
+	for (size_t i = 0; i < n && l->simulated; i++)
+		tz_job_change_clock(jobs[i], l->backend->ops->now(l->backend));
 	for (size_t i = 0; i < n; i++)
 		tz_inbox_push(&l->inbox, tz_entry_of_job(jobs[i]));
 	tz_loop_ring(l);

@@ -36,6 +36,7 @@
 
 #include <trenza/executor_impl.h>
 
+#include "core/counter.h"
 #include "core/scope.h"
 #include "loop/backend.h"
 #include "loop/coroutine.h"
@@ -122,8 +123,22 @@ void tz_loop_done(struct tz_loop *loop);
  * stack. -EBUSY if it runs elsewhere, or a loop runs here. */
 int tz_loop_drive(struct tz_loop *loop, bool (*over)(struct tz_loop *loop, void *arg), void *arg);
 
-/* Whether all that was accepted has ended and nothing more will be; for tz_loop_drive. */
+/* Whether all that was accepted has ended and nothing more will be. Any thread. */
+bool tz_loop_is_finished(const struct tz_loop *loop);
+
+/* The same, and nobody visits the loop; for tz_loop_drive. */
 bool tz_loop_has_ended(struct tz_loop *loop, void *unused);
+
+/* Ends a job that has not begun and will not, and takes it off the loop. On the loop's thread. */
+void tz_loop_drop(struct tz_loop *loop, struct tz_job *job, tz_status status, int code,
+		  const char *message);
+
+/* A job has ended that no coroutine has run. On the loop's thread. */
+static inline void tz_loop_count_unrun(struct tz_loop *loop)
+{
+	tz_counter_add(&loop->begun, 1);
+	tz_counter_add(&loop->ended, 1);
+}
 
 /* The next number for a task. */
 uint32_t tz_loop_next_id(struct tz_loop *loop);
@@ -160,16 +175,14 @@ static inline void tz_loop_leave(struct tz_loop *loop)
 	(void)atomic_fetch_sub_explicit(&loop->visitors, 1, memory_order_release);
 }
 
-/* Puts a coroutine that was PARKED in line. Any thread; async-signal-safe. */
-static inline void tz_loop_wake(struct tz_loop *loop, struct tz_coroutine *c);
-
-/* As tz_loop_wake, from anywhere. */
+/* Puts an entry in line, by way of the inbox. Any thread; async-signal-safe. */
 void tz_loop_post(struct tz_loop *loop, tz_entry e);
 
 /* Leaves the running coroutine for whoever is next. It is in line, or PARKED; returns when somebody
  * goes on with it. */
 void tz_loop_suspend(struct tz_coroutine *self);
 
+/* Puts a coroutine that was PARKED in line. Any thread; async-signal-safe. */
 static inline void tz_loop_wake(struct tz_loop *loop, struct tz_coroutine *c)
 {
 	/* In a signal handler that interrupted who changes the line, or the loop on its way to sleep, the inbox it is. */

@@ -232,26 +232,21 @@ int tz_loop_run_until_raw(tz_loop *l, tz_handle future)
 	return r < 0 ? r : u.why;
 }
 
-struct stop {
-	int why;
-};
-
 static bool is_stopped(struct tz_loop *l, void *arg)
 {
-	struct stop *s = arg;
+	int *why = arg; /* the scope of the strand that runs the loop has ended */
 
 	if (atomic_exchange_explicit(&l->stop, false, memory_order_acquire))
 		return true;
-	s->why = tz_strand_interrupted(l->host);
-	return s->why < 0;
+	*why = tz_strand_interrupted(l->host);
+	return *why < 0;
 }
 
 int tz_loop_run(tz_loop *l)
 {
-	struct stop s = { 0 };
-	int r = tz_loop_drive(l, is_stopped, &s);
+	int why = 0, r = tz_loop_drive(l, is_stopped, &why);
 
-	return r < 0 ? r : s.why;
+	return r < 0 ? r : why;
 }
 
 void tz_loop_stop(tz_loop *l)

@@ -6,6 +6,9 @@
  * answers at its next turn of main, when nothing of its own changes. A question that was not taken up in time is taken back. A coroutine that asks
  * about its own loop answers itself: it is on that thread.
  *
+ * A loop that stops running clears `host`, then refuses the question that is there; who asks leaves the question, then looks at `host`. So a question is
+ * never left with a loop that nobody runs; it would be waited for in vain, and the end of the loop waits for who visits it.
+ *
  * An answer is copied: names of jobs may be freed when the loop goes on.
  */
 #include "loop/tasks.h"
@@ -76,7 +79,7 @@ struct tz_loop *tz_loops_visit(uint32_t at_least)
 
 	tz_mutex_lock(&loops.lock);
 	for (struct tz_loop *l = loops.first; l; l = l->next_loop)
-		if (!tz_executor_is_lost(&l->executor) && l->number >= at_least &&
+		if (!tz_executor_is_lost(&l->executor) && l->number >= at_least && !tz_loop_is_finished(l) &&
 		    (!found || l->number < found->number))
 			found = l;
 	if (found)
@@ -97,6 +100,7 @@ struct tz_question {
 	size_t n, room;
 	bool no_memory;
 	struct tz_strand *strand; /* who asks */
+	bool refused;
 	_Atomic bool answered;
 };
 
@@ -165,17 +169,37 @@ static void answer(struct tz_loop *l, struct tz_question *q)
 	tz_later_walk(l, describe_held, q);
 }
 
+static struct tz_question *take_question(struct tz_loop *l)
+{
+	return atomic_exchange_explicit(&l->question, NULL, memory_order_seq_cst);
+}
+
+static void give_back(struct tz_question *q)
+{
+	struct tz_strand *strand = q->strand;
+
+	atomic_store_explicit(&q->answered, true, memory_order_release); /* the last touch */
+	tz_strand_unpark(strand);
+}
+
 void tz_loop_answer(struct tz_loop *l)
 {
-	struct tz_question *q = atomic_exchange_explicit(&l->question, NULL, memory_order_acquire);
+	struct tz_question *q = take_question(l);
 
 	if (!q)
 		return;
-	struct tz_strand *strand = q->strand;
-
 	answer(l, q);
-	atomic_store_explicit(&q->answered, true, memory_order_release); /* the last touch */
-	tz_strand_unpark(strand);
+	give_back(q);
+}
+
+void tz_loop_refuse_question(struct tz_loop *l)
+{
+	struct tz_question *q = take_question(l);
+
+	if (!q)
+		return;
+	q->refused = true;
+	give_back(q);
 }
 
 /* --- who asks ------------------------------------------------------------------------------------------------------------------- */
@@ -185,40 +209,60 @@ static bool is_answered(const struct tz_question *q)
 	return atomic_load_explicit(&q->answered, memory_order_acquire);
 }
 
+static bool has_host(const struct tz_loop *l)
+{
+	return __atomic_load_n(&l->host, __ATOMIC_SEQ_CST) != NULL;
+}
+
+static bool take_back(struct tz_loop *l, struct tz_question *q)
+{
+	return atomic_compare_exchange_strong_explicit(&l->question, &q, NULL, memory_order_relaxed, memory_order_relaxed);
+}
+
 /* Leaves the question with the loop, unless somebody else's is still there. */
 static bool leave_question(struct tz_loop *l, struct tz_question *q, tz_deadline deadline)
 {
-	struct tz_question *none = NULL;
+	for (;;) {
+		struct tz_question *none = NULL;
 
-	while (!atomic_compare_exchange_strong_explicit(&l->question, &none, q, memory_order_release, memory_order_relaxed)) {
-		none = NULL;
-		if (tz_expired(deadline))
+		if (!has_host(l) || tz_expired(deadline))
 			return false;
+		if (atomic_compare_exchange_strong_explicit(&l->question, &none, q, memory_order_seq_cst, memory_order_relaxed))
+			break;
 		(void)q->strand->ops->park(q->strand, tz_after(0.001));
 	}
 	tz_loop_ring(l);
-	return true;
+	return has_host(l) || !take_back(l, q);
+}
+
+static bool ask_another(struct tz_loop *l, struct tz_question *q)
+{
+	tz_deadline deadline = tz_after(PATIENCE);
+
+	if (!leave_question(l, q, deadline))
+		return false;
+	while (!is_answered(q))
+		if (q->strand->ops->park(q->strand, deadline) == -ETIMEDOUT && take_back(l, q))
+			return false;
+	return !q->refused;
 }
 
 /* Whether the loop has answered. */
 static bool ask(struct tz_loop *l, struct tz_question *q)
 {
-	tz_deadline deadline = tz_after(PATIENCE);
+	struct tz_loop *own = tz_loop_self;
 
-	if (l == tz_loop_self) {
+	if (l == own) {
 		answer(l, q);
 		return true;
 	}
-	if (!__atomic_load_n(&l->host, __ATOMIC_RELAXED) || !leave_question(l, q, deadline))
-		return false;
-	while (!is_answered(q)) {
-		struct tz_question *mine = q;
+	if (own)
+		tz_backend_hold(own->backend, 1); /* if its time is virtual: the answer comes in real time */
+	bool answered = ask_another(l, q);
 
-		if (q->strand->ops->park(q->strand, deadline) == -ETIMEDOUT &&
-		    atomic_compare_exchange_strong_explicit(&l->question, &mine, NULL, memory_order_relaxed, memory_order_relaxed))
-			return false;
-	}
-	return true;
+	if (own)
+		tz_backend_hold(own->backend, -1);
+	return answered;
 }
 
 /* Calls fn with the answers of one loop. False if it has given none. */
@@ -334,6 +378,8 @@ static const char *const state_names[] = {
 /* "waiting for a lock 0x7f.., 2.0 s" */
 static void say_state(const tz_task_info *info, char *to, size_t size)
 {
+	const char *article = info->waits_for && strchr("aeiou", info->waits_for[0]) ? "an" : "a";
+
 	if (info->state != TZ_TASK_WAITING)
 		(void)snprintf(to, size, "%s", state_names[info->state]);
 	else if (strcmp(info->waits_for, "sleep") == 0)
@@ -345,23 +391,26 @@ static void say_state(const tz_task_info *info, char *to, size_t size)
 	else if (strcmp(info->waits_for, tz_waits_for_descriptor) == 0)
 		(void)snprintf(to, size, "waiting for descriptor %d, %.1f s", (int)(intptr_t)info->waits_on, info->since);
 	else if (info->waits_on)
-		(void)snprintf(to, size, "waiting for a %s %p, %.1f s", info->waits_for, info->waits_on, info->since);
+		(void)snprintf(to, size, "waiting for %s %s %p, %.1f s", article, info->waits_for, info->waits_on, info->since);
 	else
-		(void)snprintf(to, size, "waiting for a %s, %.1f s", info->waits_for, info->since);
+		(void)snprintf(to, size, "waiting for %s %s, %.1f s", article, info->waits_for, info->since);
 }
 
-static void write_row(struct tree *t, const struct row *r, int depth)
+enum { MOST_INDENTED = 64 }; /* levels: what lies deeper stands at the same edge, and names its parent */
+
+static void write_row(struct tree *t, const struct row *r, size_t depth)
 {
-	char state[160], spawned[200] = "";
+	char state[160], spawned[200] = "", under[32] = "";
 	const tz_task_info *info = &r->info;
 
 	say_state(info, state, sizeof state);
 	if (info->file)
 		(void)snprintf(spawned, sizeof spawned, ", spawned at %s:%u by %s", info->file, info->line, info->function);
-	write_line(t, "%*s#%u %s: %s%s", 2 + 2 * depth, "", info->id, r->name, state, spawned);
+	if (depth > MOST_INDENTED)
+		(void)snprintf(under, sizeof under, " (under #%u)", info->parent);
+	write_line(t, "%*s#%u %s%s: %s%s", 2 + 2 * (int)(depth < MOST_INDENTED ? depth : MOST_INDENTED), "", info->id, r->name, under, state,
+		   spawned);
 }
-
-enum { DEPTH = 64 };
 
 static int by_parent(const void *a, const void *b)
 {
@@ -386,11 +435,25 @@ static size_t first_child(const struct tree *t, size_t first, size_t end, uint32
 	return first;
 }
 
-static void write_children(struct tree *t, size_t first, size_t end, uint32_t parent, int depth)
+/* The tasks below one. Tasks may be nested as deep as there are any, and a coroutine's stack is not: `path` says instead, for each level down to
+ * the current one, which row is next there. It has room for one level more than the loop has tasks. */
+static void write_below(struct tree *t, size_t first, size_t end, uint32_t top, size_t *path)
 {
-	for (size_t i = first_child(t, first, end, parent); parent && depth < DEPTH && i < end && t->rows[i].info.parent == parent; i++) {
+	size_t depth = 1;
+
+	path[1] = top ? first_child(t, first, end, top) : end;
+	while (depth > 0) {
+		uint32_t parent = depth > 1 ? t->rows[path[depth - 1] - 1].info.id : top;
+		size_t i = path[depth];
+
+		if (i == end || t->rows[i].info.parent != parent) {
+			depth--;
+			continue;
+		}
+		path[depth]++;
 		write_row(t, &t->rows[i], depth);
-		write_children(t, first, end, t->rows[i].info.id, depth + 1);
+		if (t->rows[i].info.id)
+			path[++depth] = first_child(t, first, end, t->rows[i].info.id);
 	}
 }
 
@@ -406,10 +469,11 @@ static void write_loop(struct tree *t, size_t first, size_t end)
 {
 	size_t n = end - first;
 	uint32_t *ids = malloc(n * sizeof *ids);
+	size_t *path = malloc((n + 2) * sizeof *path); /* see write_below; the level of the edge is not in use */
 
-	if (!ids) {
+	if (!ids || !path) {
 		t->error = -ENOMEM;
-		return;
+		goto out;
 	}
 	qsort(t->rows + first, n, sizeof *t->rows, by_parent);
 	for (size_t i = 0; i < n; i++)
@@ -422,8 +486,10 @@ static void write_loop(struct tree *t, size_t first, size_t end)
 		if (info->parent && bsearch(&info->parent, ids, n, sizeof *ids, by_number))
 			continue;
 		write_row(t, &t->rows[i], 0);
-		write_children(t, first, end, info->id, 1);
+		write_below(t, first, end, info->id, path);
 	}
+out:
+	free(path);
 	free(ids);
 }
 

@@ -10,11 +10,14 @@ struct tz_question;
 void tz_loops_add(struct tz_loop *loop);
 void tz_loops_remove(struct tz_loop *loop);
 
-/* The loop of this process with the lowest number from that one on, visited (tz_loop_leave is the caller's); or NULL. */
+/* The loop of this process that has something to do, or may yet, with the lowest number from that one on, visited (tz_loop_leave is the caller's); or NULL. */
 struct tz_loop *tz_loops_visit(uint32_t at_least);
 
 /* Answers the question that somebody has left with the loop, if there is one. On the loop's thread, in `main`. */
 void tz_loop_answer(struct tz_loop *loop);
+
+/* Nobody runs the loop any more, and will answer: says so to who has left a question with it. */
+void tz_loop_refuse_question(struct tz_loop *loop);
 
 /* Around fork(2). */
 void tz_loops_fork_prepare(void);

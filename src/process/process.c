@@ -287,8 +287,7 @@ int tz_process_join_until(tz_process *p, tz_deadline deadline)
 			tz_waiters_leave(&p->joiners, &w);
 			break;
 		}
-		tz_strand_waits(self, "process", p);
-		e = tz_waiters_wait(&p->joiners, &w, deadline);
+		e = tz_waiters_wait(&p->joiners, &w, "process", p, deadline);
 		if (e < 0 && state_of(p) != TZ_PROCESS_ENDED)
 			return e;
 	}

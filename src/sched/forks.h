@@ -13,7 +13,7 @@
  *
  *   publish   a hungry thief has set `request`: split moves up by half of the private part (rounded up); release, so that a thief that
  *             acquires the word sees the slots. Then a seq_cst fence before looking for sleepers, which pairs with the fence of a worker that goes to
- *             sleep (pool.c).
+ *             sleep (pool_sleep.c).
  *   shrink    join found its slot public: split moves down to half of what is public, at most to the slot, by compare-and-swap on the word
  *             that thieves change too, so no fence is needed. If tail has passed the slot, it is stolen.
  *   reset     a stolen slot has been waited for: tail = split = its index.

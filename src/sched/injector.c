@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "core/counter.h"
+
 static struct tz_block *new_block(struct tz_injector *in)
 {
 	struct tz_block *b = in->spare ? in->spare : malloc(sizeof *b);
@@ -37,14 +39,6 @@ static bool extend(struct tz_injector *in, struct tz_fifo *f)
 	return true;
 }
 
-static void count(struct tz_injector *in, tz_priority priority, size_t more, size_t fewer)
-{
-	_Atomic size_t *length = &in->lengths[priority - TZ_PRIORITY_LOW].n;
-
-	/* Under the lock: a load and a store, no read-modify-write. */
-	atomic_store_explicit(length, atomic_load_explicit(length, memory_order_relaxed) + more - fewer, memory_order_relaxed);
-}
-
 size_t tz_injector_push(struct tz_injector *in, tz_job *const *jobs, size_t n, tz_priority priority)
 {
 	struct tz_fifo *f = &in->fifos[priority - TZ_PRIORITY_LOW];
@@ -55,7 +49,7 @@ size_t tz_injector_push(struct tz_injector *in, tz_job *const *jobs, size_t n, t
 			break;
 		f->last->jobs[f->tail++] = jobs[done++];
 	}
-	count(in, priority, done, 0);
+	tz_counter_add(&in->lengths[priority - TZ_PRIORITY_LOW].n, done);
 	return done;
 }
 
@@ -85,7 +79,7 @@ size_t tz_injector_take(struct tz_injector *in, tz_job **jobs, size_t n, tz_prio
 		if (f->head == TZ_BLOCK_JOBS || (f->first == f->last && f->head == f->tail))
 			advance(in, f);
 	}
-	count(in, priority, 0, taken);
+	tz_counter_subtract(&in->lengths[priority - TZ_PRIORITY_LOW].n, taken);
 	return taken;
 }
 

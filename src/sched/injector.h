@@ -32,7 +32,7 @@ struct tz_fifo {
 /* A length that workers look at without the lock. Each has a cache line of its own: who looks for urgent jobs before each job must not take
  * the line from who submits ordinary ones. */
 struct tz_length {
-	_Alignas(64) _Atomic size_t n;
+	_Alignas(64) _Atomic uint64_t n;
 };
 
 struct tz_injector {

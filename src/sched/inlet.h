@@ -5,7 +5,7 @@
  *
  * One thread pushes, any may take. `tail` counts what was pushed, `head` what was taken; both only grow,
  * so that a count that comes back is no danger. push stores the entry, then `tail` (seq_cst: the pusher
- * looks next whether anybody must be woken, see pool.h). take reads the entry, then moves `head` by
+ * looks next whether anybody must be woken, see pool.c). take reads the entry, then moves `head` by
  * compare-and-swap (release): if that succeeds the entry was still there, as the pusher overwrites it
  * only after it has seen (acquire) a `head` beyond it. Either side keeps what it saw of the other's count
  * on its own line, and looks again only when that does not do: as long as the ring is neither empty nor

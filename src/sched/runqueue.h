@@ -1,7 +1,7 @@
 /* A worker's run queue: a bounded FIFO of submitted jobs. The owner pushes; the owner and thieves take the oldest.
  *
  * Design notes. One word, {head:16 | tail:16 | tag:32}, decides everything; entries lie in a ring. push stores the entry, then moves tail by
- * compare-and-swap (seq_cst: the owner looks next whether anybody must be woken, see pool.h). take loads the word (acquire), reads the oldest entry, then moves head by compare-and-swap: if that succeeds,
+ * compare-and-swap (seq_cst: the owner looks next whether anybody must be woken, see pool.c). take loads the word (acquire), reads the oldest entry, then moves head by compare-and-swap: if that succeeds,
  * the word has not changed in between, and neither has the entry. The tag goes up with each change by the owner, so that a word
  * that went away and came back (unpush, then push) is not mistaken for the old one. unpush takes the newest entry back, if it is a given job: a
  * strand that submits a job and waits for it at once runs it without leaving a tombstone behind.

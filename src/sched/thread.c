@@ -465,8 +465,7 @@ static int wait_for_end(tz_thread *t, tz_deadline deadline)
 			tz_waiters_leave(&t->joiners, &w);
 			return 0;
 		}
-		tz_strand_waits(self, "thread", t);
-		e = tz_waiters_wait(&t->joiners, &w, deadline);
+		e = tz_waiters_wait(&t->joiners, &w, "thread", t, deadline);
 		if (has_ended(t))
 			return 0;
 		if (e < 0)

@@ -553,8 +553,7 @@ int tz_timer_join_until(tz_timer *t, tz_deadline deadline)
 			tz_waiters_leave(&t->joiners, &w);
 			break;
 		}
-		tz_strand_waits(self, "timer", t);
-		e = tz_waiters_wait(&t->joiners, &w, deadline);
+		e = tz_waiters_wait(&t->joiners, &w, "timer", t, deadline);
 		/* Woken is enough: it had ended, and may have been set again since. */
 		if (e == 0)
 			break;

@@ -15,6 +15,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+#include "core/counter.h"
 #include "os/cpu.h"
 #include "os/mutex.h"
 
@@ -82,9 +83,7 @@ static int put_one(struct chain *c, const void *item)
 	struct cell *cell = cell_at(c, in->block, in->index++);
 
 	tz_store_copy(cell->item, item, c->base.size);
-	atomic_store_explicit(&in->moved,
-			      atomic_load_explicit(&in->moved, memory_order_relaxed) + 1,
-			      memory_order_relaxed);
+	tz_counter_add(&in->moved, 1);
 	(void)atomic_exchange_explicit(&cell->full, 1, memory_order_seq_cst);
 	return 0;
 }
@@ -156,10 +155,7 @@ static ptrdiff_t chain_get(struct tz_store *store, void *items, size_t n)
 		answer++;
 	}
 	if (answer > 0)
-		atomic_store_explicit(&c->out.moved,
-				      atomic_load_explicit(&c->out.moved, memory_order_relaxed) +
-					      (uint64_t)answer,
-				      memory_order_relaxed);
+		tz_counter_add(&c->out.moved, (uint64_t)answer);
 	tz_mutex_unlock(&c->out.lock);
 	return answer ? answer : -EAGAIN;
 }

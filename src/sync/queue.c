@@ -191,8 +191,7 @@ static ptrdiff_t line_up(const struct call *c, struct tz_strand *self, tz_deadli
 			tz_waiters_leave(c->waiters, &w);
 			break;
 		}
-		tz_strand_waits(self, "queue", c->waiters);
-		e = tz_waiters_wait(c->waiters, &w, deadline);
+		e = tz_waiters_wait(c->waiters, &w, "queue", c->queue, deadline);
 		r = attempt(
 			c); /* also if the wait ended otherwise: an element that is there beats a time-out */
 	} while (r == -EAGAIN && e == 0);
@@ -375,8 +374,7 @@ int tz_queue_join_until(tz_queue *q, tz_deadline deadline)
 			tz_waiters_leave(&q->joiners, &w);
 			return 0;
 		}
-		tz_strand_waits(self, "queue to be done", q);
-		e = tz_waiters_wait(&q->joiners, &w, deadline);
+		e = tz_waiters_wait(&q->joiners, &w, "queue to be done", q, deadline);
 		/* Woken is enough: all was done for a moment, and more may have come since. */
 		if (e == 0 || tz_queue_unfinished(q) == 0)
 			return 0;

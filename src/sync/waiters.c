@@ -129,9 +129,10 @@ void tz_waiters_leave(struct tz_waiters *ws, struct tz_waiting *w)
 	unlock(ws);
 }
 
-int tz_waiters_wait(struct tz_waiters *ws, struct tz_waiting *w, tz_deadline deadline)
+int tz_waiters_wait(struct tz_waiters *ws, struct tz_waiting *w, const char *what, const void *on, tz_deadline deadline)
 {
 	while (!atomic_load_explicit(&w->woken, memory_order_acquire)) {
+		tz_strand_waits(w->strand, what, on);
 		int r = tz_strand_park(w->strand, deadline);
 
 		if (r < 0) {

@@ -49,8 +49,8 @@ enum { TZ_WAITERS_WAITING = 4, TZ_WAITERS_ONE = 8, TZ_WAITERS_ALL = 16 };
 void tz_waiters_enter(struct tz_waiters *ws, struct tz_waiting *w, struct tz_strand *self);
 
 /* Waits until woken: 0, or what ended the wait (tz_strand_park). The waiter is out of the list in either case, and may
- * have been woken although the answer is an error. */
-int tz_waiters_wait(struct tz_waiters *ws, struct tz_waiting *w, tz_deadline deadline);
+ * have been woken although the answer is an error. `what` and `on`: for reports (tz_strand_waits). */
+int tz_waiters_wait(struct tz_waiters *ws, struct tz_waiting *w, const char *what, const void *on, tz_deadline deadline);
 
 /* Leaves the list without having waited. */
 void tz_waiters_leave(struct tz_waiters *ws, struct tz_waiting *w);

@@ -1,39 +1,5 @@
 /* Cancelling, scopes, and the ways in which a job can fail. */
-#include "conformance.h"
-
-static int hold(struct gate *g)
-{
-	int r = pass(g);
-
-	return r < 0 ? tz_fail(r, "asked to end") : 7;
-}
-TZ_TASK(int, hold, struct gate *);
-
-/* Looks at nothing. */
-static int hold_deaf(struct gate *g)
-{
-	atomic_fetch_add(&g->waiting, 1);
-	while (!atomic_load(&g->open))
-		(void)nanosleep(&(struct timespec){ .tv_nsec = 200000 }, NULL);
-	return 7;
-}
-TZ_TASK(int, hold_deaf, struct gate *);
-
-static atomic_int calls;
-
-static void count_call(void)
-{
-	atomic_fetch_add(&calls, 1);
-}
-TZ_TASK(void, count_call, void);
-
-static int sleep_long(void)
-{
-	int r = tz_sleep(10 * CREW_PATIENCE);
-
-	return r < 0 ? tz_fail(r, "woken") : 0;
-}
-TZ_TASK(int, sleep_long, void);
+#include "calls.h"
 
 /* --- cancelling a job --------------------------------------------------------------------------------------------------- */
 
@@ -500,20 +466,15 @@ static void closes_what_a_job_left_open(struct subject *s)
 	}
 }
 
-#define HELD(title, run) \
-	{ \
-		title, run, TZ_CAN_SHARE_MEMORY, TZ_CAN_RUN_AT_SUBMIT, 0 \
-	}
-
 static const struct conformance_case cases[] = {
 	{ "a job that has not begun is cancelled at once", cancels_what_has_not_begun,
 	  TZ_CAN_CANCEL_PENDING, 0, 1 },
-	HELD("a job that runs sees the request", asks_what_runs),
-	HELD("a job that waits is woken by the request", wakes_what_waits),
-	HELD("a result beats a cancel", lets_a_result_beat_a_cancel),
+	BESIDE("a job that runs sees the request", asks_what_runs),
+	BESIDE("a job that waits is woken by the request", wakes_what_waits),
+	BESIDE("a result beats a cancel", lets_a_result_beat_a_cancel),
 	CASE("what has ended cannot be cancelled", refuses_to_cancel_what_has_ended),
-	HELD("who waits for what is cancelled is woken", wakes_who_waits_for_what_is_cancelled),
-	HELD("a callback never runs inside the cancel", calls_back_outside_of_the_cancel),
+	BESIDE("who waits for what is cancelled is woken", wakes_who_waits_for_what_is_cancelled),
+	BESIDE("a callback never runs inside the cancel", calls_back_outside_of_the_cancel),
 	CASE("the first failure of a job wins", first_failure_wins),
 	CASE("a failure without a code is -EINVAL; there is none outside of a job",
 	     zero_is_no_code),
@@ -528,10 +489,10 @@ static const struct conformance_case cases[] = {
 	CASE("a scope releases what it owns", scope_releases_what_it_owns),
 	SHARING("a scope is left by return, break, goto and continue", scope_is_left_by_any_way),
 	CASE("a scope tells of the first failure", scope_tells_of_a_failure),
-	HELD("a scope cancels what it owns at its deadline", scope_cancels_at_its_deadline),
-	HELD("a scope can be cancelled from elsewhere", scope_can_be_cancelled_from_elsewhere),
+	BESIDE("a scope cancels what it owns at its deadline", scope_cancels_at_its_deadline),
+	BESIDE("a scope can be cancelled from elsewhere", scope_can_be_cancelled_from_elsewhere),
 	CASE("time-outs nest", timeouts_nest),
-	HELD("scopes work inside jobs", scopes_work_inside_jobs),
+	BESIDE("scopes work inside jobs", scopes_work_inside_jobs),
 	CASE("a scope that a job left open does not reach the next job",
 	     closes_what_a_job_left_open),
 };

@@ -47,6 +47,12 @@ struct conformance_case {
 		title, run, TZ_CAN_SHARE_MEMORY, 0, 0 \
 	}
 
+/* The same where a job runs beside who submits it. */
+#define BESIDE(title, run) \
+	{ \
+		title, run, TZ_CAN_SHARE_MEMORY, TZ_CAN_RUN_AT_SUBMIT, 0 \
+	}
+
 int run_cases(const char *name, const struct conformance_case *cases, size_t n);
 #define RUN_CASES(name, cases) run_cases(name, cases, sizeof(cases) / sizeof *(cases))
 
@@ -79,6 +85,26 @@ tz_executor *open_another(const struct subject *s, const tz_executor_options *op
 		assert_int_equal(tz_outcome_of(f, &outcome_), 0); \
 		assert_int_equal(outcome_.status, status_); \
 		assert_int_equal(outcome_.code, code_); \
+	} while (0)
+
+/* In a job that answers 0: fails it if the condition does not hold. */
+#define CHECK(condition) \
+	do { \
+		if (!(condition)) \
+			return tz_fail(-EILSEQ, "line %d: %s", __LINE__, #condition); \
+	} while (0)
+
+/* Runs a job that checks by itself. */
+#define RUN(s, job) \
+	do { \
+		job##_future f_ = tz_submit((s)->ex, job); \
+		tz_outcome o_; \
+		settle(f_); \
+		assert_int_equal(tz_outcome_of(f_, &o_), 0); \
+		if (o_.status != TZ_OK) \
+			print_message("# %s\n", o_.message); \
+		assert_int_equal(o_.status, TZ_OK); \
+		assert_int_equal(tz_detach(f_), 0); \
 	} while (0)
 
 /* Something that jobs wait at, unknown to the executor, so that nobody stands in for them. A job that is asked to end does not wait any longer. */

@@ -14,24 +14,6 @@ static void release(void *value)
 
 static tz_context_var counted = TZ_CONTEXT_VAR(NULL, release);
 
-#define CHECK(condition) \
-	do { \
-		if (!(condition)) \
-			return tz_fail(-EILSEQ, "line %d: %s", __LINE__, #condition); \
-	} while (0)
-
-#define RUN(s, job) \
-	do { \
-		job##_future f_ = tz_submit((s)->ex, job); \
-		tz_outcome o_; \
-		settle(f_); \
-		assert_int_equal(tz_outcome_of(f_, &o_), 0); \
-		if (o_.status != TZ_OK) \
-			print_message("# %s\n", o_.message); \
-		assert_int_equal(o_.status, TZ_OK); \
-		assert_int_equal(tz_detach(f_), 0); \
-	} while (0)
-
 static void *get_name(void)
 {
 	return tz_context_get(&name);

@@ -1,26 +1,5 @@
 /* Groups: their policies, and that what ends one stays inside of it. */
-#include "conformance.h"
-
-static atomic_int ran, ended, woken;
-
-static void begin(void)
-{
-	atomic_store(&ran, 0);
-	atomic_store(&ended, 0);
-	atomic_store(&woken, 0);
-}
-
-static int sleep_long(void)
-{
-	atomic_fetch_add(&ran, 1);
-	int r = tz_sleep_until(tz_never());
-
-	atomic_fetch_add(&ended, 1);
-	if (r == -ECANCELED)
-		atomic_fetch_add(&woken, 1);
-	return r < 0 ? tz_fail(r, "woken") : 0;
-}
-TZ_TASK(int, sleep_long, void);
+#include "calls.h"
 
 static int give(int value)
 {
@@ -45,25 +24,6 @@ static int go_wrong_beside(int others)
 	return tz_fail(-EDOM, "as it was told");
 }
 TZ_TASK(int, go_wrong_beside, int);
-
-#define CHECK(condition) \
-	do { \
-		if (!(condition)) \
-			return tz_fail(-EILSEQ, "line %d: %s", __LINE__, #condition); \
-	} while (0)
-
-/* Runs a job that checks by itself. */
-#define RUN(s, job) \
-	do { \
-		job##_future f_ = tz_submit((s)->ex, job); \
-		tz_outcome o_; \
-		settle(f_); \
-		assert_int_equal(tz_outcome_of(f_, &o_), 0); \
-		if (o_.status != TZ_OK) \
-			print_message("# %s\n", o_.message); \
-		assert_int_equal(o_.status, TZ_OK); \
-		assert_int_equal(tz_detach(f_), 0); \
-	} while (0)
 
 /* --- the policies ---------------------------------------------------------------------------------------------------------- */
 
@@ -103,7 +63,7 @@ static int first_failure_ends_it(void)
 	TZ_GROUP(g, TZ_GROUP_FAIL_FAST)
 	{
 		for (int i = 0; i < 5; i++)
-			(void)tz_group_spawn(&g, sleep_long);
+			(void)tz_group_spawn(&g, sleep_on);
 		(void)tz_group_spawn(&g, go_wrong_beside, 1);
 		CHECK(tz_group_wait(&g) == -EREMOTEIO);
 		CHECK(strcmp(tz_last()->task, "go_wrong_beside") == 0 && tz_last()->code == -EDOM);
@@ -183,9 +143,9 @@ static int race(void)
 	TZ_GROUP(g, TZ_GROUP_RACE)
 	{
 		(void)tz_group_spawn(&g, go_wrong, -EDOM);
-		(void)tz_group_spawn(&g, sleep_long);
+		(void)tz_group_spawn(&g, sleep_on);
 		win = tz_group_spawn(&g, give, 77);
-		(void)tz_group_spawn(&g, sleep_long);
+		(void)tz_group_spawn(&g, sleep_on);
 		CHECK(tz_group_wait(&g) == 0);
 		CHECK(tz_group_winner(&g) == 2);
 		CHECK(tz_result(win, &got) == 0 && got == 77);
@@ -232,8 +192,8 @@ static int late_by_itself(void)
 	TZ_GROUP(g, TZ_GROUP_FAIL_FAST)
 	{
 		limited.group = &g;
-		(void)tz_group_spawn(&g, sleep_long);
-		(void)tz_spawn_with(&limited, sleep_long);
+		(void)tz_group_spawn(&g, sleep_on);
+		(void)tz_spawn_with(&limited, sleep_on);
 		CHECK(tz_group_wait(&g) == -EREMOTEIO && tz_last()->status == TZ_TIMED_OUT);
 		CHECK(tz_group_winner(&g) == 1);
 	}
@@ -421,7 +381,7 @@ static int three_deep(_Atomic(tz_group *) *where)
 		{
 			TZ_GROUP(b, TZ_GROUP_FAIL_FAST)
 			{
-				(void)tz_group_spawn(&b, sleep_long);
+				(void)tz_group_spawn(&b, sleep_on);
 				atomic_store(where, &a);
 				inner = tz_group_wait(&b);
 			}
@@ -470,7 +430,7 @@ static int late_outside(void)
 	{
 		TZ_GROUP(g, TZ_GROUP_FAIL_FAST)
 		{
-			(void)tz_group_spawn(&g, sleep_long);
+			(void)tz_group_spawn(&g, sleep_on);
 			inner = tz_group_wait(&g);
 		}
 		late = tz_sleep_until(tz_never());
@@ -494,7 +454,7 @@ static int cancelled_outside(void)
 
 	TZ_GROUP(g, TZ_GROUP_FAIL_FAST)
 	{
-		(void)tz_group_spawn(&g, sleep_long);
+		(void)tz_group_spawn(&g, sleep_on);
 		(void)tz_group_spawn(&g, go_wrong_beside, 1);
 		r = tz_group_wait(&g);
 	}
@@ -527,7 +487,7 @@ static int cancel_one(void)
 	begin();
 	TZ_GROUP(g, TZ_GROUP_FAIL_FAST)
 	{
-		sleep_long_future one = tz_group_spawn(&g, sleep_long);
+		sleep_on_future one = tz_group_spawn(&g, sleep_on);
 		give_future other;
 		int got = 0;
 
@@ -569,11 +529,6 @@ static void stays_cancelled(struct subject *s)
 {
 	RUN(s, raise_after_cancel);
 }
-
-#define BESIDE(title, run) \
-	{ \
-		title, run, TZ_CAN_SHARE_MEMORY, TZ_CAN_RUN_AT_SUBMIT, 0 \
-	}
 
 int main(void)
 {

@@ -1,41 +1,8 @@
 /* An executor's life: opening, initializers, statistics, idleness, shutting down, closing. */
-#include "conformance.h"
+#include "calls.h"
 
 #include <signal.h>
 #include <unistd.h>
-
-static int hold(struct gate *g)
-{
-	int r = pass(g);
-
-	return r < 0 ? tz_fail(r, "asked to end") : 1;
-}
-TZ_TASK(int, hold, struct gate *);
-
-static int hold_deaf(struct gate *g)
-{
-	atomic_fetch_add(&g->waiting, 1);
-	while (!atomic_load(&g->open))
-		(void)nanosleep(&(struct timespec){ .tv_nsec = 200000 }, NULL);
-	return 1;
-}
-TZ_TASK(int, hold_deaf, struct gate *);
-
-static atomic_int calls;
-
-static void count_call(void)
-{
-	atomic_fetch_add(&calls, 1);
-}
-TZ_TASK(void, count_call, void);
-
-static int sleep_long(void)
-{
-	int r = tz_sleep(10 * CREW_PATIENCE);
-
-	return r < 0 ? tz_fail(r, "woken") : 0;
-}
-TZ_TASK(int, sleep_long, void);
 
 /* --- opening --------------------------------------------------------------------------------------------------------------- */
 
@@ -723,11 +690,7 @@ static void waits_for_jobs_on_other_stacks(struct subject *s)
 	assert_int_equal(j.outcome.status, TZ_CANCELLED);
 }
 
-#define HELD(title, run) \
-	{ \
-		title, run, TZ_CAN_SHARE_MEMORY, TZ_CAN_RUN_AT_SUBMIT, 0 \
-	}
-#define HELD_ALONE(title, run) \
+#define ALONE_BESIDE(title, run) \
 	{ \
 		title, run, TZ_CAN_CANCEL_PENDING, TZ_CAN_RUN_AT_SUBMIT, 1 \
 	}
@@ -744,21 +707,21 @@ static const struct conformance_case cases[] = {
 	{ "an initializer that fails breaks the executor", breaks_when_an_initializer_fails,
 	  TZ_CAN_INITIALIZE | TZ_CAN_SHARE_MEMORY, 0, 0 },
 	SHARING("statistics add up", counts_what_it_did),
-	HELD_ALONE("statistics count what a shutdown cancelled", counts_what_a_shutdown_cancelled),
+	ALONE_BESIDE("statistics count what a shutdown cancelled", counts_what_a_shutdown_cancelled),
 	{ "idle workers end", shrinks_when_idle, TZ_CAN_SHRINK | TZ_CAN_SHARE_MEMORY, 0, 0 },
 	CASE("an idle executor uses no processor", uses_no_processor_when_idle),
 	CASE("no jobs after a shutdown", refuses_jobs_after_shutdown),
 	SHARING("drain runs all that was submitted", drains),
-	HELD_ALONE("a shutdown ends at its deadline or its scope's, and goes on",
+	ALONE_BESIDE("a shutdown ends at its deadline or its scope's, and goes on",
 		   ends_a_shutdown_by_its_deadline),
-	HELD_ALONE("cancel-pending cancels what has not begun", cancels_pending),
-	HELD_ALONE("stop-now also asks what runs", stops_now),
-	HELD("stop-now wakes what waits", stop_wakes_what_waits),
-	HELD("a shutdown can be made stronger", stops_what_drains),
-	HELD("several threads may shut down", shuts_down_from_several_threads),
+	ALONE_BESIDE("cancel-pending cancels what has not begun", cancels_pending),
+	ALONE_BESIDE("stop-now also asks what runs", stops_now),
+	BESIDE("stop-now wakes what waits", stop_wakes_what_waits),
+	BESIDE("a shutdown can be made stronger", stops_what_drains),
+	BESIDE("several threads may shut down", shuts_down_from_several_threads),
 	SHARING("a job cannot wait for its own executor's end", refuses_to_wait_for_its_own_job),
 	SHARING("a job may close its own executor", closes_from_its_own_job),
-	HELD("a signal handler may ask for a shutdown", can_be_shut_down_from_a_signal_handler),
+	BESIDE("a signal handler may ask for a shutdown", can_be_shut_down_from_a_signal_handler),
 	CASE("a shutdown amid submits loses no job", shuts_down_amid_submits),
 	{ "a shutdown waits for jobs on other stacks", waits_for_jobs_on_other_stacks,
 	  TZ_CAN_RUN_AT_SUBMIT, 0, 0 },

@@ -1,36 +1,5 @@
 /* Spawning: where it runs, who waits for it, what becomes of its failures; calls under a deadline; shields and moved deadlines. */
-#include "conformance.h"
-
-static atomic_int ran, ended, woken;
-
-static void begin(void)
-{
-	atomic_store(&ran, 0);
-	atomic_store(&ended, 0);
-	atomic_store(&woken, 0);
-}
-
-static int hold(struct gate *g)
-{
-	int r = pass(g);
-
-	atomic_fetch_add(&ended, 1);
-	return r < 0 ? tz_fail(r, "asked to end") : 7;
-}
-TZ_TASK(int, hold, struct gate *);
-
-/* Waits in a call of the library until it is told to end. */
-static int sleep_long(void)
-{
-	atomic_fetch_add(&ran, 1);
-	int r = tz_sleep_until(tz_never());
-
-	atomic_fetch_add(&ended, 1);
-	if (r == -ECANCELED)
-		atomic_fetch_add(&woken, 1);
-	return r < 0 ? tz_fail(r, "woken") : 0;
-}
-TZ_TASK(int, sleep_long, void);
+#include "calls.h"
 
 static int add(int a, int b)
 {
@@ -260,8 +229,8 @@ static void does_not_fail_with_a_child_that_was_looked_at(struct subject *s)
 
 static int fail_beside_children(void)
 {
-	(void)tz_spawn(sleep_long);
-	(void)tz_spawn(sleep_long);
+	(void)tz_spawn(sleep_on);
+	(void)tz_spawn(sleep_on);
 	while (atomic_load(&ran) == 0 && tz_sleep(0.0002) == 0)
 		;
 	return tz_fail(-EBADMSG, "its own");
@@ -284,7 +253,7 @@ static atomic_int tries;
 
 static int fail_once(struct gate *g)
 {
-	(void)tz_spawn(sleep_long);
+	(void)tz_spawn(sleep_on);
 	(void)g;
 	return atomic_fetch_add(&tries, 1) == 0 ? tz_fail(-EAGAIN, "the first time") : 5;
 }
@@ -381,12 +350,12 @@ static void cancels_at_once_in_a_cancelled_scope(struct subject *s)
 
 static int child_in_time(void)
 {
-	sleep_long_future f;
+	sleep_on_future f;
 	tz_outcome o = { .status = TZ_PENDING };
 
 	TZ_TIMEOUT(0.005)
 	{
-		f = tz_spawn(sleep_long);
+		f = tz_spawn(sleep_on);
 		(void)tz_wait(f, tz_never());
 		TZ_SHIELD(CREW_PATIENCE)
 		{
@@ -448,7 +417,7 @@ static void shields_what_must_be_done(struct subject *s)
 /* Waits for a child in a scope that others can reach. */
 static int wait_in_scope(_Atomic(tz_scope *) *where)
 {
-	sleep_long_future f;
+	sleep_on_future f;
 	tz_outcome o = { .status = TZ_PENDING };
 	int r = 0;
 
@@ -456,7 +425,7 @@ static int wait_in_scope(_Atomic(tz_scope *) *where)
 	{
 		TZ_SCOPE(inner)
 		{
-			f = tz_spawn(sleep_long);
+			f = tz_spawn(sleep_on);
 			atomic_store(where, &outer_scope);
 			r = tz_wait(f, tz_never());
 			if (r == 0) /* told before its parent was */
@@ -591,7 +560,7 @@ TZ_TASK(int, give_up_with, int);
 
 static int leave_a_child(void)
 {
-	(void)tz_spawn(sleep_long);
+	(void)tz_spawn(sleep_on);
 	return 2;
 }
 TZ_TASK(int, leave_a_child, void);
@@ -713,11 +682,6 @@ static void measures_deadlines_in_its_own_time(struct subject *s)
 	assert_int_equal(tz_result(f, &got), 0);
 	assert_int_equal(got, 2);
 }
-
-#define BESIDE(title, run) \
-	{ \
-		title, run, TZ_CAN_SHARE_MEMORY, TZ_CAN_RUN_AT_SUBMIT, 0 \
-	}
 
 int main(void)
 {

@@ -664,11 +664,6 @@ static void refuses_to_wait_for_itself(struct subject *s)
 	assert_int_equal(got, -EDEADLK);
 }
 
-#define HELD(title, run) \
-	{ \
-		title, run, TZ_CAN_SHARE_MEMORY, TZ_CAN_RUN_AT_SUBMIT, 0 \
-	}
-
 static const struct conformance_case cases[] = {
 	CASE("tz_result moves the value out, once", moves_the_result_out_once),
 	CASE("an all-zero handle is stale", knows_a_handle_that_is_none),
@@ -677,7 +672,7 @@ static const struct conformance_case cases[] = {
 	CASE("a future outlives its executor", outlives_its_executor),
 	CASE("a failure has a code, a message, a task and a worker", tells_what_failed),
 	CASE("a result may be dropped; a wrong size is refused", drops_a_result),
-	HELD("a wait ends at its deadline or its scope's, and the future is kept",
+	BESIDE("a wait ends at its deadline or its scope's, and the future is kept",
 	     ends_a_wait_by_its_deadline),
 	SHARING("a detached job goes on", detached_job_goes_on),
 	CASE("wait for all", waits_for_all),
@@ -702,7 +697,7 @@ static const struct conformance_case cases[] = {
 	     reports_a_failure_that_nobody_saw),
 	CASE("a failure of a detached job is reported at its end", reports_a_detached_failure),
 	CASE("what was looked at, or went well, is not reported", reports_nothing_else),
-	HELD("a job that waits for itself is told so", refuses_to_wait_for_itself),
+	BESIDE("a job that waits for itself is told so", refuses_to_wait_for_itself),
 };
 
 int main(void)

@@ -297,6 +297,16 @@ static int hear_of_both(_Atomic(tz_group *) *where, int turn)
 }
 TZ_TASK(int, hear_of_both, _Atomic(tz_group *) *, int);
 
+/* Cancels the group that is to be there, a moment later. */
+static void cancel_after(_Atomic(tz_group *) *where, int moment)
+{
+	until(atomic_load(where));
+	for (volatile int spin = 0; spin < moment * 500; spin++)
+		;
+	tz_group_cancel(atomic_load(where));
+	atomic_store(where, NULL);
+}
+
 static void row_63_a_cancel_from_outside_is_not_lost_in_groups_and_limits(void **state)
 {
 	(void)state;
@@ -309,11 +319,7 @@ static void row_63_a_cancel_from_outside_is_not_lost_in_groups_and_limits(void *
 
 			atomic_store(&where, NULL);
 			f = tz_submit(ex, hear_of_both, &where, turn);
-			until(atomic_load(&where));
-			for (volatile int spin = 0; spin < turn * 500; spin++)
-				;
-			tz_group_cancel(atomic_load(&where));
-			atomic_store(&where, NULL);
+			cancel_after(&where, turn);
 			assert_int_equal(tz_wait(f, soon()), 0);
 			assert_int_equal(tz_result(f, &got), 0);
 			assert_int_equal(got, -ECANCELED);
@@ -351,11 +357,7 @@ static void row_63_the_policy_of_a_group_takes_back_its_own_cancel_only(void **s
 
 			atomic_store(&where, NULL);
 			f = tz_submit(ex, hear_of_one, &where);
-			until(atomic_load(&where));
-			for (volatile int spin = 0; spin < turn * 500; spin++)
-				;
-			tz_group_cancel(atomic_load(&where));
-			atomic_store(&where, NULL);
+			cancel_after(&where, turn);
 			assert_int_equal(tz_wait(f, soon()), 0);
 			assert_int_equal(tz_result(f, &got), 0);
 			assert_int_equal(got, 1);

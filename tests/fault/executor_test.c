@@ -1,22 +1,7 @@
 /* Executors, when memory or threads run out at any point. */
-#include "fault.h"
-
-#include <errno.h>
-#include <stdatomic.h>
-#include <trenza.h>
-
-#include "check.h"
+#include "part.h"
 
 enum { MANY = 200 };
-
-static atomic_int calls;
-
-static long square(long x)
-{
-	atomic_fetch_add(&calls, 1);
-	return x * x;
-}
-TZ_TASK(long, square, long);
 
 static long nested(long x);
 TZ_TASK(long, nested, long);
@@ -48,17 +33,6 @@ static bool next(void *arg, square_args *ret)
 	long *i = arg;
 	ret->a1 = (*i)++;
 	return ret->a1 < MANY;
-}
-
-/* What stands behind an answer: the code of the job's failure. */
-static int cause(int answer)
-{
-	return answer == -EREMOTEIO ? tz_last()->code : answer;
-}
-
-static int first(int a, int b)
-{
-	return a != 0 ? a : b;
 }
 
 static int one_by_one(tz_executor *ex)
@@ -205,52 +179,14 @@ static int deep(tz_executor *ex)
 	return r;
 }
 
-struct part {
-	const char *spec;
-	int (*work)(tz_executor *ex);
-};
+#define EACH(X) \
+	X(one_by_one) X(together) X(in_bulk) X(as_completed) X(with_callbacks) X(mapped) X(streamed) X(in_a_scope) X(forked) X(deep)
 
-static int on_executor(const void *arg)
-{
-	const struct part *part = arg;
-	tz_executor *ex;
-	int r = tz_executor_open(&ex, part->spec);
-	if (r < 0)
-		return r;
-	atomic_store(&calls, 0);
-	r = part->work(ex);
-	tz_executor_close(ex);
-	return r;
-}
-
-#define EXECUTOR_TEST(work) \
-	static void work##_test(void **state) \
-	{ \
-		fault_sweep(on_executor, &(const struct part){ *state, work }); \
-	}
-EXECUTOR_TEST(one_by_one)
-EXECUTOR_TEST(together)
-EXECUTOR_TEST(in_bulk)
-EXECUTOR_TEST(as_completed)
-EXECUTOR_TEST(with_callbacks)
-EXECUTOR_TEST(mapped)
-EXECUTOR_TEST(streamed)
-EXECUTOR_TEST(in_a_scope)
-EXECUTOR_TEST(forked)
-EXECUTOR_TEST(deep)
-
-#define ALL_ON(spec) \
-	ON(spec, one_by_one), ON(spec, together), ON(spec, in_bulk), ON(spec, as_completed), \
-		ON(spec, with_callbacks), ON(spec, mapped), ON(spec, streamed), \
-		ON(spec, in_a_scope), ON(spec, forked), ON(spec, deep)
-#define ON(spec, work) { spec ": " #work, work##_test, NULL, NULL, (void *)(uintptr_t)spec }
+EACH(SWEEP)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {
-		ALL_ON("inline"),
-		ALL_ON("chaos:delay=0.0001"),
-		ALL_ON("threads:2"),
-	};
+	const struct CMUnitTest tests[] = { EACH(ON_INLINE) EACH(ON_CHAOS) EACH(ON_THREADS) };
+
 	return cmocka_run_group_tests_name("executor", tests, NULL, NULL);
 }

@@ -67,7 +67,7 @@ static int both_ways(struct tz_backend *b, const int fds[2])
 
 static int wait_for_descriptors(const void *ops)
 {
-	static const struct tz_backend_options options = { .exact = true };
+	static const struct tz_backend_options options;
 	struct tz_backend *b = NULL;
 	int fds[2], r;
 

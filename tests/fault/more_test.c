@@ -1,34 +1,11 @@
 /* Ranges, reductions, streams, deadlines, groups and strand-local values, when memory or threads run out at any point. */
-#include "fault.h"
+#include "part.h"
 
-#include <errno.h>
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <trenza.h>
-
-#include "check.h"
-
 enum { MANY = 100 };
-
-/* What stands behind an answer: the code of the job's failure. */
-static int cause(int answer)
-{
-	return answer == -EREMOTEIO ? tz_last()->code : answer;
-}
-
-static int first(int a, int b)
-{
-	return a != 0 ? a : b;
-}
-
-static long square(long x)
-{
-	return x * x;
-}
-TZ_TASK(long, square, long);
 
 static atomic_char visited[MANY * 100];
 
@@ -371,11 +348,11 @@ static int applied(tz_executor *ex)
 static int submitted_map(tz_executor *ex)
 {
 	static long in[MANY], out[MANY];
-	static square_args calls[MANY];
+	static square_args bound[MANY];
 
 	for (int i = 0; i < MANY; i++) {
 		in[i] = i;
-		calls[i] = tz_bind(square, 3);
+		bound[i] = tz_bind(square, 3);
 		out[i] = -1;
 	}
 	int r = cause(tz_result(tz_submit_map(ex, square, MANY, out, in), NULL));
@@ -383,7 +360,7 @@ static int submitted_map(tz_executor *ex)
 	for (int i = 0; i < MANY; i++)
 		expect(r == 0 ? out[i] == (long)i * i : out[i] == -1 || out[i] == (long)i * i);
 	return first(
-		r, cause(tz_result(tz_submit_map_bound(ex, NULL, square, MANY, out, calls), NULL)));
+		r, cause(tz_result(tz_submit_map_bound(ex, NULL, square, MANY, out, bound), NULL)));
 }
 
 static long fail_third(long n)
@@ -444,39 +421,18 @@ static int nothing(void *arg)
 	return 0;
 }
 
-struct part {
-	const char *spec;
-	int (*work)(tz_executor *ex);
-};
+/* With it, nobody runs what he waits for. */
+static const tz_executor_options initialized = { .initializer = nothing };
 
-static int on_executor(const void *arg)
-{
-	const struct part *part = arg;
-	tz_executor_options o = { .initializer =
-					  part->work == waited_for || part->work == without_help
-						  ? nothing
-						  : NULL };
-	tz_executor *ex;
-	int r = tz_executor_open_with(&ex, part->spec, &o);
-
-	if (r < 0)
-		return r;
-	r = part->work(ex);
-	tz_executor_close(ex);
-	return r;
-}
-
-#define EACH(X) \
+#define EACH_HELPED(X) \
 	X(ranged) \
 	X(reduced) \
 	X(failing_map) \
 	X(streamed_as_completed) \
 	X(abandoned_stream) \
 	X(with_everything) \
-	X(waited_for) \
 	X(cancelled) \
 	X(dropped) \
-	X(without_help) \
 	X(from_outside) \
 	X(left_in_a_queue) \
 	X(with_locals) \
@@ -484,17 +440,12 @@ static int on_executor(const void *arg)
 	X(submitted_map) \
 	X(streamed_in_chunks) \
 	X(called_back)
-#define DEFINE(work) \
-	static void work##_test(void **state) \
-	{ \
-		fault_sweep(on_executor, &(const struct part){ *state, work }); \
-	}
-EACH(DEFINE)
+#define EACH_WITHOUT_HELP(X) X(waited_for) X(without_help)
+#define EACH(X) EACH_HELPED(X) EACH_WITHOUT_HELP(X)
+#define SWEEP_WITHOUT_HELP(work) SWEEP_WITH(work, &initialized)
 
-#define ON(spec, work) { spec ": " #work, work##_test, NULL, NULL, (void *)(uintptr_t)spec },
-#define ON_INLINE(work) ON("inline", work)
-#define ON_CHAOS(work) ON("chaos:delay=0.0001", work)
-#define ON_THREADS(work) ON("threads:2", work)
+EACH_HELPED(SWEEP)
+EACH_WITHOUT_HELP(SWEEP_WITHOUT_HELP)
 
 int main(void)
 {

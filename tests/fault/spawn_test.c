@@ -1,29 +1,14 @@
 /* Spawning, groups, calls under a deadline and context variables, when memory or threads run out at any point. */
-#include "fault.h"
+#include "part.h"
 
-#include <errno.h>
-#include <stdatomic.h>
 #include <stddef.h>
-
-#include <trenza.h>
-
-#include "check.h"
 
 enum { MANY = 40 };
 
-static atomic_int ran;
-
-static long square(long x)
-{
-	atomic_fetch_add(&ran, 1);
-	return x * x;
-}
-TZ_TASK(long, square, long);
-
 /* Nothing fails here but for want of memory: a failure of what was spawned is that. */
-static int cause(int answer)
+static int cause_of_all(int answer)
 {
-	int code = answer == -EREMOTEIO ? tz_last()->code : answer;
+	int code = cause(answer);
 
 	return code == -EREMOTEIO ? -ENOMEM : code;
 }
@@ -39,10 +24,9 @@ TZ_TASK(int, spawn_and_return, int);
 /* A job that ends well has run all that it spawned; if one of them could not be made, nobody takes it for done. */
 static int spawned(tz_executor *ex)
 {
-	atomic_store(&ran, 0);
-	int r = cause(tz_result(tz_submit(ex, spawn_and_return, MANY), NULL));
+	int r = cause_of_all(tz_result(tz_submit(ex, spawn_and_return, MANY), NULL));
 
-	expect(r < 0 || atomic_load(&ran) == MANY);
+	expect(r < 0 || atomic_load(&calls) == MANY);
 	return r;
 }
 
@@ -54,7 +38,7 @@ static int spawn_into_group(int policy)
 	{
 		for (int i = 0; i < MANY; i++)
 			(void)tz_group_spawn(&g, square, i);
-		r = cause(tz_group_wait(&g));
+		r = cause_of_all(tz_group_wait(&g));
 	}
 	return r < 0 ? tz_fail(r, "in the group") : 0;
 }
@@ -62,19 +46,17 @@ TZ_TASK(int, spawn_into_group, int);
 
 static int grouped(tz_executor *ex)
 {
-	atomic_store(&ran, 0);
-	int r = cause(tz_result(tz_submit(ex, spawn_into_group, TZ_GROUP_FAIL_FAST), NULL));
+	int r = cause_of_all(tz_result(tz_submit(ex, spawn_into_group, TZ_GROUP_FAIL_FAST), NULL));
 
-	expect(r < 0 || atomic_load(&ran) == MANY);
+	expect(r < 0 || atomic_load(&calls) == MANY);
 	return r;
 }
 
 static int collected(tz_executor *ex)
 {
-	atomic_store(&ran, 0);
-	int r = cause(tz_result(tz_submit(ex, spawn_into_group, TZ_GROUP_COLLECT | TZ_GROUP_REAP), NULL));
+	int r = cause_of_all(tz_result(tz_submit(ex, spawn_into_group, TZ_GROUP_COLLECT | TZ_GROUP_REAP), NULL));
 
-	expect(r < 0 || atomic_load(&ran) == MANY);
+	expect(r < 0 || atomic_load(&calls) == MANY);
 	return r;
 }
 
@@ -91,12 +73,11 @@ static int given(tz_executor *ex)
 {
 	tz_scope s = { 0 };
 
-	atomic_store(&ran, 0);
 	tz_scope_enter(&s, tz_never());
 	(void)tz_scope_submit(&s, ex, give_to_scope, &s);
-	int r = cause(tz_scope_leave(&s));
+	int r = cause_of_all(tz_scope_leave(&s));
 
-	expect(r < 0 || atomic_load(&ran) == MANY);
+	expect(r < 0 || atomic_load(&calls) == MANY);
 	return r;
 }
 
@@ -131,68 +112,41 @@ static void let_go(void *v)
 	atomic_fetch_sub(&alive, 1);
 }
 
-static tz_context_var first = TZ_CONTEXT_VAR(NULL, NULL), second = TZ_CONTEXT_VAR(NULL, let_go);
+static tz_context_var plain = TZ_CONTEXT_VAR(NULL, NULL), counted = TZ_CONTEXT_VAR(NULL, let_go);
 
 static int check_context(void)
 {
-	expect(tz_context_get(&first) == &value[0] && tz_context_get(&second) == &value[1]);
+	expect(tz_context_get(&plain) == &value[0] && tz_context_get(&counted) == &value[1]);
 	return 0;
 }
 TZ_TASK(int, check_context, void);
 
 static int bound(tz_executor *ex)
 {
-	int r = tz_context_set(&first, &value[0]), entered = 0;
+	int r = tz_context_set(&plain, &value[0]), entered = 0;
 
 	if (r < 0)
 		return r;
 	atomic_fetch_add(&alive, 1);
-	r = tz_context_set(&second, &value[1]);
+	r = tz_context_set(&counted, &value[1]);
 	if (r < 0) {
 		atomic_fetch_sub(&alive, 1);
 		return r;
 	}
-	r = cause(tz_result(tz_submit(ex, check_context), NULL));
-	tz_with_context(&first, &value[2])
+	r = cause_of_all(tz_result(tz_submit(ex, check_context), NULL));
+	tz_with_context(&plain, &value[2])
 		entered = 1;
-	expect(tz_context_get(&first) == &value[0]);
+	expect(tz_context_get(&plain) == &value[0]);
 	return r < 0 ? r : entered ? 0 : -ENOMEM;
-}
-
-struct part {
-	const char *spec;
-	int (*work)(tz_executor *ex);
-};
-
-static int on_executor(const void *arg)
-{
-	const struct part *part = arg;
-	tz_executor *ex;
-	int r = tz_executor_open(&ex, part->spec);
-
-	if (r < 0)
-		return r;
-	r = part->work(ex);
-	tz_executor_close(ex);
-	return r;
 }
 
 #define EACH(X) X(spawned) X(grouped) X(collected) X(given) X(called) X(bound)
 
-#define SWEEP(spec_, work) \
-	static void sweep_##work##_on_##spec_(void **state) \
-	{ \
-		(void)state; \
-		fault_sweep(on_executor, &(struct part){ #spec_, work }); \
-	}
-#define SWEEP_THREADS(work) SWEEP(threads, work)
-#define TEST_THREADS(work) cmocka_unit_test(sweep_##work##_on_threads),
-
-EACH(SWEEP_THREADS)
+EACH(SWEEP)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { EACH(TEST_THREADS) };
+	const struct CMUnitTest tests[] = { EACH(ON_THREADS) };
 
 	return cmocka_run_group_tests_name("spawn", tests, NULL, NULL);
 }

@@ -392,7 +392,7 @@ static void maps_on_one_cpu(void)
 	stress_one_cpu(false);
 }
 
-/* --- short maps in a row, which the worker that lingers helps with ------------------------------------------------------------------ */
+/* --- short maps in a row, and jobs between them -------------------------------------------------------------------------------------- */
 
 static uint32_t cheap(uint32_t i, uint32_t salt)
 {

@@ -7,7 +7,6 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -29,7 +28,6 @@ struct kind {
 
 static struct kind kinds[] = {
 	{ .ops = &tz_backend_epoll },
-	{ .ops = &tz_backend_epoll, .options = { .exact = true } },
 	{ .ops = &tz_backend_epoll, .options = { .old_kernel = true } },
 	{ .ops = &tz_backend_sim },
 	{ .ops = &tz_backend_sim, .options = { .seed = 7, .delay_ns = 50000000 } },
@@ -725,19 +723,6 @@ static void a_child_may_close_its_copy(void **state)
 	close_both(fds);
 }
 
-static void timers_of_the_thread_are_exact_meanwhile(void **state)
-{
-	static const struct tz_backend_options exact = { .exact = true };
-	int before = 70000;
-
-	(void)state;
-	assert_int_equal(prctl(PR_SET_TIMERSLACK, (unsigned long)before, 0, 0, 0), 0);
-	assert_int_equal(tz_backend_epoll.open(&b, &exact), 0);
-	assert_int_equal(prctl(PR_GET_TIMERSLACK, 0, 0, 0, 0), 1);
-	b->ops->close(b);
-	assert_int_equal(prctl(PR_GET_TIMERSLACK, 0, 0, 0, 0), before);
-}
-
 static int open_descriptors(void)
 {
 	int n = 0;
@@ -1060,10 +1045,9 @@ static int run_kind(struct kind *which, const char *name)
 
 int main(void)
 {
-	static const char *const names[] = { "epoll", "exact",       "old_kernel",
-					     "sim",   "sim_delayed", "sim_grace" };
+	static const char *const names[] = { "epoll", "old_kernel", "sim", "sim_delayed",
+					     "sim_grace" };
 	const struct CMUnitTest others[] = {
-		cmocka_unit_test(timers_of_the_thread_are_exact_meanwhile),
 		cmocka_unit_test(without_descriptors_it_does_not_open),
 		cmocka_unit_test(closing_none_is_legal),
 		cmocka_unit_test(epoll_has_no_chance),

@@ -11,6 +11,7 @@
 #include <trenza.h>
 #include <trenza/lane.h>
 
+#include "abilities.h"
 #include "check.h"
 #include "crew.h"
 #include "loop/lane.h"
@@ -232,7 +233,7 @@ static void many_threads_may_call(void **state)
 
 /* --- fork -------------------------------------------------------------------------------------- */
 
-#ifndef __SANITIZE_THREAD__
+#if THREADS_AFTER_FORK
 static int in_child(tz_executor *parents)
 {
 	struct noted n = { .called = 0 };
@@ -294,7 +295,7 @@ int main(void)
 		cmocka_unit_test(a_call_is_deaf_to_its_scope),
 		cmocka_unit_test(what_is_no_lane_runs_here),
 		cmocka_unit_test(many_threads_may_call),
-#ifndef __SANITIZE_THREAD__ /* allows no threads in a fork child */
+#if THREADS_AFTER_FORK /* allows no threads in a fork child */
 		cmocka_unit_test(a_child_has_lanes_of_its_own),
 #endif
 	};

@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -281,9 +282,11 @@ static void a_loop_runs_until_it_is_stopped(void **state)
 		forget();
 		tz_loop_stop(loop);
 		assert_int_equal(tz_loop_run(loop), 0);
-		(void)tz_detach(tz_call_later(loop, 0.002, note, 'b'));
-		(void)tz_detach(tz_call_later(loop, 0.001, note, 'a'));
-		(void)tz_detach(tz_call_later(loop, 0.003, stop_it, loop));
+		tz_deadline first = tz_loop_after(loop, 0.1), second = tz_loop_after(loop, 0.2);
+
+		(void)tz_detach(tz_call_at(loop, second, note, 'b'));
+		(void)tz_detach(tz_call_at(loop, first, note, 'a'));
+		(void)tz_detach(tz_call_later(loop, 0.3, stop_it, loop));
 		(void)tz_detach(tz_call_later(loop, LONG, note, 'c'));
 		assert_int_equal(tz_loop_run(loop), 0);
 		assert_string_equal(notes, "ab");
@@ -325,6 +328,44 @@ static void the_scope_ends_a_run(void **state)
 	assert_int_equal(tz_loop_run_until(loop, f), 0); /* it can be run again */
 	assert_int_equal(tz_result(f, NULL), 0);
 	tz_loop_close(loop);
+}
+
+static int slack(void)
+{
+	return prctl(PR_GET_TIMERSLACK, 0, 0, 0, 0);
+}
+TZ_TASK(int, slack, void);
+
+/* On the thread that runs the loop, and only as long as it does. */
+static void *sleep_exactly(void *loop)
+{
+	int usual = slack(), r = 0;
+	slack_future f = tz_submit(tz_loop_executor(loop), slack);
+
+	must(usual != 1);
+	must(tz_loop_run_until(loop, f) == 0);
+	must(tz_result(f, &r) == 0);
+	must(r == 1);
+	must(slack() == usual);
+	return NULL;
+}
+
+static void sleeps_are_exact(void **state)
+{
+	struct crew crew = { .count = 0 };
+	int usual = 70000, r = 0;
+
+	(void)state;
+	assert_int_equal(prctl(PR_SET_TIMERSLACK, (unsigned long)usual, 0, 0, 0), 0);
+	tz_loop *loop = opened(NULL);
+
+	assert_int_equal(slack(), usual);
+	crew_add(&crew, sleep_exactly, loop);
+	crew_join(&crew);
+	tz_loop_close(loop);
+	assert_int_equal(tz_run_with(&sim, &r, slack), 0); /* it does not sleep */
+	assert_int_equal(r, usual);
+	assert_int_equal(prctl(PR_SET_TIMERSLACK, 0UL, 0, 0, 0), 0); /* the usual one again */
 }
 
 static void try_to_run(tz_loop *other)
@@ -385,21 +426,24 @@ static void jobs_of_a_closed_loop(void **state)
 
 /* --- calls with a time --------------------------------------------------------------------------- */
 
+/* Seconds between times whose order is looked at: more than a busy machine takes from one call to the next. */
+#define STEP 0.03
+
 static void in_order_of_time(void)
 {
 	tz_loop *loop = tz_loop_current();
-	tz_deadline at = tz_loop_after(loop, 0.004);
+	tz_deadline at = tz_loop_after(loop, 4 * STEP);
 
 	forget();
-	(void)tz_detach(tz_call_later(loop, 0.003, note, 'c'));
+	(void)tz_detach(tz_call_later(loop, 3 * STEP, note, 'c'));
 	(void)tz_detach(tz_call_at(loop, at, note, 'd'));
-	(void)tz_detach(tz_call_later(loop, 0.002, note, 'b'));
+	(void)tz_detach(tz_call_later(loop, 2 * STEP, note, 'b'));
 	(void)tz_detach(tz_call_soon(loop, note, 'a'));
-	note_future cancelled = tz_call_later(loop, 0.002, note, 'x');
+	note_future cancelled = tz_call_later(loop, 2 * STEP, note, 'x');
 
 	must(tz_cancel(cancelled) == 0);
 	must(tz_result(cancelled, NULL) == -EREMOTEIO && tz_last()->status == TZ_CANCELLED);
-	must(tz_sleep(0.02) == 0);
+	must(tz_sleep(10 * STEP) == 0);
 	must(noted_was("abcd"));
 	note_future past = tz_call_at(loop, tz_loop_after(loop, -5), note, 'e');
 
@@ -431,8 +475,8 @@ static void calls_in_order(void **state)
 
 static void timer_futures(void)
 {
-	tz_future f[3] = { tz_timer_future(tz_after(0.003)), tz_timer_future(tz_after(0.001)),
-			   tz_timer_future(tz_after(0.002)) };
+	tz_future f[3] = { tz_timer_future(tz_after(3 * STEP)), tz_timer_future(tz_after(STEP)),
+			   tz_timer_future(tz_after(2 * STEP)) };
 	tz_future never = tz_timer_future(tz_never()), past = tz_timer_future(tz_after(-1));
 	tz_completed *c;
 
@@ -1029,6 +1073,7 @@ int main(void)
 		cmocka_unit_test(a_loop_runs_until_it_is_stopped),
 		cmocka_unit_test(a_loop_is_stopped_by_a_thread),
 		cmocka_unit_test(the_scope_ends_a_run),
+		cmocka_unit_test(sleeps_are_exact),
 		cmocka_unit_test(one_loop_at_a_time),
 		cmocka_unit_test(jobs_of_a_closed_loop),
 		cmocka_unit_test(calls_with_a_time),

@@ -1,29 +1,24 @@
 /* Reports of stack overflow. Each case is a child process that overflows; its standard error is looked at. */
 #define _GNU_SOURCE
-#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "abilities.h"
 #include "check.h"
+#include "dying.h"
 #include "loop/overflow.h"
 #include "os/context.h"
-
-enum { SECONDS = 50, LONGEST = 16000 };
 
 static struct tz_stacks stacks;
 static struct tz_stack stack;
 static struct tz_context home, ctx;
 static struct tz_overflow overflow;
-static char output[LONGEST];
 
 static size_t describe(void *owner, char *text, size_t size)
 {
@@ -42,52 +37,6 @@ static void run_on_stack(size_t size, void (*fn)(void *))
 	if (tz_context_make(&ctx, stack.low, stack.size, fn, NULL) < 0)
 		_exit(81);
 	tz_context_switch(&home, &ctx);
-}
-
-/* Runs fn in a child; its output is in `output`, its end is returned. */
-static int status_of_child(void (*fn)(void))
-{
-	int ends[2], status;
-	size_t got = 0;
-	pid_t child;
-
-	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
-	fflush(NULL);
-	child = fork();
-	assert_true(child >= 0);
-	if (child == 0) {
-		struct rlimit none = { 0, 0 };
-
-		(void)setrlimit(RLIMIT_CORE, &none);
-		for (int s = 1; s < 32; s++)
-			(void)signal(s, SIG_DFL); /* cmocka has handlers */
-		(void)dup2(ends[1], 2);
-		alarm(SECONDS);
-		fn();
-		_exit(90);
-	}
-	close(ends[1]);
-	for (ssize_t n; (n = read(ends[0], output + got, sizeof output - 1 - got)) > 0;)
-		got += (size_t)n;
-	output[got] = '\0';
-	close(ends[0]);
-	assert_int_equal(waitpid(child, &status, 0), child);
-	return status;
-}
-
-static void ends_by(int status, int sig)
-{
-	if (!WIFSIGNALED(status))
-		print_message("# exit %d; output:\n%s\n", WEXITSTATUS(status), output);
-	assert_true(WIFSIGNALED(status));
-	assert_int_equal(WTERMSIG(status), sig);
-}
-
-static void says(const char *text)
-{
-	if (!strstr(output, text))
-		print_message("# missing \"%s\" in:\n%s\n", text, output);
-	assert_non_null(strstr(output, text));
 }
 
 static void says_nothing(void)

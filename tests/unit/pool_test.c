@@ -364,70 +364,6 @@ static void an_element_fails_with_its_stolen_fork(void **state)
 	tz_executor_close(ex);
 }
 
-/* A short map, again and again, until a worker that lingers has taken part in it. */
-enum { SHORT = 3000 };
-
-struct short_map {
-	pthread_t caller;
-	unsigned char visits[SHORT];
-	bool leaves; /* who helps leaves by pthread_exit */
-	_Atomic bool helped;
-};
-
-static void visit_short(size_t lo, size_t hi, void *arg)
-{
-	struct short_map *m = arg;
-	bool helper = !pthread_equal(pthread_self(), m->caller);
-
-	for (size_t i = lo; i < hi; i++)
-		m->visits[i]++;
-	if (helper)
-		atomic_store(&m->helped, true);
-	if (helper && m->leaves)
-		pthread_exit(NULL);
-}
-
-static void map_until_helped(bool leaves)
-{
-	struct short_map m = { .caller = pthread_self(), .leaves = leaves };
-	tz_deadline end = soon();
-	tz_executor *ex;
-
-	assert_int_equal(tz_executor_open(&ex, "threads:2"), 0);
-	while (!atomic_load(&m.helped) && !tz_expired(end)) {
-		memset(m.visits, 0, sizeof m.visits);
-		int r = tz_for_range(ex, NULL, 0, SHORT, visit_short, &m);
-
-		if (atomic_load(&m.helped) && leaves) {
-			assert_int_equal(r, -EREMOTEIO);
-			assert_int_equal(tz_last()->code, -ECANCELED);
-			break;
-		}
-		assert_int_equal(r, 0);
-		for (int i = 0; i < SHORT; i++)
-			assert_int_equal(m.visits[i], 1);
-	}
-	assert_true(atomic_load(&m.helped));
-	assert_int_equal(tz_for_range(ex, NULL, 0, 0, visit_short, &m), 0);
-	tz_executor_close(ex);
-}
-
-static void short_maps_in_a_row_are_shared(void **state)
-{
-	(void)state;
-	if (tz_usable_cpus() < 2)
-		skip(); /* nobody lingers */
-	map_until_helped(false);
-}
-
-static void who_helps_with_a_short_map_may_leave(void **state)
-{
-	(void)state;
-	if (tz_usable_cpus() < 2)
-		skip();
-	map_until_helped(true);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -438,8 +374,6 @@ int main(void)
 		cmocka_unit_test(threads_that_end_are_joined),
 		cmocka_unit_test(a_map_goes_on_without_who_left),
 		cmocka_unit_test(an_element_fails_with_its_stolen_fork),
-		cmocka_unit_test(short_maps_in_a_row_are_shared),
-		cmocka_unit_test(who_helps_with_a_short_map_may_leave),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,10 @@
 /* Cancels, time-outs and errors at every point where a coroutine waits. Each scenario is run in virtual time, to count these points; then
  * once per point with a disturbance there; then in many random orders. Whatever happens where: it ends, nothing is lost, nothing is left over.
  *
+ * A disturbance at a point is the waiter's own. But who waits may also be asked to end later, when it has just been woken, or by somebody who runs
+ * between its waker and itself. So each scenario is run again, once per step of the loop and coroutine that is there then, whatever that
+ * is doing: a strike, at the job or at one of its scopes.
+ *
  * TZ_SEEDS in the environment says how many orders. */
 #define _GNU_SOURCE
 
@@ -17,6 +21,7 @@
 #include <trenza.h>
 
 #include "check.h"
+#include "core/frame.h"
 #include "crew.h"
 #include "loop/loop.h"
 
@@ -26,27 +31,34 @@ typedef void (*scenario)(void);
 
 static unsigned long felt; /* how many runs were asked to end */
 
-static void play(scenario what)
-{
-	what();
-	felt += tz_interrupted() != 0;
-}
-TZ_TASK(void, play, scenario);
+/* Whom to strike at a step: the n-th of the loop's coroutines that run a job; as a whole, or the innermost of its scopes that others could know. */
+struct strike {
+	uint64_t step; /* from 1; 0: none */
+	unsigned whom;
+	bool inner;
+};
 
 /* What is being run, for who reads about a failure. */
 static struct run {
 	const char *title;
 	uint64_t seed, point;
-	int disturbance;
+	struct strike strike;
+	int disturbance; /* of either */
 } now_running;
+
+static void say_what_runs(const char *begin)
+{
+	printf("%s%s: seed %lu, point %lu, step %lu, coroutine %u%s, disturbance %d\n", begin,
+	       now_running.title, (unsigned long)now_running.seed, (unsigned long)now_running.point,
+	       (unsigned long)now_running.strike.step, now_running.strike.whom,
+	       now_running.strike.inner ? " (inner)" : "", now_running.disturbance);
+	(void)fflush(stdout);
+}
 
 static void too_long(int signal)
 {
 	(void)signal;
-	printf("Bail out! %s never ends: seed %lu, point %lu, disturbance %d\n", now_running.title,
-	       (unsigned long)now_running.seed, (unsigned long)now_running.point,
-	       now_running.disturbance);
-	(void)fflush(stdout);
+	say_what_runs("Bail out! this never ends: ");
 	_exit(1);
 }
 
@@ -54,23 +66,117 @@ static void too_long(int signal)
 #define always(condition) \
 	do { \
 		if (!(condition)) { \
-			printf("# %s: seed %lu, point %lu, disturbance %d\n", now_running.title, \
-			       (unsigned long)now_running.seed, (unsigned long)now_running.point, \
-			       now_running.disturbance); \
+			say_what_runs("# "); \
 			must(condition); \
 		} \
 	} while (0)
 
 static bool undisturbed(void)
 {
-	return now_running.point == 0;
+	return now_running.point == 0 && now_running.strike.step == 0;
 }
+
+/* --- strikes --------------------------------------------------------------------------------------- */
+
+static struct tz_loop *loop; /* that runs */
+static uint64_t steps; /* that it has made */
+
+/* What has been struck in this run. */
+static struct {
+	bool any;
+	uint32_t job; /* by its id; 0: none */
+	const tz_scope *scope; /* that was cancelled, and is still entered; or NULL */
+} struck;
+
+/* The scope of a call under a limit: nobody else has a handle on it. */
+static bool is_of_call(const struct tz_strand *s, const tz_scope *scope)
+{
+	for (const struct tz_frame *f = s->frame; f && f->outer; f = f->outer)
+		if (scope == &f->scope)
+			return true;
+	return false;
+}
+
+/* NULL if there is nothing like that. */
+static tz_scope *target_in(const struct tz_coroutine *c, bool inner)
+{
+	tz_scope *scope = c->strand.scope, *outermost = scope;
+
+	while (outermost && outermost->tz__parent && outermost->tz__parent != c->strand.base)
+		outermost = outermost->tz__parent;
+	if (!inner)
+		return outermost;
+	while (scope && (scope->tz__shield || is_of_call(&c->strand, scope)))
+		scope = scope->tz__parent;
+	return scope != outermost ? scope : NULL;
+}
+
+static void strike(void)
+{
+	const struct tz_coroutine *c = loop->all;
+
+	for (unsigned n = now_running.strike.whom; c; c = c->next)
+		if (c->job && c->strand.scope && n-- == 0)
+			break;
+	tz_scope *scope = c ? target_in(c, now_running.strike.inner) : NULL;
+
+	if (!scope)
+		return;
+	struck.any = true;
+	if (now_running.disturbance !=
+	    -ECANCELED) { /* a deadline may be moved again, by the job's parent */
+		(void)tz_scope_reschedule(scope, (tz_deadline){ 1 });
+		return;
+	}
+	if (now_running.strike.inner)
+		struck.scope = scope;
+	else
+		struck.job = c->job->id;
+	tz_scope_cancel(scope);
+}
+
+static uint64_t choose_and_strike(struct tz_backend *b, uint64_t n)
+{
+	if (++steps == now_running.strike.step)
+		strike();
+	return tz_backend_sim.choose(b, n);
+}
+
+/* At the end of what a job does, outside of all its scopes: what was asked of it is still true. */
+static void still_told(void)
+{
+	if (struck.job == loop->current->job->id)
+		always(tz_interrupted() == -ECANCELED);
+}
+
+/* The same for a scope, before it is left. */
+static void still_cancelled(tz_scope *scope)
+{
+	if (struck.scope != scope)
+		return;
+	always(tz_scope_cancelled(scope));
+	struck.scope = NULL; /* there may be another one at this address */
+}
+
+static void play(scenario what)
+{
+	what();
+	still_told();
+	felt += tz_interrupted() != 0;
+}
+TZ_TASK(void, play, scenario);
 
 /* --- scenarios ------------------------------------------------------------------------------------ */
 
 /* How many calls are between their beginning and their end. */
 static int alive;
 static int sum;
+
+static void end_call(void)
+{
+	still_told();
+	alive--;
+}
 
 TZ_QUEUE(int, numbers);
 
@@ -83,7 +189,7 @@ static void produce(numbers q)
 		if (i % 3 == 0)
 			(void)tz_sleep(0.001);
 	}
-	alive--;
+	end_call();
 }
 TZ_TASK(void, produce, numbers);
 
@@ -94,7 +200,7 @@ static void consume(numbers q)
 	alive++;
 	while (numbers_get(q, &i) == 0)
 		sum -= i;
-	alive--;
+	end_call();
 }
 TZ_TASK(void, consume, numbers);
 
@@ -126,23 +232,79 @@ static void nap(double seconds, int code)
 	if (tz_sleep(seconds) == 0 && code)
 		(void)tz_fail(code, "as told");
 	(void)tz_yield();
-	alive--;
+	end_call();
 }
 TZ_TASK(void, nap, double, int);
 
 static void fail_fast(void)
 {
+	uint64_t begin = tz_now();
+
 	TZ_GROUP(g, TZ_GROUP_FAIL_FAST)
 	{
 		nap_future f = tz_group_spawn(&g, nap, 0.002, -EIO);
+		tz_outcome o;
 
 		for (int i = 0; i < 4; i++)
-			(void)tz_group_spawn(&g, nap, 0.001 * i * i, 0);
+			(void)tz_group_spawn(&g, nap, i == 3 ? 3600.0 : 0.001 * i * i, 0);
 		int r = tz_group_wait(&g);
 
 		always(alive == 0 && tz_done(f) == 1);
 		always(!undisturbed() || (r == -EREMOTEIO && tz_last()->code == -EIO));
+		/* If that one failed, nobody has waited for the others. */
+		if (tz_outcome_of(f, &o) == 0 && o.status == TZ_FAILED)
+			always(tz_now() - begin < UINT64_C(1000000000));
+		still_cancelled(&g.tz__scope);
 	}
+}
+
+/* Each group is cut by its policy, and may be cancelled at any time. */
+static void nested_groups(void)
+{
+	TZ_GROUP(outer, TZ_GROUP_FAIL_FAST)
+	{
+		(void)tz_group_spawn(&outer, nap, 3600.0, 0);
+		TZ_GROUP(inner, TZ_GROUP_RACE)
+		{
+			for (int i = 1; i <= 3; i++)
+				(void)tz_group_spawn(&inner, nap, 0.001 * i, 0);
+			int r = tz_group_wait(&inner);
+
+			always(!undisturbed() || (r == 0 && tz_group_winner(&inner) == 0));
+			always(!undisturbed() || tz_interrupted() == 0);
+			still_cancelled(&inner.tz__scope);
+		}
+		(void)tz_group_spawn(&outer, nap, 0.001, -EIO);
+		int r = tz_group_wait(&outer);
+
+		always(alive == 0);
+		always(!undisturbed() || (r == -EREMOTEIO && tz_interrupted() == 0));
+		still_cancelled(&outer.tz__scope);
+	}
+}
+
+/* Fails while what it has spawned still goes on, and is not waited for. */
+static void fail_early(int code)
+{
+	for (int i = 0; i < 3; i++)
+		(void)tz_spawn(nap, 3600.0, 0);
+	(void)tz_sleep(0.001);
+	(void)tz_fail(code, "given up");
+}
+TZ_TASK(void, fail_early, int);
+
+static void failing_early(void)
+{
+	uint64_t begin = tz_now();
+	fail_early_future f = tz_spawn(fail_early, -EIO);
+	int r = 0;
+
+	/* Not by this job's own end: that would wait for the others in any case. */
+	TZ_SHIELD(7200)
+	r = tz_wait(f, tz_never());
+	always(r < 0 || alive == 0);
+	(void)tz_result(f, NULL);
+	always(tz_now() - begin < UINT64_C(1000000000));
 }
 
 static void race(void)
@@ -155,6 +317,7 @@ static void race(void)
 
 		always(alive == 0);
 		always(!undisturbed() || (r == 0 && tz_group_winner(&g) == 2));
+		still_cancelled(&g.tz__scope);
 	}
 }
 
@@ -207,7 +370,7 @@ static void take_turns(struct table *t, int me)
 	t->players--;
 	tz_condition_notify_all(&t->changed);
 	always(tz_lock_release(&t->lock) == 0);
-	alive--;
+	end_call();
 }
 TZ_TASK(void, take_turns, table_at, int);
 
@@ -236,7 +399,7 @@ static void use_permit(tz_semaphore *s)
 		sum--;
 		always(tz_semaphore_release(s) == 0);
 	}
-	alive--;
+	end_call();
 }
 typedef tz_semaphore *semaphore_at;
 TZ_TASK(void, use_permit, semaphore_at);
@@ -261,7 +424,7 @@ static void pass_barrier(tz_barrier *b)
 			tz_barrier_abort(b); /* the others must not wait for us */
 			break;
 		}
-	alive--;
+	end_call();
 }
 typedef tz_barrier *barrier_at;
 TZ_TASK(void, pass_barrier, barrier_at);
@@ -282,7 +445,7 @@ static int doubled(int n)
 {
 	alive++;
 	(void)tz_sleep(0.001 * (n % 3));
-	alive--;
+	end_call();
 	return 2 * n;
 }
 TZ_TASK(int, doubled, int);
@@ -359,11 +522,12 @@ static void streaming(void)
 	always(alive == 0);
 }
 
-static atomic_int blocking_calls;
+static atomic_int round_of_calls, blocking_calls;
 
 static int block(int n)
 {
-	atomic_fetch_add(&blocking_calls, 1);
+	if (n / 4 == atomic_load(&round_of_calls)) /* not one that an earlier run has given up */
+		atomic_fetch_add(&blocking_calls, 1);
 	return n;
 }
 TZ_TASK(int, block, int);
@@ -378,16 +542,18 @@ static void call_out(int n)
 		always(r == n);
 	else
 		(void)tz_detach(f);
-	alive--;
+	end_call();
 }
 TZ_TASK(void, call_out, int);
 
 static void lanes(void)
 {
+	int round = atomic_fetch_add(&round_of_calls, 1) + 1;
+
 	atomic_store(&blocking_calls, 0);
 	TZ_SCOPE(s)
 		for (int i = 0; i < 4; i++)
-			(void)tz_spawn(call_out, i);
+			(void)tz_spawn(call_out, 4 * round + i);
 	always(alive == 0);
 	always(!undisturbed() || atomic_load(&blocking_calls) == 4);
 }
@@ -403,7 +569,7 @@ static void send_bytes(int fd)
 		sum += write(fd, &byte, 1) == 1;
 		(void)tz_yield();
 	}
-	alive--;
+	end_call();
 }
 TZ_TASK(void, send_bytes, int);
 
@@ -417,7 +583,7 @@ static void receive_bytes(int fd)
 			break;
 		sum -= read(fd, &byte, 1) == 1;
 	}
-	alive--;
+	end_call();
 }
 TZ_TASK(void, receive_bytes, int);
 
@@ -455,6 +621,60 @@ static void timers(void)
 	}
 }
 
+/* What a call under a limit has taken is not lost, and neither is a cancel that comes meanwhile. Elements come when the limits end. */
+static int take_one(numbers q)
+{
+	int item = 0, r = numbers_get(q, &item);
+
+	return r < 0 ? tz_fail(r, "nothing came") : item;
+}
+TZ_TASK(int, take_one, numbers);
+
+static void take_within_limits(numbers q)
+{
+	alive++;
+	for (int i = 0; i < 8; i++) {
+		int item = 0, r = tz_wait_for(0.001, &item, take_one, q);
+
+		sum -= item;
+		if (r == -ECANCELED || r == -EREMOTEIO)
+			break;
+	}
+	end_call();
+}
+TZ_TASK(void, take_within_limits, numbers);
+
+static void give_at_limits(numbers q, tz_deadline begin)
+{
+	alive++;
+	for (int i = 1; i <= 6; i++) {
+		(void)tz_sleep_until((tz_deadline){ begin.ns + 1000000 * (uint64_t)i });
+		if (numbers_put(q, i) == 0)
+			sum += i;
+	}
+	end_call();
+}
+TZ_TASK(void, give_at_limits, numbers, tz_deadline);
+
+static void limits(void)
+{
+	numbers q;
+	int i;
+
+	sum = 0;
+	if (numbers_open(&q, NULL) < 0)
+		return;
+	TZ_SCOPE(s) {
+		(void)tz_spawn(take_within_limits, q);
+		(void)tz_spawn(take_within_limits, q);
+		(void)tz_spawn(give_at_limits, q, tz_after(0));
+	}
+	while (numbers_try_get(q, &i) == 0)
+		sum -= i;
+	always(sum == 0 && alive == 0);
+	numbers_close(&q);
+}
+
 /* Time limits that end in the very moment in which what was waited for comes: in virtual time that is sure, and the seed says who is first. */
 static struct {
 	tz_semaphore permits;
@@ -478,7 +698,7 @@ static void come_in_time(int way)
 	if (r == 0 && way < 2)
 		meeting.taken++;
 	sum -= n;
-	alive--;
+	end_call();
 }
 TZ_TASK(void, come_in_time, int);
 
@@ -489,7 +709,7 @@ static void give_in_time(int n)
 	meeting.given += tz_semaphore_release(&meeting.permits) == 0;
 	if (numbers_try_put(meeting.numbers, n) == 0)
 		sum += n;
-	alive--;
+	end_call();
 }
 TZ_TASK(void, give_in_time, int);
 
@@ -530,19 +750,26 @@ static struct tz_loop *open_loop(uint64_t seed, uint64_t point, int disturbance)
 	return l;
 }
 
-/* Returns how many points it met. */
-static uint64_t run_once(scenario what, uint64_t seed, uint64_t point, int disturbance)
+/* The simulation, with strikes. */
+static struct tz_backend_ops striking;
+
+/* Once, as now_running says. Returns how many points it met. */
+static uint64_t run(scenario what)
 {
-	struct tz_loop *l = open_loop(seed, point, disturbance);
+	struct tz_loop *l = open_loop(now_running.seed, now_running.point, now_running.disturbance);
 	tz_executor_stats stats;
 
-	now_running.seed = seed;
-	now_running.point = point;
-	now_running.disturbance = disturbance;
+	striking = *l->backend->ops;
+	striking.choose = choose_and_strike;
+	l->backend->ops = &striking;
+	loop = l;
+	steps = 0;
+	memset(&struck, 0, sizeof struck);
 	alive = 0;
 	play_future f = tz_submit(tz_loop_executor(l), play, what);
 
 	always(tz_loop_run_until(l, f) == 0);
+	l->backend->ops = &tz_backend_sim;
 	uint64_t points = tz_sim_points(l->backend);
 
 	always(tz_done(f) == 1);
@@ -556,6 +783,44 @@ static uint64_t run_once(scenario what, uint64_t seed, uint64_t point, int distu
 	(void)tz_detach(f);
 	tz_loop_close(l);
 	return points;
+}
+
+static uint64_t run_once(scenario what, uint64_t seed, uint64_t point, int disturbance)
+{
+	now_running.seed = seed;
+	now_running.point = point;
+	now_running.strike = (struct strike){ 0 };
+	now_running.disturbance = disturbance;
+	return run(what);
+}
+
+/* Whether there was anybody to strike. */
+static bool run_and_strike(scenario what, uint64_t seed, struct strike at, int disturbance)
+{
+	now_running.seed = seed;
+	now_running.point = 0;
+	now_running.strike = at;
+	now_running.disturbance = disturbance;
+	(void)run(what);
+	return struck.any;
+}
+
+/* At every step, every coroutine that is there. */
+static unsigned long strike_everywhere(scenario what, uint64_t nsteps)
+{
+	unsigned long runs = 0;
+
+	for (uint64_t step = 1; step <= nsteps; step++)
+		for (struct strike at = { .step = step }; run_and_strike(what, 0, at, -ECANCELED);
+		     at.whom++) {
+			(void)run_and_strike(what, 0, at, -ETIMEDOUT);
+			at.inner = true;
+			if (run_and_strike(what, 0, at, -ECANCELED))
+				(void)run_and_strike(what, 0, at, -ETIMEDOUT);
+			at.inner = false;
+			runs++;
+		}
+	return runs;
 }
 
 static const int disturbances[] = { -ECANCELED, -ETIMEDOUT, -EIO };
@@ -573,24 +838,32 @@ static void sweep(const char *title, scenario what)
 	now_running.title = title;
 	felt = 0;
 	(void)alarm(300);
-	uint64_t points = run_once(what, 0, 0, 0);
+	uint64_t points = run_once(what, 0, 0, 0), nsteps = steps;
 
 	assert_in_range(points, 1, MOST_POINTS);
 	/* A disturbance may lead to more points, not to fewer that matter. */
 	for (uint64_t point = 1; point <= points; point++)
 		for (int i = 0; i < DISTURBANCES; i++)
 			(void)run_once(what, 0, point, disturbances[i]);
+	unsigned long strikes = strike_everywhere(what, nsteps);
+
 	for (unsigned long seed = 1, n = seeds(); seed <= n; seed++) {
 		uint64_t here = run_once(what, seed, 0, 0);
 
 		for (int i = 0; i < DISTURBANCES; i++)
 			(void)run_once(what, seed, 1 + (seed * 7919 + (unsigned long)i) % here,
 				       disturbances[i]);
+		for (unsigned i = 0; i < 8; i++)
+			(void)run_and_strike(what, seed,
+					     (struct strike){ 1 + (seed * 7919 + i * 31) % nsteps,
+							      i / 4, i % 2 },
+					     i / 2 % 2 ? -ECANCELED : -ETIMEDOUT);
 	}
 	(void)alarm(0);
 	assert_true(felt > 0);
-	print_message("# %s: %lu points; asked to end %lu times\n", title, (unsigned long)points,
-		      felt);
+	print_message(
+		"# %s: %lu points, %lu steps; %lu coroutines struck; asked to end %lu times\n",
+		title, (unsigned long)points, (unsigned long)nsteps, strikes, felt);
 }
 
 #define SWEEP(what) \
@@ -604,6 +877,8 @@ static void sweep(const char *title, scenario what)
 SWEEP(queues);
 SWEEP(fail_fast);
 SWEEP(race);
+SWEEP(nested_groups);
+SWEEP(failing_early);
 SWEEP(time_outs);
 SWEEP(conditions);
 SWEEP(semaphores);
@@ -614,20 +889,25 @@ SWEEP(streaming);
 SWEEP(lanes);
 SWEEP(descriptors);
 SWEEP(timers);
+SWEEP(limits);
 SWEEP(coincidences);
 
-int main(void)
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(sweep_queues),     cmocka_unit_test(sweep_fail_fast),
-		cmocka_unit_test(sweep_race),       cmocka_unit_test(sweep_time_outs),
-		cmocka_unit_test(sweep_conditions), cmocka_unit_test(sweep_semaphores),
-		cmocka_unit_test(sweep_barriers),   cmocka_unit_test(sweep_gathering),
-		cmocka_unit_test(sweep_shields),    cmocka_unit_test(sweep_streaming),
-		cmocka_unit_test(sweep_lanes),      cmocka_unit_test(sweep_descriptors),
-		cmocka_unit_test(sweep_timers),     cmocka_unit_test(sweep_coincidences),
+		cmocka_unit_test(sweep_queues),        cmocka_unit_test(sweep_fail_fast),
+		cmocka_unit_test(sweep_race),          cmocka_unit_test(sweep_time_outs),
+		cmocka_unit_test(sweep_nested_groups), cmocka_unit_test(sweep_failing_early),
+		cmocka_unit_test(sweep_limits),        cmocka_unit_test(sweep_conditions),
+		cmocka_unit_test(sweep_semaphores),    cmocka_unit_test(sweep_barriers),
+		cmocka_unit_test(sweep_gathering),     cmocka_unit_test(sweep_shields),
+		cmocka_unit_test(sweep_streaming),     cmocka_unit_test(sweep_lanes),
+		cmocka_unit_test(sweep_descriptors),   cmocka_unit_test(sweep_timers),
+		cmocka_unit_test(sweep_coincidences),
 	};
 
 	(void)signal(SIGALRM, too_long);
+	if (argc > 1)
+		cmocka_set_test_filter(argv[1]);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

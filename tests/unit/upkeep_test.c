@@ -1,61 +1,17 @@
 /* What a loop does with stacks besides running on them: overflow is reported with the task's name, and
  * memory of idle coroutines goes back. */
 #define _GNU_SOURCE
-#include <fcntl.h>
 #include <signal.h>
-#include <stdio.h>
-#include <string.h>
-#include <sys/resource.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <trenza.h>
 
 #include "abilities.h"
 #include "check.h"
+#include "dying.h"
 #include "loop/loop.h"
 
 enum { SECONDS = 50, MANY = 60 };
-
-static char output[16000];
-
-/* Runs fn in a child; its standard error is in `output`, its end is returned. */
-static int status_of_child(void (*fn)(void))
-{
-	int ends[2], status;
-	size_t got = 0;
-	pid_t child;
-
-	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
-	fflush(NULL);
-	child = fork();
-	assert_true(child >= 0);
-	if (child == 0) {
-		struct rlimit none = { 0, 0 };
-
-		(void)setrlimit(RLIMIT_CORE, &none);
-		for (int s = 1; s < 32; s++)
-			(void)signal(s, SIG_DFL); /* cmocka has handlers */
-		(void)dup2(ends[1], 2);
-		alarm(SECONDS);
-		fn();
-		_exit(90);
-	}
-	close(ends[1]);
-	for (ssize_t n; (n = read(ends[0], output + got, sizeof output - 1 - got)) > 0;)
-		got += (size_t)n;
-	output[got] = '\0';
-	close(ends[0]);
-	assert_int_equal(waitpid(child, &status, 0), child);
-	return status;
-}
-
-static void says(const char *text)
-{
-	if (!strstr(output, text))
-		print_message("# missing \"%s\" in:\n%s\n", text, output);
-	assert_non_null(strstr(output, text));
-}
 
 static volatile int enough = -1;
 
@@ -90,17 +46,13 @@ static void overflow_in_a_task(void)
 
 static void the_task_and_its_place_are_named(void **state)
 {
-	int status;
-
 	(void)state;
 	if (BUILT_FOR_SANITIZER)
 		skip(); /* they have such a handler themselves */
-	status = status_of_child(overflow_in_a_task);
+	ends_by(status_of_child(overflow_in_a_task), SIGSEGV);
 	says("trenza: stack overflow in task 'parse' (spawned at ");
 	says("upkeep_test.c:");
 	says("), stack 256 KiB: ");
-	assert_true(WIFSIGNALED(status));
-	assert_int_equal(WTERMSIG(status), SIGSEGV);
 }
 
 static void overflow_with_a_name(void)
@@ -117,15 +69,11 @@ static void overflow_with_a_name(void)
 
 static void a_name_given_at_submit_counts(void **state)
 {
-	int status;
-
 	(void)state;
 	if (BUILT_FOR_SANITIZER)
 		skip();
-	status = status_of_child(overflow_with_a_name);
+	ends_by(status_of_child(overflow_with_a_name), SIGSEGV);
 	says("trenza: stack overflow in task 'the crawler's', stack ");
-	assert_true(WIFSIGNALED(status));
-	assert_int_equal(WTERMSIG(status), SIGSEGV);
 }
 
 static int scratch(void)
@@ -158,15 +106,11 @@ static void overflow_of_a_gap(void)
 
 static void without_a_guard_it_is_seen_at_the_next_wait(void **state)
 {
-	int status;
-
 	(void)state;
 	if (BUILT_FOR_SANITIZER)
 		skip();
-	status = status_of_child(overflow_of_a_gap);
+	ends_by(status_of_child(overflow_of_a_gap), SIGSEGV);
 	says("trenza: stack overflow in task 'scratch_below', stack 256 KiB: ");
-	assert_true(WIFSIGNALED(status));
-	assert_int_equal(WTERMSIG(status), SIGSEGV);
 }
 
 static void nap(void)

@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "abilities.h"
 #include "check.h"
 #include "crew.h"
 #include "loop/word.h"
@@ -116,23 +117,29 @@ static void a_wake_without_a_change_is_told(void **state)
 	assert_false(unwatch(&n));
 }
 
+static void ends_well(pid_t child)
+{
+	int status;
+
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+}
+
 static void another_process_is_heard(void **state)
 {
 	struct noted n = { .called = 0 };
-	pid_t child;
-	int status;
 
 	(void)state;
 	assert_int_equal(watch(&n, shared, 0), 0);
-	child = fork();
+	pid_t child = fork();
+
 	assert_true(child >= 0);
 	if (child == 0) {
 		change(shared, 1);
 		_exit(0);
 	}
 	until(n.called == 1);
-	assert_int_equal(waitpid(child, &status, 0), child);
-	assert_int_equal(status, 0);
+	ends_well(child);
 }
 
 static void several_wait_for_one_word(void **state)
@@ -267,16 +274,15 @@ static void a_word_may_be_gone_after_the_wait(void **state)
 	until(other.called == 1);
 }
 
-#ifndef __SANITIZE_THREAD__
+#if THREADS_AFTER_FORK
 static void a_child_may_wait_too(void **state)
 {
 	struct noted n = { .called = 0 }, child_s = { .called = 0 };
-	pid_t child;
-	int status;
 
 	(void)state;
 	assert_int_equal(watch(&n, shared, 0), 0);
-	child = fork();
+	pid_t child = fork();
+
 	assert_true(child >= 0);
 	if (child == 0) {
 		if (tz_word_unwatch(&n.wait) || watch(&child_s, shared + 1, 0) < 0)
@@ -285,8 +291,7 @@ static void a_child_may_wait_too(void **state)
 		until(child_s.called == 1);
 		_exit(n.called ? 2 : 0);
 	}
-	assert_int_equal(waitpid(child, &status, 0), child);
-	assert_int_equal(status, 0);
+	ends_well(child);
 	change(shared, 1);
 	until(n.called == 1);
 }
@@ -370,7 +375,7 @@ int main(void)
 		BOTH(a_wait_that_was_ended_is_not_told),
 		BOTH(a_wake_up_goes_to_who_still_waits),
 		BOTH(a_word_may_be_gone_after_the_wait),
-#ifndef __SANITIZE_THREAD__ /* allows no threads in a fork child */
+#if THREADS_AFTER_FORK /* allows no threads in a fork child */
 		BOTH(a_child_may_wait_too),
 #endif
 		BOTH(each_wait_ends_once),

@@ -274,17 +274,17 @@ static void destroy(tz_executor *executor)
 	TZ_CAN_SHARE_MEMORY | TZ_CAN_RUN_IN_PARALLEL | TZ_CAN_REORDER | TZ_CAN_CANCEL_PENDING | TZ_CAN_INITIALIZE | \
 		TZ_CAN_START_LATER | TZ_CAN_SUSPEND
 
+/* All but `open`. */
+#define OPERATIONS \
+	.submit = submit, .help = tz_loop_help, .shutdown = shut_down, .request_shutdown = request_shutdown, .stats = stats, \
+	.destroy = destroy
+
 const tz_executor_ops tz_coroutine_executor_ops = {
 	.kind = "coroutines",
 	.summary = "coroutines on loops, one unless told, each on a thread of its own",
 	.capabilities = WHAT_LOOPS_CAN,
 	.open = open_coroutines,
-	.submit = submit,
-	.help = tz_loop_help,
-	.shutdown = shut_down,
-	.request_shutdown = request_shutdown,
-	.stats = stats,
-	.destroy = destroy,
+	OPERATIONS,
 };
 
 const tz_executor_ops tz_sim_executor_ops = {
@@ -292,10 +292,5 @@ const tz_executor_ops tz_sim_executor_ops = {
 	.summary = "coroutines in virtual time, which go on in a seeded random order, for tests",
 	.capabilities = WHAT_LOOPS_CAN | TZ_CAN_INJECT | TZ_CAN_SIMULATE,
 	.open = open_sim,
-	.submit = submit,
-	.help = tz_loop_help,
-	.shutdown = shut_down,
-	.request_shutdown = request_shutdown,
-	.stats = stats,
-	.destroy = destroy,
+	OPERATIONS,
 };
