@@ -261,6 +261,9 @@ static int receive(struct tz_table *t)
 	int fd = -1, n = 1;
 	ssize_t r = tz_fds_receive(t->socket, &m, sizeof m, &fd, &n, MSG_DONTWAIT);
 
+	/* Said once, if the other end died with mail unread. What it had sent is there. */
+	if (r == -ECONNRESET)
+		r = tz_fds_receive(t->socket, &m, sizeof m, &fd, &n, MSG_DONTWAIT);
 	if (r < 0)
 		return -EPROTO; /* also -EAGAIN: it was sent before its name */
 	if (r != sizeof m || n == 0 || m.entry >= TZ_TABLE_ENTRIES || m.edition != t->edition + 1 ||
