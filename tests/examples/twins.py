@@ -122,6 +122,75 @@ def no_word():
 
 
 @case
+def executor_on_processes():
+    """timer_executor on processes"""
+    equal(run("timer_executor", "processes"), IN_TURN)
+    equal(run("timer_executor", "processes:2,start=spawn"), IN_TURN)
+
+
+SQUARES = "[1, 4, 9, 16, 25, 36, 49, 64, 81, 100]\n"
+
+
+@case
+def squares():
+    """pool_squares, on processes and whatever the word"""
+    equal(run("pool_squares"), SQUARES)
+    for word in "processes:5,start=spawn", "threads:5", "coroutines", "inline":
+        equal(run("pool_squares", word), SQUARES)
+
+
+@case
+def pool_base():
+    """pool_base: each number once, and the squares in order"""
+    *lines, last = run("pool_base").splitlines()
+    equal(sorted(lines), [f"In worker with:  {i}" for i in range(6)])
+    equal(last, "[0, 1, 4, 9, 16, 25]")
+
+
+@case
+def workers():
+    """process_workers: the letters come after the end of the program, ten of each"""
+    printed = run("process_workers", "0.01")
+    equal(printed[:9], "Starting\n")
+    equal("".join(sorted(printed[9:].replace("Done\n", ""))), "A" * 10 + "B" * 10 + "C" * 10)
+
+
+@case
+def start_methods():
+    """process_spawn, and by the other methods: only a fork has what main() has done"""
+    for method, seen in ("spawn", "no"), ("forkserver", "no"), ("fork", "yes"):
+        printed = run("process_spawn", method, "0.01")
+        root = re.match(r"Starting\nRoot application process id: (\d+)\n", printed)[1]
+        assert f"main() has run here: {seen}\nparent process: {root}\n" in printed.replace("Done\n", ""), printed
+        assert re.search(r"process id: (?!%s\n)\d+\n" % root, printed[printed.index("parent"):]), printed
+        equal(printed.count("A"), 10)
+
+
+@case
+def process_object():
+    """process_object: a process with a number of its own"""
+    main, child = re.fullmatch(r"Main Process PID: (\d+)\nChild Process: (\d+)\n", run("process_object")).groups()
+    assert main != child
+
+
+@case
+def process_global():
+    """process_global: the parent's list stays empty, and the results of calls come back"""
+    squares = "".join(f"cuadrado: {i * i}\n" for i in range(10))
+    equal(run("process_global"), squares + "Resultado del proceso: []\n"
+          "Resultado de las llamadas: [0, 1, 4, 9, 16, 25, 36, 49, 64, 81]\nFinaliza ejecución\n")
+
+
+@case
+def four_and_five():
+    """multiprocessing0: four numbers, and five"""
+    for numbers in ["1", "2", "3", "4"], ["1", "2", "3", "4", "5"]:
+        printed, time = re.fullmatch(r"(.*)Wall time: (\d+\.\d\d) s\n", run("multiprocessing0", *numbers), re.S).groups()
+        equal(printed, f"[{', '.join(str(int(n) ** 2) for n in numbers)}]\n")
+        print(f"# {len(numbers)} numbers: {time} s", flush=True)
+
+
+@case
 def cpu_count():
     """cpu_count"""
     equal(run("cpu_count"), f"{os.cpu_count()}\n")
