@@ -55,7 +55,7 @@ typedef struct tz_executor_options {
 	const char *name; /* workers are called "name-0", ... also to the kernel; NULL: the kind */
 	int (*initializer)(void *arg); /* runs first on each worker; a negative answer breaks the executor */
 	void (*finalizer)(void *arg); /* runs last on each worker whose initializer succeeded */
-	void *arg; /* of both; the caller's, must outlive the executor */
+	void *arg; /* of both; the caller's, must outlive the executor. processes: NULL; data goes to `setup` */
 	size_t stack_size; /* of a worker's stack, in bytes; 0: the system's default. Of coroutines: of each one's; 0: 256 KiB */
 	size_t queue_limit; /* the most jobs that wait for a worker; 0: no limit */
 	tz_full_policy full; /* what a submit does at that limit */
