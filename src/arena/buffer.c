@@ -24,13 +24,10 @@ void *tz_buffer_alloc(size_t size)
 void tz_buffer_free(void *buffer)
 {
 	/* Segments are pages; malloc's memory hardly ever begins with one. */
-	struct tz_segment *s = buffer && (uintptr_t)buffer % PAGE == 0 ? tz_segment_find(buffer, 1) : NULL;
+	struct tz_segment *s = buffer && (uintptr_t)buffer % PAGE == 0 ? tz_segment_at(buffer) : NULL;
 
-	if (!s || s->base != buffer) {
+	if (s)
 		tz_segment_unref(s);
+	else
 		free(buffer);
-		return;
-	}
-	tz_segment_unref(s); /* the one that was found */
-	tz_segment_unref(s); /* the one that was allocated */
 }

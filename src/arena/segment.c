@@ -176,6 +176,19 @@ struct tz_segment *tz_segment_find(const void *p, size_t size)
 	return s;
 }
 
+struct tz_segment *tz_segment_at(const void *p)
+{
+	struct tz_segment *s = NULL;
+	size_t at;
+
+	tz_mutex_lock(&all.lock);
+	at = upper(p);
+	if (at > 0 && all.sorted[at - 1]->base == p)
+		s = all.sorted[at - 1];
+	tz_mutex_unlock(&all.lock);
+	return s;
+}
+
 void tz_segment_own(struct tz_segment *s)
 {
 	tz_mutex_lock(&all.lock);

@@ -69,6 +69,9 @@ void tz_segment_disown(struct tz_segment *s);
 /* The segment, owned by this process and in use, that holds all the `size` bytes at p, with a reference for the caller; or NULL. */
 struct tz_segment *tz_segment_find(const void *p, size_t size);
 
+/* The segment, in use, that begins at p, without a reference; or NULL. Also one that the process has from its parent since a fork. */
+struct tz_segment *tz_segment_at(const void *p);
+
 /* Unmaps what is in the cache. */
 void tz_segment_trim(void);
 
