@@ -27,10 +27,6 @@
 
 #include "os/mutex.h"
 
-/* In a static program it is there only if the program uses it itself: then there are modules to load. */
-#pragma weak dlopen
-#pragma weak dlclose
-
 enum { NOTES_MAX = 1 << 16, HEADERS_MAX = 256 };
 
 /* What a module is known by. */
@@ -483,17 +479,28 @@ static void find(struct wanted *w)
 	(void)for_modules(find_it, w);
 }
 
+void *tz_module_open(const char *path, int mode)
+{
+	void *found = dlsym(RTLD_DEFAULT, "dlopen");
+	void *(*open_it)(const char *path, int mode);
+
+	if (!found)
+		return NULL;
+	memcpy(&open_it, &found, sizeof open_it);
+	return open_it(path, mode);
+}
+
 /* Makes that the module stays loaded, even if its owner closes it: then it was found where it still is. */
 static bool keep_loaded(const struct wanted *w)
 {
-	return !w->loaded_as || !dlopen || dlopen(w->loaded_as, RTLD_LAZY | RTLD_NOLOAD);
+	return !w->loaded_as || tz_module_open(w->loaded_as, RTLD_LAZY | RTLD_NOLOAD);
 }
 
 static int load(const struct wanted *w)
 {
 	struct id id;
 
-	if (!*w->path || !dlopen)
+	if (!*w->path)
 		return -ENOENT;
 	int r = id_of_unloaded(w->path, w->id.kind, &id);
 
@@ -501,7 +508,7 @@ static int load(const struct wanted *w)
 		return r;
 	if (!same_id(&id, &w->id))
 		return -ESTALE;
-	return dlopen(w->path, RTLD_LAZY | RTLD_LOCAL) ? 0 : -ENOENT;
+	return tz_module_open(w->path, RTLD_LAZY | RTLD_LOCAL) ? 0 : -ENOENT;
 }
 
 static int resolve(struct wanted *w)

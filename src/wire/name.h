@@ -50,4 +50,7 @@ int tz_task_name_of(const tz_task *task, struct tz_task_name *ret);
  * -ENOEXEC: there is no descriptor there; -ENOMEM. Any thread; may block, as dlopen(3) does, and runs the constructors of what it loads. */
 int tz_task_resolve(const void *bytes, size_t size, const tz_task **ret);
 
+/* dlopen(3), where the program is not static; NULL where it is: the linker warns of each program that has the name dlopen in it. */
+void *tz_module_open(const char *path, int mode);
+
 #endif

@@ -27,7 +27,7 @@ by_pkg_config() { # COMPILER STANDARD SOURCE
 }
 
 statically() { # COMPILER STANDARD SOURCE
-    "$1" -std="$2" $strict -static "$here/$3" -o "$work/$3.static" $(pkg-config --static --cflags --libs trenza) &&
+    "$1" -std="$2" $strict -static -Wl,--fatal-warnings "$here/$3" -o "$work/$3.static" $(pkg-config --static --cflags --libs trenza) &&
         says_version "$work/$3.static"
 }
 

@@ -8,6 +8,8 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "wire/name.h"
+
 /* A look through the modules. */
 struct search {
 	uintptr_t address; /* of the function; or 0: by the name */
@@ -112,7 +114,7 @@ void (*term_function_find(const struct term_function *name))(void)
 	struct search s = { .name = &mine };
 
 	(void)dl_iterate_phdr(look_for_name, &s);
-	if (!s.found && mine.path[0] && dlopen(mine.path, RTLD_NOW | RTLD_LOCAL))
+	if (!s.found && mine.path[0] && tz_module_open(mine.path, RTLD_NOW | RTLD_LOCAL))
 		(void)dl_iterate_phdr(look_for_name, &s);
 	return s.found ? (void (*)(void))(s.base + (uintptr_t)mine.offset) : NULL;
 }
