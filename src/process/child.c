@@ -362,11 +362,12 @@ static void on_orphan(struct tz_child *c)
 
 /* --- the watch -------------------------------------------------------------------------------------------------------------------- */
 
-struct watched {
+/* What it waits for. Only the thread itself uses it, but the child of a fork must find the memory. */
+static struct watched {
 	struct pollfd *fds;
 	void **what;
 	size_t n, nnurseries, room;
-};
+} watched, watched_before_fork __attribute__((used));
 
 static int fd_of_orphan(const struct tz_child *c)
 {
@@ -438,20 +439,20 @@ static void look(struct watched *w)
 
 static void *watch(void *unused)
 {
-	struct watched w = { .fds = NULL };
+	struct watched *w = &watched;
 
 	(void)unused;
 	(void)pthread_setname_np(pthread_self(), "trenza-watch");
 	for (;;) {
-		if (!gather(&w)) {
-			if (w.room == 0)
+		if (!gather(w)) {
+			if (w->room == 0)
 				(void)poll(NULL, 0, 10); /* no memory: try again */
 			continue;
 		}
-		if (poll(w.fds, w.n, -1) < 0)
-			for (size_t i = 0; i < w.n; i++)
-				w.fds[i].revents = 0;
-		look(&w);
+		if (poll(w->fds, w->n, -1) < 0)
+			for (size_t i = 0; i < w->n; i++)
+				w->fds[i].revents = 0;
+		look(w);
 	}
 	return NULL;
 }
@@ -683,20 +684,34 @@ static void lose(struct tz_child *c)
 	atomic_store(&c->state, ENDED);
 }
 
-/* Memory is left alone: other threads were using it. */
+static void lose_all(struct tz_child *c)
+{
+	while (c) {
+		struct tz_child *next = c->next;
+
+		lose(c);
+		tz_child_unref(c);
+		c = next;
+	}
+}
+
+/* What the lists hold is given up. What threads held that are not here any more, is left alone. */
 static void in_child(void)
 {
-	for (struct nursery *n = here.nurseries; n; n = n->next) {
+	for (struct nursery *n = here.nurseries, *next; n; n = next) {
+		next = n->next;
 		(void)close(n->socket);
 		for (int i = 0; i < BUCKETS; i++)
-			for (struct tz_child *c = n->table[i]; c; c = c->next)
-				lose(c);
+			lose_all(n->table[i]);
+		free(n);
 	}
-	for (struct tz_child *c = here.orphans; c; c = c->next)
-		lose(c);
+	lose_all(here.orphans);
 	if (here.bell)
 		(void)close(here.bell);
 	memset(&here, 0, sizeof here);
+	if (watched.room)
+		watched_before_fork = watched;
+	memset(&watched, 0, sizeof watched);
 }
 
 __attribute__((constructor)) static void watch_forks(void)

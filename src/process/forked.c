@@ -111,19 +111,18 @@ static void leave_strand(void)
 
 static int become(struct tz_request_message *m)
 {
-	struct tz_birth *birth = malloc(sizeof *birth);
-	int *fds = calloc(REQUEST_FDS, sizeof *fds), none = -1, first = m->file >= 0, e;
+	static int fds[REQUEST_FDS];
+	struct tz_birth birth;
+	int none = -1, first = m->file >= 0, e;
 
-	if (!birth || !fds)
-		return -ENOMEM;
 	for (int i = first; i < m->nfds; i++) {
 		fds[i - first] = fcntl(m->fds[i], F_DUPFD_CLOEXEC, 3);
 		if (fds[i - first] < 0)
 			return -errno;
 	}
-	e = tz_request_apply(m->block, fds, m->nfds - first, &none, birth);
+	e = tz_request_apply(m->block, fds, m->nfds - first, &none, &birth);
 	if (e == 0)
-		tz_birth_set_own(birth);
+		tz_birth_set_own(&birth);
 	return e;
 }
 

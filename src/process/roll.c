@@ -155,13 +155,14 @@ static void in_parent(void)
 	tz_mutex_unlock(&roll.lock);
 }
 
-/* The reference of the list is dropped; memory is not freed, as it may have been in use. */
 static void in_child(void)
 {
-	for (tz_process *p = roll.first; p; p = p->next) {
+	for (tz_process *p = roll.first, *next; p; p = next) {
+		next = p->next;
 		p->how = (struct tz_child_exit){ .code = -1, .lost = true };
 		p->joiners = (struct tz_waiters){ .first = NULL };
 		atomic_store(&p->state, TZ_PROCESS_ENDED);
+		tz_process_detach(p);
 	}
 	roll.first = NULL;
 	roll.count = 0;

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "process/child.h"
+#include "abilities.h"
 #include "check.h"
 
 /* What the child writes to its first descriptor about itself; it does what the first byte of its blob says. */
@@ -340,8 +341,14 @@ static void survive_the_nurserys_death(void **state)
 static void are_forgotten_by_a_fork(void **state)
 {
 	struct tz_child_start s = plain((enum tz_child_method)(intptr_t)*state, "s"), n = plain(s.method, "n");
-	struct tz_child *c = begin(&s);
+	struct tz_child *c;
 	int status;
+
+	if (!THREADS_AFTER_FORK) {
+		skip();
+		return;
+	}
+	c = begin(&s);
 	pid_t pid = fork();
 
 	if (pid == 0) {

@@ -370,18 +370,22 @@ static void ask_about(void **state, bool daemon, bool may_start, struct about *r
 	o.fds = &fds[1];
 	o.nfds = 1;
 	assert_int_equal(tz_process_open_with(&p, &o, tell_about_self, fds[1]), 0);
+	(void)close(fds[1]);
 	assert_int_equal(tz_process_daemon(p), daemon);
 	assert_int_equal(read(fds[0], ret, sizeof *ret), sizeof *ret);
 	assert_int_equal(ret->pid, tz_process_pid(p));
 	assert_int_equal(exit_code(p), 0);
 	(void)close(fds[0]);
-	(void)close(fds[1]);
 }
 
 static void knows_itself_and_its_parent(void **state)
 {
 	struct about a;
 
+	if (method_of(state) == TZ_START_FORK && !THREADS_AFTER_FORK) {
+		skip();
+		return;
+	}
 	ask_about(state, false, false, &a);
 	assert_int_equal(a.parent, getpid()); /* not the nursery */
 	assert_string_equal(a.name, "somebody");
@@ -537,6 +541,105 @@ static void a_fork_is_refused_where_threads_run(void **state)
 	(void)close(fds[0]);
 }
 
+/* --- the end of the application -------------------------------------------------------------------------------------------------- */
+
+static void write_later(int fd)
+{
+	(void)tz_sleep(0.2);
+	(void)!write(fd, "later", 5);
+}
+TZ_TASK(void, write_later, int);
+
+static void stay(int fd)
+{
+	struct sigaction a = { .sa_handler = SIG_IGN };
+
+	(void)sigaction(SIGTERM, &a, NULL);
+	(void)!write(fd, "s", 1);
+	for (int i = 0; i < 60; i++)
+		(void)tz_sleep(1);
+}
+TZ_TASK(void, stay, int);
+
+/* An application that starts one process and ends: what the process writes, and that it is gone then. */
+static ssize_t end_application(tz_start_method method, void (*with)(tz_process_options *o, int fd), bool killed, char *text, size_t size)
+{
+	int fds[2], status;
+	size_t got = 0;
+	pid_t pid;
+
+	make_pipe(fds);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		tz_process_options o = { .method = method, .insist = true };
+
+		o.fds = &fds[1];
+		o.nfds = 1;
+		(void)close(fds[0]);
+		with(&o, fds[1]);
+		if (killed)
+			(void)raise(SIGKILL);
+		exit(0);
+	}
+	(void)close(fds[1]);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	for (;;) { /* its end is that of all who hold it */
+		struct pollfd p = { .fd = fds[0], .events = POLLIN };
+		ssize_t n;
+
+		assert_int_equal(poll(&p, 1, 20000), 1);
+		n = read(fds[0], text + got, size - got);
+		if (n <= 0)
+			break;
+		got += (size_t)n;
+	}
+	(void)close(fds[0]);
+	return (ssize_t)got;
+}
+
+static void start_one(tz_process_options *o, int fd)
+{
+	tz_process *p;
+
+	if (tz_process_open_with(&p, o, write_later, fd) < 0)
+		_exit(1);
+	tz_process_detach(p);
+}
+
+static void start_daemon(tz_process_options *o, int fd)
+{
+	o->daemon = true;
+	start_one(o, fd);
+}
+
+static void start_stubborn(tz_process_options *o, int fd)
+{
+	tz_process *p;
+
+	if (tz_process_open_with(&p, o, stay, fd) < 0)
+		_exit(1);
+	(void)tz_sleep(0.2);
+	(void)tz_process_exit_grace(0.1);
+}
+
+static void ends_with_the_application(void **state)
+{
+	char text[64];
+
+	if (!THREADS_AFTER_FORK) {
+		skip();
+		return;
+	}
+	/* exit() waits for it; a daemon is terminated; who does not listen is killed. */
+	assert_int_equal(end_application(method_of(state), start_one, false, text, sizeof text), 5);
+	assert_int_equal(end_application(method_of(state), start_daemon, false, text, sizeof text), 0);
+	assert_int_equal(end_application(method_of(state), start_stubborn, false, text, sizeof text), 1);
+	/* The application is killed: none outlives it. */
+	assert_int_equal(end_application(method_of(state), start_one, true, text, sizeof text), 0);
+	assert_int_equal(end_application(method_of(state), start_stubborn, true, text, sizeof text), 1);
+}
+
 int main(void)
 {
 	static const struct {
@@ -556,6 +659,7 @@ int main(void)
 		{ "refuses what cannot travel", refuses_what_cannot_travel },
 		{ "refuses nonsense", refuses_nonsense },
 		{ "has the streams it was given", has_the_streams_it_was_given },
+		{ "ends with the application", ends_with_the_application },
 	};
 	static const tz_start_method methods[] = { TZ_START_FORK, TZ_START_FORKSERVER, TZ_START_SPAWN };
 	static char names[64][96];
