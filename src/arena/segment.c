@@ -73,6 +73,20 @@ static int allocate(int fd, size_t size)
 	return r == EFBIG ? -ENOSPC : -r;
 }
 
+/* Whether a file of this process could not be sealed: there are no memfds. Then those of other processes need not be either. */
+enum { UNKNOWN, SEALED, UNSEALED };
+static _Atomic int sealing;
+
+static void note_sealing(bool sealed)
+{
+	int unknown = UNKNOWN;
+
+	if (!sealed)
+		atomic_store_explicit(&sealing, UNSEALED, memory_order_relaxed);
+	else
+		(void)atomic_compare_exchange_strong_explicit(&sealing, &unknown, SEALED, memory_order_relaxed, memory_order_relaxed);
+}
+
 int tz_segment_file(const char *name, size_t size)
 {
 	int fd = tz_memfd(name), r = fd < 0 ? fd : allocate(fd, size);
@@ -82,8 +96,19 @@ int tz_segment_file(const char *name, size_t size)
 			(void)close(fd);
 		return r;
 	}
-	(void)fcntl(fd, F_ADD_SEALS, SEALS); /* what is no memfd has no name instead */
+	note_sealing(fcntl(fd, F_ADD_SEALS, SEALS) == 0); /* what is no memfd has no name instead */
 	return fd;
+}
+
+static bool is_sealing_possible(void)
+{
+	if (atomic_load_explicit(&sealing, memory_order_relaxed) == UNKNOWN) {
+		int fd = tz_segment_file("trenza-probe", PAGE);
+
+		if (fd >= 0)
+			(void)close(fd);
+	}
+	return atomic_load_explicit(&sealing, memory_order_relaxed) != UNSEALED;
 }
 
 /* Nobody can make it smaller: it is sealed; or, where there are no seals, nobody else can open it. */
@@ -91,7 +116,9 @@ static bool cannot_shrink(int fd, const struct stat *st)
 {
 	int seals = fcntl(fd, F_GET_SEALS);
 
-	return seals < 0 ? st->st_nlink == 0 : (seals & F_SEAL_SHRINK) != 0;
+	if (seals >= 0 && (seals & F_SEAL_SHRINK))
+		return true;
+	return st->st_nlink == 0 && !is_sealing_possible();
 }
 
 int tz_segment_map(int fd, size_t size, bool writable, void **ret)

@@ -6,6 +6,7 @@
 #include "fault.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -15,6 +16,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -75,6 +77,12 @@ WRAP(int, pthread_create,
      (ret, attr, run, arg), EAGAIN)
 WRAP(int, epoll_create1, (int flags), (flags), no_room())
 WRAP(int, epoll_ctl, (int set, int op, int fd, struct epoll_event *event), (set, op, fd, event),
+     no_room())
+WRAP(int, memfd_create, (const char *name, unsigned flags), (name, flags), no_room())
+WRAP(int, ftruncate64, (int fd, off_t size), (fd, size), no_room())
+WRAP(int, fallocate64, (int fd, int mode, off_t offset, off_t size), (fd, mode, offset, size),
+     no_room())
+WRAP(int, socketpair, (int domain, int type, int protocol, int *ret), (domain, type, protocol, ret),
      no_room())
 WRAP(int, eventfd, (unsigned count, int flags), (count, flags), no_room())
 
