@@ -617,12 +617,19 @@ static struct tz_scope *scope_of(struct tz_job *job)
 	return frame != &no_frame ? &frame->scope : NULL;
 }
 
+/* Asks the executor of a remote job, whose LOCKED bit we hold. We are its guest until tz_executor_leave. */
+static bool recall(struct tz_job *job, bool cancel)
+{
+	__atomic_fetch_add(&job->executor->guests, 1, __ATOMIC_ACQUIRE);
+	return job->executor->ops->recall(job->executor, job, cancel);
+}
+
 /* Asks a running job, whose LOCKED bit we hold. True if it has not begun, and its executor has let go of it. */
 static bool ask(struct tz_job *job)
 {
 	atomic_fetch_or_explicit(&job->state, JOB_CANCEL, memory_order_relaxed);
 	if (job->remote)
-		return job->executor->ops->recall(job->executor, job, true);
+		return recall(job, true);
 	struct tz_scope *scope = scope_of(job);
 
 	if (scope)
@@ -681,9 +688,13 @@ int tz_job_limit(struct tz_job *job, uint32_t generation, tz_deadline limit)
 		tz_scope_move(scope, limit);
 	else if (job->options && (!running || job->remote))
 		__atomic_store_n(&job->options->deadline.ns, limit.ns, __ATOMIC_RELAXED);
-	if (running && job->remote)
-		(void)job->executor->ops->recall(job->executor, job, false);
+	tz_executor *host = running && job->remote ? job->executor : NULL;
+
+	if (host)
+		(void)recall(job, false);
 	unlock_bit(job);
+	if (host)
+		tz_executor_leave(host);
 	return 0;
 }
 
@@ -719,6 +730,7 @@ static int end_pending(struct tz_job *job, uint32_t generation, tz_status status
 {
 	int why;
 	uint64_t s = lock_bit(job, generation, false, &why), refs = 0;
+	tz_executor *host = s && tz_job_phase(s) == JOB_RUNNING && running && job->remote ? job->executor : NULL;
 
 	if (s && tz_job_phase(s) == JOB_RUNNING && running && running(job)) {
 		refs = JOB_REF; /* the executor's */
@@ -726,6 +738,8 @@ static int end_pending(struct tz_job *job, uint32_t generation, tz_status status
 		free(failure);
 		if (s)
 			unlock_bit(job);
+		if (host)
+			tz_executor_leave(host);
 		return s ? 1 : why;
 	}
 	job->status = (int8_t)status;
@@ -733,6 +747,8 @@ static int end_pending(struct tz_job *job, uint32_t generation, tz_status status
 	if (running)
 		atomic_store_explicit(&job->observed, 1, memory_order_relaxed); /* who cancels knows */
 	end_locked(job, status, refs);
+	if (host)
+		tz_executor_leave(host); /* its shutdown waits for that: the job has ended */
 	return 0;
 }
 

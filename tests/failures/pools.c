@@ -291,10 +291,10 @@ static void row_6_stopping_a_busy_pool_ends(void **state)
 	for (int round = 0; round < 8; round++) {
 		tz_executor *ex = open_pool("processes:2,kill_grace=0.02");
 
+		tz_detach(tz_submit(ex, end_by, ENDLESS));
 		for (int i = 0; i < 30; i++)
 			tz_detach(tz_submit(ex, long_text, 300000));
-		tz_detach(tz_submit(ex, end_by, ENDLESS));
-		(void)tz_sleep(0.002 * round);
+		(void)tz_sleep(0.004 * round);
 		assert_int_equal(tz_executor_shutdown(ex, TZ_STOP_NOW, soon()), 0);
 		tz_executor_close(ex);
 	}

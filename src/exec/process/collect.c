@@ -18,14 +18,16 @@ void farm_end(struct farm *farm, struct farm_ends *ends, struct tz_job *job, tz_
 	if (status != TZ_OK)
 		job->failure = failure;
 	farm->completed++;
+	farm->finished++;
 	job->parcel = NULL;
 	*ends->last = job;
 	ends->last = (struct tz_job **)&job->parcel;
 }
 
-void farm_tell(struct farm_ends *ends)
+void farm_tell(struct farm *farm, struct farm_ends *ends)
 {
 	struct tz_job *job = ends->first;
+	uint64_t told = 0;
 
 	ends->first = NULL;
 	ends->last = &ends->first;
@@ -34,8 +36,11 @@ void farm_tell(struct farm_ends *ends)
 
 		job->parcel = NULL;
 		tz_job_finish(job, (tz_status)job->status, job->status == TZ_OK ? NULL : job->failure, true);
+		told++;
 		job = next;
 	}
+	if (told)
+		atomic_fetch_add_explicit(&farm->told, told, memory_order_release); /* the farm may be gone now */
 }
 
 /* --- results ------------------------------------------------------------------------------------------------------------ */
@@ -212,7 +217,7 @@ static bool harvest(struct farm *farm)
 	if (some)
 		farm_dispatch(farm, &ends);
 	tz_mutex_unlock(&farm->lock);
-	farm_tell(&ends);
+	farm_tell(farm, &ends);
 	return some;
 }
 
@@ -446,6 +451,11 @@ static bool close_down(struct farm *farm, struct farm_ends *ends, uint64_t now, 
 		cancel_running(farm, now, until);
 	if (farm_has_work(farm))
 		return false;
+	/* Jobs that have ended, and whose futures do not say so yet. */
+	if (atomic_load_explicit(&farm->told, memory_order_acquire) != farm->finished || __atomic_load_n(&farm->executor.guests, __ATOMIC_ACQUIRE)) {
+		left = true;
+		wake_by(until, now + FARM_STUCK_NS);
+	}
 	for (int i = 0; i < farm->executor.workers; i++) {
 		struct farm_hand *h = farm->hands[i];
 
@@ -545,7 +555,7 @@ void *farm_collector(void *arg)
 		tz_mutex_unlock(&farm->lock);
 		bool busy = ends.first != NULL;
 
-		farm_tell(&ends);
+		farm_tell(farm, &ends);
 		if (!ended && !busy)
 			nap(farm, until);
 	}

@@ -161,6 +161,7 @@ struct farm {
 	int closing; /* 1 + the tz_shutdown; 0: open */
 	bool ended; /* nothing is left, and the collector goes */
 	uint64_t submitted, completed;
+	uint64_t finished; /* jobs that were ended by farm_end */
 	uint64_t nap_until; /* when the collector looks again by itself; 0: never */
 	/* tasks by plan */
 	struct farm_task **tasks; /* a hash table of task_room */
@@ -168,6 +169,7 @@ struct farm {
 	struct farm_task *last_task;
 
 	_Atomic int asked; /* as `closing`, of a request from a signal handler */
+	_Atomic uint64_t told; /* of those that finished, jobs whose futures say so */
 	_Atomic bool attention; /* the collector is to look */
 	_Atomic uint32_t attended; /* 1: a strand fetches results; 2: and the collector sleeps on this word */
 	struct tz_patience patience; /* of those who attend */
@@ -189,7 +191,7 @@ struct farm_ends {
 /* Under the lock: the job, which is the farm's, has ended like that. Takes the failure. */
 void farm_end(struct farm *farm, struct farm_ends *ends, struct tz_job *job, tz_status status, struct tz_failure *failure);
 /* Without it. */
-void farm_tell(struct farm_ends *ends);
+void farm_tell(struct farm *farm, struct farm_ends *ends);
 
 /* queue.c: all under the lock. */
 void farm_push(struct farm *farm, struct tz_job *job);

@@ -186,7 +186,7 @@ static int submit_limited(struct farm *farm, struct tz_job *job, struct farm_end
 			farm_dispatch(farm, ends);
 		}
 		tz_mutex_unlock(&farm->lock);
-		farm_tell(ends);
+		farm_tell(farm, ends);
 		if (closing)
 			return -ESHUTDOWN;
 		if (!full)
@@ -213,7 +213,7 @@ static size_t submit_all(struct farm *farm, tz_job *const *jobs, const bool *rea
 			accept_job(farm, jobs[i], ends);
 	farm_dispatch(farm, ends);
 	tz_mutex_unlock(&farm->lock);
-	farm_tell(ends);
+	farm_tell(farm, ends);
 	if (!closing)
 		return n;
 	*ret_error = -ESHUTDOWN;
