@@ -628,7 +628,7 @@ static int map_columns(tz_executor *executor, const tz_map_options *options, con
 	if (!columns)
 		return -ENOMEM;
 	for (uint32_t k = 0; k < task->nargs; k++) {
-		const char *from = (const char *)calls + task->arg_offset[k];
+		const char *from = calls ? (const char *)calls + task->arg_offset[k] : NULL; /* n may be 0 */
 		size_t each = task->args[k].size;
 
 		in[k] = columns + offset[k];
