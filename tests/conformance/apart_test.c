@@ -252,7 +252,8 @@ static void jobs_may_spawn_inside(struct subject *s)
 
 static void limits_its_queue(struct subject *s)
 {
-	tz_executor *ex = open_another(s, &(tz_executor_options){ .workers = 1, .queue_limit = 2, .full = TZ_FULL_FAIL });
+	tz_executor *ex = open_another(
+		s, &(tz_executor_options){ .workers = 1, .queue_limit = 2, .full = TZ_FULL_FAIL });
 	nap_future first = tz_submit(ex, nap, (double)CREW_PATIENCE), f[10];
 	tz_outcome o;
 	int full = 0;
@@ -273,9 +274,41 @@ static void limits_its_queue(struct subject *s)
 	tz_executor_close(ex);
 }
 
+static tz_executor *narrow;
+
+static void *submit_many(void *unused)
+{
+	int got = 0;
+
+	(void)unused;
+	for (int i = 0; i < 100; i++) {
+		twice_future f[5];
+
+		for (int k = 0; k < 5; k++)
+			f[k] = tz_submit(narrow, twice, i + k);
+		for (int k = 0; k < 5; k++) {
+			must(tz_wait(f[k], soon()) == 0);
+			must(tz_result(f[k], &got) == 0 && got == 2 * (i + k));
+		}
+	}
+	return NULL;
+}
+
+static void waits_for_room(struct subject *s)
+{
+	struct crew crew = { 0 };
+
+	narrow = open_another(s, &(tz_executor_options){ .queue_limit = 1 });
+	for (int i = 0; i < 4; i++)
+		crew_add(&crew, submit_many, NULL);
+	crew_join(&crew);
+	tz_executor_close(narrow);
+}
+
 static void goes_down_when_idle(struct subject *s)
 {
-	tz_executor *ex = open_another(s, &(tz_executor_options){ .min_workers = 1, .idle_seconds = 0.02 });
+	tz_executor *ex =
+		open_another(s, &(tz_executor_options){ .min_workers = 1, .idle_seconds = 0.02 });
 	nap_future f[2];
 	tz_executor_stats stats;
 	int got = 0, r;
@@ -286,7 +319,8 @@ static void goes_down_when_idle(struct subject *s)
 		settle(f[i]);
 		assert_int_equal(tz_detach(f[i]), 0);
 	}
-	for (tz_deadline end = soon(); tz_executor_stats_of(ex, &stats), stats.workers > 1; (void)tz_sleep(0.001))
+	for (tz_deadline end = soon(); tz_executor_stats_of(ex, &stats), stats.workers > 1;
+	     (void)tz_sleep(0.001))
 		assert_false(tz_expired(end));
 	bounded(r, tz_result(tz_submit(ex, twice, 4), &got));
 	assert_int_equal(r, 0);
@@ -306,12 +340,17 @@ int main(void)
 		APART("strings go by content, and come back", strings_go_by_content),
 		APART("strings go in maps, too", strings_go_in_maps),
 		APART("pointers are refused at submit, in words", refuses_pointers),
-		{ "a crash is the end of one job", a_crash_is_one_job, TZ_CAN_SURVIVE_CRASH, TZ_CAN_SHARE_MEMORY, 0 },
-		{ "a crash is the end of one element of a map", a_crash_is_one_element, TZ_CAN_SURVIVE_CRASH, TZ_CAN_SHARE_MEMORY, 0 },
+		{ "a crash is the end of one job", a_crash_is_one_job, TZ_CAN_SURVIVE_CRASH,
+		  TZ_CAN_SHARE_MEMORY, 0 },
+		{ "a crash is the end of one element of a map", a_crash_is_one_element,
+		  TZ_CAN_SURVIVE_CRASH, TZ_CAN_SHARE_MEMORY, 0 },
 		APART("what waits inside is woken by a cancel", wakes_what_is_cancelled),
 		APART("what has not begun is cancelled", cancels_what_waits),
 		APART("jobs may spawn inside", jobs_may_spawn_inside),
-		{ "the queue has a limit", limits_its_queue, TZ_CAN_LIMIT_QUEUE, TZ_CAN_SHARE_MEMORY, 0 },
+		{ "the queue has a limit", limits_its_queue, TZ_CAN_LIMIT_QUEUE,
+		  TZ_CAN_SHARE_MEMORY, 0 },
+		{ "a submit waits for room", waits_for_room, TZ_CAN_LIMIT_QUEUE,
+		  TZ_CAN_SHARE_MEMORY, 0 },
 		{ "idle workers end", goes_down_when_idle, TZ_CAN_SHRINK, TZ_CAN_SHARE_MEMORY, 0 },
 	};
 

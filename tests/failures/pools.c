@@ -202,7 +202,8 @@ static void row_14_what_does_not_travel_is_refused_at_submit(void **state)
 	assert_int_equal(o.status, TZ_FAILED);
 	assert_non_null(strstr(o.message, "take_pointer"));
 	assert_non_null(strstr(o.message, "argument 1"));
-	assert_int_equal(how_ends(tz_submit(ex, take_hidden, ((hidden){ &here }))).status, TZ_FAILED);
+	assert_int_equal(how_ends(tz_submit(ex, take_hidden, ((hidden){ &here }))).status,
+			 TZ_FAILED);
 	/* A shutdown that cancels, with such jobs before it, ends. */
 	for (int i = 0; i < 50; i++) {
 		tz_detach(tz_submit(ex, take_pointer, &here));
@@ -231,8 +232,10 @@ static void row_3_each_way_to_end_is_one_outcome(void **state)
 		tz_status status;
 		int signal;
 	} ways[] = {
-		{ RETURN, TZ_OK, 0 }, { SEGFAULT, TZ_CRASHED, SIGSEGV }, { KILL, TZ_CRASHED, SIGKILL }, { EXIT, TZ_CRASHED, 0 },
-		{ QUICK_EXIT, TZ_CRASHED, 0 }, { ABORT, TZ_CRASHED, SIGABRT }, { LEAVE, TZ_CRASHED, 0 }, { FAIL, TZ_FAILED, 0 },
+		{ RETURN, TZ_OK, 0 },          { SEGFAULT, TZ_CRASHED, SIGSEGV },
+		{ KILL, TZ_CRASHED, SIGKILL }, { EXIT, TZ_CRASHED, 0 },
+		{ QUICK_EXIT, TZ_CRASHED, 0 }, { ABORT, TZ_CRASHED, SIGABRT },
+		{ LEAVE, TZ_CRASHED, 0 },      { FAIL, TZ_FAILED, 0 },
 	};
 	tz_executor *ex = open_pool("processes:2");
 	end_by_future f[8];
@@ -244,7 +247,8 @@ static void row_3_each_way_to_end_is_one_outcome(void **state)
 		tz_outcome o = how_ends(f[i]);
 
 		assert_int_equal(o.status, ways[i].status);
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) /* which have handlers of their own */
+#if !defined(__SANITIZE_ADDRESS__) && \
+	!defined(__SANITIZE_THREAD__) /* which have handlers of their own */
 		/* pthread_exit in a program that is linked with the archive: glibc is not ready for it before main(). */
 		if (ways[i].way != LEAVE)
 			assert_int_equal(o.signal, ways[i].signal);
@@ -351,7 +355,8 @@ static void row_5_a_failing_initializer_breaks_the_pool(void **state)
 	tz_executor_close(ex);
 	assert_int_equal(tz_executor_open_with(&ex, "processes:2", &function), 0);
 	assert_int_equal(how_ends(tz_submit(ex, twice, 1)).code, -EDOM);
-	assert_int_equal(how_ends(tz_submit(ex, twice, 1)).code, -EDOM); /* and those that come later */
+	assert_int_equal(how_ends(tz_submit(ex, twice, 1)).code,
+			 -EDOM); /* and those that come later */
 	tz_executor_close(ex);
 }
 
@@ -363,7 +368,8 @@ static void row_7_workers_are_replaced_any_number_of_times(void **state)
 
 	(void)state;
 	for (int i = 0; i < 60; i++)
-		assert_int_equal(how_ends(tz_submit(ex, end_by, i % 2 ? KILL : EXIT)).status, TZ_CRASHED);
+		assert_int_equal(how_ends(tz_submit(ex, end_by, i % 2 ? KILL : EXIT)).status,
+				 TZ_CRASHED);
 	still_works(ex);
 	tz_executor_close(ex);
 }
@@ -408,7 +414,9 @@ static void row_9_a_stream_takes_no_more_than_its_window(void **state)
 	int v = 0;
 
 	(void)state;
-	assert_int_equal(tz_stream_open(&s, ex, twice, &(tz_stream_options){ .window = 8 }, next_number, &c), 0);
+	assert_int_equal(
+		tz_stream_open(&s, ex, twice, &(tz_stream_options){ .window = 8 }, next_number, &c),
+		0);
 	for (int i = 0; i < 100; i++) {
 		assert_int_equal(tz_stream_next(s, &v), 1);
 		assert_int_equal(v, 2 * i);
@@ -479,7 +487,8 @@ static void row_17_a_crash_says_what_and_where(void **state)
 
 	(void)state;
 	assert_int_equal(tz_result(tz_submit(ex, own_pid), &pid), 0);
-	tz_outcome o = how_ends(tz_submit_with(ex, TZ_OPTIONS(tz_submit_options, .name = "the-bad-one"), end_by, ABORT));
+	tz_outcome o = how_ends(tz_submit_with(
+		ex, TZ_OPTIONS(tz_submit_options, .name = "the-bad-one"), end_by, ABORT));
 
 	assert_int_equal(o.status, TZ_CRASHED);
 	assert_string_equal(o.task, "the-bad-one");
@@ -543,7 +552,8 @@ static void row_19_a_deadline_ends_one_job_and_no_other(void **state)
 {
 	tz_executor *ex = open_pool("processes:2,kill_grace=0.05");
 	nap_future other = tz_submit(ex, nap, 0.5);
-	tz_outcome o = how_ends(tz_submit_with(ex, TZ_OPTIONS(tz_submit_options, .deadline = tz_after(0.1)), end_by, ENDLESS));
+	tz_outcome o = how_ends(tz_submit_with(
+		ex, TZ_OPTIONS(tz_submit_options, .deadline = tz_after(0.1)), end_by, ENDLESS));
 	int v = -1;
 
 	(void)state;
@@ -559,7 +569,8 @@ static void row_19_a_deadline_ends_one_job_and_no_other(void **state)
 static void row_19_a_cancel_ends_what_runs_if_told_so(void **state)
 {
 	tz_executor *ex = open_pool("processes:1,kill_grace=0.05");
-	end_by_future f = tz_submit_with(ex, TZ_OPTIONS(tz_submit_options, .kill = true), end_by, ENDLESS);
+	end_by_future f =
+		tz_submit_with(ex, TZ_OPTIONS(tz_submit_options, .kill = true), end_by, ENDLESS);
 	nap_future g;
 	int v = 0;
 
@@ -612,7 +623,8 @@ static bool exists(long pid)
 	(void)close(fd);
 	const char *state = n > 0 ? strrchr(text, ')') : NULL;
 
-	return state && state[2] != 'Z' && state[2] != 'X'; /* whoever it was given to may reap it later */
+	return state && state[2] != 'Z' &&
+	       state[2] != 'X'; /* whoever it was given to may reap it later */
 }
 
 /* In a child: has workers, one of them in an endless loop, and says their numbers; then waits to be killed. */

@@ -149,8 +149,11 @@ static void submit_and_judge(int index)
 			char *text = NULL;
 			int pid = 0;
 
-			if (tz_result(tz_submit(pool, repeat, "0123456789", (int)stress_draw(&r, 20000)), &text) == 0) {
-				must(strncmp(text, "0123456789", strlen(text) < 10 ? strlen(text) : 10) == 0);
+			if (tz_result(tz_submit(pool, repeat, "0123456789",
+						(int)stress_draw(&r, 20000)),
+				      &text) == 0) {
+				must(strncmp(text, "0123456789",
+					     strlen(text) < 10 ? strlen(text) : 10) == 0);
 				free(text);
 			}
 			if (tz_result(tz_submit(pool, who), &pid) == 0)
@@ -210,9 +213,12 @@ static void take_part(int index)
 
 static void tell(void)
 {
-	printf("# %llu ok, %llu crashed, %llu cancelled, %llu late, %llu lost\n", (unsigned long long)atomic_exchange(&fine, 0),
-	       (unsigned long long)atomic_exchange(&crashed, 0), (unsigned long long)atomic_exchange(&cancelled, 0),
-	       (unsigned long long)atomic_exchange(&late, 0), (unsigned long long)atomic_exchange(&lost, 0));
+	printf("# %llu ok, %llu crashed, %llu cancelled, %llu late, %llu lost\n",
+	       (unsigned long long)atomic_exchange(&fine, 0),
+	       (unsigned long long)atomic_exchange(&crashed, 0),
+	       (unsigned long long)atomic_exchange(&cancelled, 0),
+	       (unsigned long long)atomic_exchange(&late, 0),
+	       (unsigned long long)atomic_exchange(&lost, 0));
 }
 
 static void storm(void)
@@ -271,7 +277,8 @@ static void pools_come_and_go(void)
 			(void)tz_sleep(0.0005 * stress_draw(&r, 10));
 		if (stress_draw(&r, 3) == 0)
 			(void)tz_executor_kill_workers(pool);
-		must(tz_executor_shutdown(pool, (tz_shutdown)stress_draw(&r, 3), tz_after(60)) == 0);
+		must(tz_executor_shutdown(pool, (tz_shutdown)stress_draw(&r, 3), tz_after(60)) ==
+		     0);
 		for (int i = 0; i < n; i++) {
 			must(tz_done_raw(held[i].handle) == 1);
 			judge(held[i], mix((uint32_t)i * 4 + 2));

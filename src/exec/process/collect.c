@@ -11,7 +11,8 @@ enum { LARGE = 64 << 10 }; /* results of that size are read without the lock */
 
 /* --- ends --------------------------------------------------------------------------------------------------------------- */
 
-void farm_end(struct farm *farm, struct farm_ends *ends, struct tz_job *job, tz_status status, struct tz_failure *failure)
+void farm_end(struct farm *farm, struct farm_ends *ends, struct tz_job *job, tz_status status,
+	      struct tz_failure *failure)
 {
 	farm_drop_parcel(job);
 	job->status = (int8_t)status;
@@ -35,12 +36,14 @@ void farm_tell(struct farm *farm, struct farm_ends *ends)
 		struct tz_job *next = job->parcel;
 
 		job->parcel = NULL;
-		tz_job_finish(job, (tz_status)job->status, job->status == TZ_OK ? NULL : job->failure, true);
+		tz_job_finish(job, (tz_status)job->status,
+			      job->status == TZ_OK ? NULL : job->failure, true);
 		told++;
 		job = next;
 	}
 	if (told)
-		atomic_fetch_add_explicit(&farm->told, told, memory_order_release); /* the farm may be gone now */
+		atomic_fetch_add_explicit(&farm->told, told,
+					  memory_order_release); /* the farm may be gone now */
 }
 
 /* --- results ------------------------------------------------------------------------------------------------------------ */
@@ -65,7 +68,8 @@ static tz_status read_failure(const struct tz_lane_mail *mail, struct tz_failure
 	if (mail->size >= sizeof f)
 		memcpy(&f, mail->bytes, sizeof f);
 	f.message[sizeof f.message - 1] = '\0';
-	if (status != TZ_FAILED && status != TZ_CANCELLED && status != TZ_TIMED_OUT && status != TZ_CRASHED)
+	if (status != TZ_FAILED && status != TZ_CANCELLED && status != TZ_TIMED_OUT &&
+	    status != TZ_CRASHED)
 		status = TZ_FAILED;
 	*ret = tz_failure_new(f.code ? f.code : -EBADMSG, f.message);
 	if (*ret)
@@ -76,7 +80,8 @@ static tz_status read_failure(const struct tz_lane_mail *mail, struct tz_failure
 /* Whether a job that failed is to run again. */
 static bool may_try_again(const struct farm *farm, const struct tz_job *job)
 {
-	if (!job->options || job->options->retries <= 0 || farm->broken || farm->closing - 1 >= TZ_CANCEL_PENDING)
+	if (!job->options || job->options->retries <= 0 || farm->broken ||
+	    farm->closing - 1 >= TZ_CANCEL_PENDING)
 		return false;
 	if (atomic_load_explicit(&job->state, memory_order_relaxed) & JOB_CANCEL)
 		return false;
@@ -92,7 +97,8 @@ bool farm_try_again(struct farm *farm, struct tz_job *job)
 	return true;
 }
 
-static void settle_bad(struct farm *farm, struct tz_job *job, tz_status status, struct tz_failure *failure, struct farm_ends *ends)
+static void settle_bad(struct farm *farm, struct tz_job *job, tz_status status,
+		       struct tz_failure *failure, struct farm_ends *ends)
 {
 	if (status == TZ_FAILED && farm_try_again(farm, job)) {
 		free(failure);
@@ -105,11 +111,13 @@ static int unpack(struct tz_job *job, struct farm_task *task, const struct tz_la
 {
 	const struct farm_parcel *p = job->parcel;
 
-	return p && p->chunk ? farm_unpack_chunk(p->chunk, task->plan, mail) : farm_unpack(job, task->plan, mail);
+	return p && p->chunk ? farm_unpack_chunk(p->chunk, task->plan, mail)
+			     : farm_unpack(job, task->plan, mail);
 }
 
 /* Takes in the result of the oldest task. `r`: why it could not be had. */
-static void settle(struct farm *farm, struct farm_hand *h, const struct tz_lane_mail *mail, int r, struct farm_ends *ends)
+static void settle(struct farm *farm, struct farm_hand *h, const struct tz_lane_mail *mail, int r,
+		   struct farm_ends *ends)
 {
 	struct tz_job *job = h->jobs[h->first % TZ_LANE_SLOTS];
 	struct farm_task *task = h->tasks[h->first % TZ_LANE_SLOTS];
@@ -145,7 +153,8 @@ static void settle(struct farm *farm, struct farm_hand *h, const struct tz_lane_
 	if (mail->what.code != TZ_OK)
 		settle_bad(farm, job, status, failure, ends);
 	else if (r < 0)
-		farm_end(farm, ends, job, TZ_FAILED, tz_failure_new(r, "its result could not be read"));
+		farm_end(farm, ends, job, TZ_FAILED,
+			 tz_failure_new(r, "its result could not be read"));
 	else
 		farm_end(farm, ends, job, TZ_OK, NULL);
 }
@@ -156,7 +165,8 @@ bool farm_collect_hand(struct farm *farm, struct farm_hand *h, struct farm_ends 
 	bool some = false;
 	int r = 0;
 
-	while (h->in_flight && !h->collecting && ((r = tz_lane_collect(&h->lane, &mail)) == 1 || r == -EMFILE)) {
+	while (h->in_flight && !h->collecting &&
+	       ((r = tz_lane_collect(&h->lane, &mail)) == 1 || r == -EMFILE)) {
 		settle(farm, h, &mail, r < 0 ? r : 0, ends);
 		some = true;
 		r = 0;
@@ -205,6 +215,13 @@ void farm_alert(struct farm *farm)
 		tz_futex_wake(&farm->attended, 1);
 }
 
+/* Without the lock: who waits for room looks again. (The parking lot's lock comes before ours.) */
+static void wake_for_room(struct farm *farm)
+{
+	if (atomic_load_explicit(&farm->room_waiters, memory_order_seq_cst) > 0)
+		(void)tz_parking_wake(&farm->room, SIZE_MAX, NULL, NULL, NULL);
+}
+
 /* Fetches what there is, unless somebody else is at it. */
 static bool harvest(struct farm *farm)
 {
@@ -217,6 +234,7 @@ static bool harvest(struct farm *farm)
 	if (some)
 		farm_dispatch(farm, &ends);
 	tz_mutex_unlock(&farm->lock);
+	wake_for_room(farm);
 	farm_tell(farm, &ends);
 	return some;
 }
@@ -240,7 +258,9 @@ void farm_attend(tz_executor *executor, tz_job *job)
 	struct farm *farm = farm_of(executor);
 	uint32_t nobody = 0, ticks = tz_patience_ask(&farm->patience);
 
-	if (ticks == 0 || !atomic_compare_exchange_strong_explicit(&farm->attended, &nobody, 1, memory_order_seq_cst, memory_order_relaxed))
+	if (ticks == 0 ||
+	    !atomic_compare_exchange_strong_explicit(&farm->attended, &nobody, 1,
+						     memory_order_seq_cst, memory_order_relaxed))
 		return;
 	tz_bell_get_up(farm->bell);
 	struct tz_moment begun = tz_moment_now();
@@ -276,9 +296,11 @@ static bool find(const struct farm_hand *h, const struct tz_job *job, uint32_t *
 }
 
 /* Has it killed if it has not ended by then. */
-static void doom(struct farm *farm, struct farm_hand *h, uint32_t number, tz_status status, uint64_t when)
+static void doom(struct farm *farm, struct farm_hand *h, uint32_t number, tz_status status,
+		 uint64_t when)
 {
-	if (farm->grace_ns == UINT64_MAX || (h->kill_at && h->kill_number == number && h->kill_at <= when + farm->grace_ns))
+	if (farm->grace_ns == UINT64_MAX ||
+	    (h->kill_at && h->kill_number == number && h->kill_at <= when + farm->grace_ns))
 		return;
 	h->kill_at = when + farm->grace_ns;
 	h->kill_number = number;
@@ -318,7 +340,8 @@ bool farm_recall(tz_executor *executor, tz_job *job, bool cancel)
 		}
 	}
 	tz_mutex_unlock(&farm->lock);
-	farm_alert(farm); /* others may have been taken back with it; a deadline has moved; the last job has gone */
+	farm_alert(
+		farm); /* others may have been taken back with it; a deadline has moved; the last job has gone */
 	return back;
 }
 
@@ -332,7 +355,8 @@ static void wake_by(uint64_t *until, uint64_t when)
 
 static uint64_t deadline_of(const struct tz_job *job)
 {
-	return job && job->options ? __atomic_load_n(&job->options->deadline.ns, __ATOMIC_RELAXED) : 0;
+	return job && job->options ? __atomic_load_n(&job->options->deadline.ns, __ATOMIC_RELAXED)
+				   : 0;
 }
 
 /* The deadline of the job that a worker is at. */
@@ -372,7 +396,8 @@ static void expire_again(struct farm *farm, struct farm_ends *ends, uint64_t now
 			continue;
 		}
 		(void)farm_take_again(farm, job);
-		farm_end(farm, ends, job, TZ_TIMED_OUT, tz_failure_new(-ETIMEDOUT, "its deadline passed before it began"));
+		farm_end(farm, ends, job, TZ_TIMED_OUT,
+			 tz_failure_new(-ETIMEDOUT, "its deadline passed before it began"));
 		i--;
 	}
 }
@@ -422,7 +447,8 @@ static void cancel_pending(struct farm *farm, struct farm_ends *ends)
 		if (farm->hands[i] && farm->hands[i]->in_flight)
 			farm_take_back(farm, farm->hands[i], farm->hands[i]->in_flight);
 	while ((job = farm_pop(farm)))
-		farm_end(farm, ends, job, TZ_CANCELLED, tz_failure_new(-ECANCELED, "the executor was shut down"));
+		farm_end(farm, ends, job, TZ_CANCELLED,
+			 tz_failure_new(-ECANCELED, "the executor was shut down"));
 }
 
 static void cancel_running(struct farm *farm, uint64_t now, uint64_t *until)
@@ -430,7 +456,8 @@ static void cancel_running(struct farm *farm, uint64_t now, uint64_t *until)
 	for (int i = 0; i < farm->executor.workers; i++) {
 		struct farm_hand *h = farm->hands[i];
 
-		if (!h || !h->in_flight || (h->told && (h->kill_at || farm->grace_ns == UINT64_MAX)))
+		if (!h || !h->in_flight ||
+		    (h->told && (h->kill_at || farm->grace_ns == UINT64_MAX)))
 			continue;
 		h->told = tz_lane_cancel(&h->lane, h->first, TERM_CANCELLED);
 		if (h->told)
@@ -452,7 +479,8 @@ static bool close_down(struct farm *farm, struct farm_ends *ends, uint64_t now, 
 	if (farm_has_work(farm))
 		return false;
 	/* Jobs that have ended, and whose futures do not say so yet. */
-	if (atomic_load_explicit(&farm->told, memory_order_acquire) != farm->finished || __atomic_load_n(&farm->executor.guests, __ATOMIC_ACQUIRE)) {
+	if (atomic_load_explicit(&farm->told, memory_order_acquire) != farm->finished ||
+	    __atomic_load_n(&farm->executor.guests, __ATOMIC_ACQUIRE)) {
 		left = true;
 		wake_by(until, now + FARM_STUCK_NS);
 	}
@@ -487,13 +515,6 @@ static void note_request(struct farm *farm)
 		farm->closing = asked;
 }
 
-static void wake_for_room(struct farm *farm)
-{
-	if (atomic_load_explicit(&farm->room_waiters, memory_order_relaxed) > 0 &&
-	    (farm->closing || farm->pending < farm->executor.options.queue_limit))
-		(void)tz_parking_wake(&farm->room, SIZE_MAX, NULL, NULL, NULL);
-}
-
 /* One round, under the lock: until when there is nothing more to do; 0: for ever. */
 static uint64_t look_after(struct farm *farm, struct farm_ends *ends)
 {
@@ -509,7 +530,6 @@ static uint64_t look_after(struct farm *farm, struct farm_ends *ends)
 	let_idle_go(farm, now, &until);
 	if (farm->closing)
 		farm->ended = close_down(farm, ends, now, &until);
-	wake_for_room(farm);
 	return until;
 }
 
@@ -520,7 +540,8 @@ static void nap(struct farm *farm, uint64_t until)
 		uint32_t one = 1;
 
 		/* Somebody has the bell. */
-		(void)atomic_compare_exchange_strong_explicit(&farm->attended, &one, 2, memory_order_seq_cst, memory_order_relaxed);
+		(void)atomic_compare_exchange_strong_explicit(
+			&farm->attended, &one, 2, memory_order_seq_cst, memory_order_relaxed);
 		if (!atomic_load_explicit(&farm->attention, memory_order_seq_cst))
 			(void)tz_futex_wait(&farm->attended, 2, until);
 		return;
@@ -553,6 +574,7 @@ void *farm_collector(void *arg)
 		farm->nap_until = until;
 		ended = farm->ended;
 		tz_mutex_unlock(&farm->lock);
+		wake_for_room(farm);
 		bool busy = ends.first != NULL;
 
 		farm_tell(farm, &ends);

@@ -15,7 +15,8 @@ static struct farm_task *task_of(struct farm *farm, const struct tz_job *job)
 {
 	const struct farm_parcel *p = job->parcel;
 
-	return p ? p->task : farm_task_of(farm, tz_plan_of(job->task)); /* found: it was made at submit */
+	return p ? p->task
+		 : farm_task_of(farm, tz_plan_of(job->task)); /* found: it was made at submit */
 }
 
 /* How long a job will take, 0: who knows. */
@@ -62,7 +63,8 @@ static uint64_t delay_of(const struct farm_hand *h, uint64_t now)
 	return delay;
 }
 
-static struct farm_hand *choose(struct farm *farm, const struct tz_job *job, uint64_t ns, uint64_t now)
+static struct farm_hand *choose(struct farm *farm, const struct tz_job *job, uint64_t ns,
+				uint64_t now)
 {
 	struct farm_hand *best = NULL;
 	uint64_t least = UINT64_MAX;
@@ -104,8 +106,8 @@ static int grow_taught(struct farm_hand *h, size_t n)
 	return 0;
 }
 
-static int put(struct farm_hand *h, struct tz_job *job, struct farm_task *task, const struct tz_lane_what *what,
-	       const struct tz_lane_load *load)
+static int put(struct farm_hand *h, struct tz_job *job, struct farm_task *task,
+	       const struct tz_lane_what *what, const struct tz_lane_load *load)
 {
 	uint32_t number = h->lane.put;
 	int r = tz_lane_put(&h->lane, what, load);
@@ -134,7 +136,8 @@ static int teach(struct farm_hand *h, struct farm_task *task)
 	return r;
 }
 
-static int give_job(struct farm_hand *h, struct tz_job *job, struct farm_task *task, uint64_t ns, uint64_t now)
+static int give_job(struct farm_hand *h, struct tz_job *job, struct farm_task *task, uint64_t ns,
+		    uint64_t now)
 {
 	const struct farm_parcel *p = job->parcel;
 	bool idle = h->in_flight == 0;
@@ -175,20 +178,24 @@ static bool give_next(struct farm *farm, struct farm_hand *h, struct farm_ends *
 	uint64_t ns = length_of(job, task);
 
 	if (job->options && job->options->deadline.ns && tz_expired(job->options->deadline)) {
-		farm_end(farm, ends, job, TZ_TIMED_OUT, tz_failure_new(-ETIMEDOUT, "its deadline passed before it began"));
+		farm_end(farm, ends, job, TZ_TIMED_OUT,
+			 tz_failure_new(-ETIMEDOUT, "its deadline passed before it began"));
 		return true;
 	}
 	int r = may_take(h, job, ns) ? give_job(h, job, task, ns, now) : -EAGAIN;
 
 	if (r == -EAGAIN)
-		farm_push_again(farm, job); /* another one than was looked at: that had ended meanwhile */
+		farm_push_again(farm,
+				job); /* another one than was looked at: that had ended meanwhile */
 	else if (r < 0)
-		farm_end(farm, ends, job, TZ_FAILED, tz_failure_new(r, "its arguments could not be sent"));
+		farm_end(farm, ends, job, TZ_FAILED,
+			 tz_failure_new(r, "its arguments could not be sent"));
 	return r != -EAGAIN;
 }
 
 /* As many as are worth one wake-up. */
-static void feed(struct farm *farm, struct farm_hand *h, struct farm_ends *ends, uint64_t ns, uint64_t now)
+static void feed(struct farm *farm, struct farm_hand *h, struct farm_ends *ends, uint64_t ns,
+		 uint64_t now)
 {
 	uint64_t left = ns ? FARM_SHORT_NS / ns + 1 : 1;
 	struct tz_job *job;
@@ -200,8 +207,11 @@ static void feed(struct farm *farm, struct farm_hand *h, struct farm_ends *ends,
 		job = farm_peek(farm);
 	} while (left && job && may_take(h, job, length_of(job, task_of(farm, job))));
 	tz_lane_publish(&h->lane);
-	if (h->state == HAND_WANTED || (h->in_flight == 1 && h->jobs[h->first % TZ_LANE_SLOTS] && is_special(h->jobs[h->first % TZ_LANE_SLOTS])) ||
-	    (h->in_flight > 1 && (farm->nap_until == 0 || farm->nap_until > now + 4 * FARM_STUCK_NS)))
+	if (h->state == HAND_WANTED ||
+	    (h->in_flight == 1 && h->jobs[h->first % TZ_LANE_SLOTS] &&
+	     is_special(h->jobs[h->first % TZ_LANE_SLOTS])) ||
+	    (h->in_flight > 1 &&
+	     (farm->nap_until == 0 || farm->nap_until > now + 4 * FARM_STUCK_NS)))
 		farm_alert(farm);
 }
 

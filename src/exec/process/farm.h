@@ -171,7 +171,8 @@ struct farm {
 	_Atomic int asked; /* as `closing`, of a request from a signal handler */
 	_Atomic uint64_t told; /* of those that finished, jobs whose futures say so */
 	_Atomic bool attention; /* the collector is to look */
-	_Atomic uint32_t attended; /* 1: a strand fetches results; 2: and the collector sleeps on this word */
+	_Atomic uint32_t
+		attended; /* 1: a strand fetches results; 2: and the collector sleeps on this word */
 	struct tz_patience patience; /* of those who attend */
 	uint32_t changes, room; /* addresses to wait for: the end; room in the queue */
 	_Atomic int room_waiters;
@@ -189,7 +190,8 @@ struct farm_ends {
 #define FARM_ENDS(name) struct farm_ends name = { NULL, &name.first }
 
 /* Under the lock: the job, which is the farm's, has ended like that. Takes the failure. */
-void farm_end(struct farm *farm, struct farm_ends *ends, struct tz_job *job, tz_status status, struct tz_failure *failure);
+void farm_end(struct farm *farm, struct farm_ends *ends, struct tz_job *job, tz_status status,
+	      struct tz_failure *failure);
 /* Without it. */
 void farm_tell(struct farm *farm, struct farm_ends *ends);
 
@@ -205,27 +207,39 @@ static inline bool farm_has_work(const struct farm *farm)
 }
 
 /* parcel.c */
-struct farm_task *farm_task_of(struct farm *farm, const struct tz_plan *plan); /* under the lock; NULL without memory */
+struct farm_task *
+farm_task_of(struct farm *farm,
+	     const struct tz_plan *plan); /* under the lock; NULL without memory */
 int farm_pack(struct tz_job *job, const struct tz_plan *plan); /* 0 or a negative errno code */
 /* A parcel with room for so many bytes, and where they are to be written. */
 int farm_parcel_new(size_t size, struct farm_parcel **ret, void **ret_bytes);
 void farm_parcel_free(struct farm_parcel *parcel); /* NULL: nothing */
-int farm_pack_chunk(const struct tz_plan *plan, struct farm_chunk *chunk, bool one_by_one, struct farm_parcel **ret);
+int farm_pack_chunk(const struct tz_plan *plan, struct farm_chunk *chunk, bool one_by_one,
+		    struct farm_parcel **ret);
 int farm_method_of(int start, enum tz_child_method *ret);
 void farm_drop_parcel(struct tz_job *job);
 int farm_unpack(struct tz_job *job, const struct tz_plan *plan, const struct tz_lane_mail *mail);
-int farm_unpack_many(const struct tz_plan *plan, const struct tz_lane_mail *mail, size_t skip, size_t n, void *to); /* behind `skip` bytes */
+int farm_unpack_many(const struct tz_plan *plan, const struct tz_lane_mail *mail, size_t skip,
+		     size_t n, void *to); /* behind `skip` bytes */
 void farm_load_of(const struct tz_job *job, struct tz_lane_load *ret);
 
 /* dispatch.c: under the lock */
 void farm_dispatch(struct farm *farm, struct farm_ends *ends);
-void farm_take_back(struct farm *farm, struct farm_hand *hand, uint32_t n); /* up to n of the newest */
-void farm_balance(struct farm *farm, uint64_t now); /* nothing waits behind a long task while it could run elsewhere */
+void farm_take_back(struct farm *farm, struct farm_hand *hand,
+		    uint32_t n); /* up to n of the newest */
+void farm_balance(struct farm *farm,
+		  uint64_t now); /* nothing waits behind a long task while it could run elsewhere */
 void farm_forget_oldest(struct farm_hand *hand); /* it has ended */
 
 /* collect.c */
-bool farm_collect(struct farm *farm, struct farm_ends *ends); /* under the lock, which it may let go meanwhile; whether there was something */
-bool farm_try_again(struct farm *farm, struct tz_job *job); /* under the lock: whether it has another try left, and is given out again */
+bool farm_collect(
+	struct farm *farm,
+	struct farm_ends *
+		ends); /* under the lock, which it may let go meanwhile; whether there was something */
+bool farm_try_again(
+	struct farm *farm,
+	struct tz_job
+		*job); /* under the lock: whether it has another try left, and is given out again */
 bool farm_collect_hand(struct farm *farm, struct farm_hand *hand, struct farm_ends *ends);
 void *farm_collector(void *farm);
 void farm_attend(tz_executor *executor, tz_job *job);
@@ -234,8 +248,11 @@ void farm_alert(struct farm *farm); /* the collector is to look; any thread, asy
 
 /* staff.c */
 struct farm_hand *farm_want_hand(struct farm *farm); /* under the lock: one more worker, or NULL */
-void farm_start_wanted(struct farm *farm, uint64_t *until); /* the collector, under the lock, which it lets go meanwhile */
-void farm_bury(struct farm *farm, struct farm_ends *ends); /* the collector, under the lock: sees to the dead */
+void farm_start_wanted(
+	struct farm *farm,
+	uint64_t *until); /* the collector, under the lock, which it lets go meanwhile */
+void farm_bury(struct farm *farm,
+	       struct farm_ends *ends); /* the collector, under the lock: sees to the dead */
 void farm_kill(struct farm_hand *hand);
 void farm_break(struct farm *farm, struct farm_ends *ends, int code, const char *why);
 int farm_kill_workers(tz_executor *executor);
@@ -245,17 +262,23 @@ extern const char farm_worker_is_here;
 
 /* map.c */
 int farm_map(tz_executor *executor, tz_range *range);
-int farm_unpack_chunk(struct farm_chunk *chunk, const struct tz_plan *plan, const struct tz_lane_mail *mail);
+int farm_unpack_chunk(struct farm_chunk *chunk, const struct tz_plan *plan,
+		      const struct tz_lane_mail *mail);
 /* One of its elements failed: with all results, or, where the worker's thread is gone, with what is on the slate. */
-void farm_unpack_failed(struct farm_chunk *chunk, const struct tz_plan *plan, const struct tz_lane_mail *mail, const struct farm_slate *slate);
-void farm_salvage_chunk(struct farm_chunk *chunk, const struct tz_plan *plan, const struct farm_slate *slate);
+void farm_unpack_failed(struct farm_chunk *chunk, const struct tz_plan *plan,
+			const struct tz_lane_mail *mail, const struct farm_slate *slate);
+void farm_salvage_chunk(struct farm_chunk *chunk, const struct tz_plan *plan,
+			const struct farm_slate *slate);
 
 /* setup.c */
-int farm_setup_make(struct farm *farm); /* from the executor's options; 0 or a negative errno code */
+int farm_setup_make(
+	struct farm *farm); /* from the executor's options; 0 or a negative errno code */
 
 /* A pipe that is a worker's standard error: what comes out goes to ours, and the end of it is kept. tail.c */
 struct farm_tail;
-int farm_tail_open(struct farm_tail **ret, int *ret_fd); /* the descriptor is the worker's, and the caller's to close */
-size_t farm_tail_close(struct farm_tail *tail, char *text, size_t size); /* the last bytes; ended by 0; their number */
+int farm_tail_open(struct farm_tail **ret,
+		   int *ret_fd); /* the descriptor is the worker's, and the caller's to close */
+size_t farm_tail_close(struct farm_tail *tail, char *text,
+		       size_t size); /* the last bytes; ended by 0; their number */
 
 #endif

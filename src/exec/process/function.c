@@ -23,7 +23,8 @@ static bool has_code_at(const struct dl_phdr_info *info, uintptr_t offset)
 	for (int i = 0; i < info->dlpi_phnum; i++) {
 		const ElfW(Phdr) *p = &info->dlpi_phdr[i];
 
-		if (p->p_type == PT_LOAD && p->p_flags & PF_X && offset >= p->p_vaddr && offset - p->p_vaddr < p->p_memsz)
+		if (p->p_type == PT_LOAD && p->p_flags & PF_X && offset >= p->p_vaddr &&
+		    offset - p->p_vaddr < p->p_memsz)
 			return true;
 	}
 	return false;
@@ -37,11 +38,13 @@ static size_t up(size_t n)
 /* The build-id in one segment of notes: its size, 0 if there is none. */
 static size_t find_id(const unsigned char *notes, size_t size, const unsigned char **ret)
 {
-	const ElfW(Nhdr) *n;
+	const ElfW(Nhdr) * n;
 
-	for (size_t at = 0; at + sizeof *n <= size; at += sizeof *n + up(n->n_namesz) + up(n->n_descsz)) {
+	for (size_t at = 0; at + sizeof *n <= size;
+	     at += sizeof *n + up(n->n_namesz) + up(n->n_descsz)) {
 		n = (const void *)(notes + at);
-		if (n->n_type == NT_GNU_BUILD_ID && n->n_namesz == 4 && memcmp(n + 1, "GNU", 4) == 0) {
+		if (n->n_type == NT_GNU_BUILD_ID && n->n_namesz == 4 &&
+		    memcmp(n + 1, "GNU", 4) == 0) {
 			*ret = (const unsigned char *)(n + 1) + 4;
 			return n->n_descsz;
 		}
@@ -54,7 +57,10 @@ static uint32_t id_of(const struct dl_phdr_info *info, unsigned char *to, size_t
 	for (int i = 0; i < info->dlpi_phnum; i++) {
 		const ElfW(Phdr) *p = &info->dlpi_phdr[i];
 		const unsigned char *id = NULL;
-		size_t size = p->p_type == PT_NOTE ? find_id((const unsigned char *)info->dlpi_addr + p->p_vaddr, p->p_memsz, &id) : 0;
+		size_t size = p->p_type == PT_NOTE
+				      ? find_id((const unsigned char *)info->dlpi_addr + p->p_vaddr,
+						p->p_memsz, &id)
+				      : 0;
 
 		if (size) {
 			size = size < most ? size : most;
@@ -92,7 +98,8 @@ static int look_for_name(struct dl_phdr_info *info, size_t size, void *arg)
 	uint32_t id_size = id_of(info, id, sizeof id);
 
 	(void)size;
-	if (id_size != name->id_size || memcmp(id, name->id, id_size) != 0 || (id_size == 0 && strcmp(info->dlpi_name, name->path) != 0) ||
+	if (id_size != name->id_size || memcmp(id, name->id, id_size) != 0 ||
+	    (id_size == 0 && strcmp(info->dlpi_name, name->path) != 0) ||
 	    !has_code_at(info, (uintptr_t)name->offset))
 		return 0;
 	s->base = info->dlpi_addr;

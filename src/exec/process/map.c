@@ -43,7 +43,8 @@ struct map {
 	int error; /* why nothing more is taken: not of an element */
 };
 
-int farm_pack_chunk(const struct tz_plan *plan, struct farm_chunk *c, bool one_by_one, struct farm_parcel **ret)
+int farm_pack_chunk(const struct tz_plan *plan, struct farm_chunk *c, bool one_by_one,
+		    struct farm_parcel **ret)
 {
 	size_t size = tz_block_size(plan, c->in, c->lo, c->hi, NULL);
 	struct farm_parcel *p;
@@ -69,13 +70,16 @@ int farm_pack_chunk(const struct tz_plan *plan, struct farm_chunk *c, bool one_b
 	return 0;
 }
 
-int farm_unpack_chunk(struct farm_chunk *c, const struct tz_plan *plan, const struct tz_lane_mail *mail)
+int farm_unpack_chunk(struct farm_chunk *c, const struct tz_plan *plan,
+		      const struct tz_lane_mail *mail)
 {
 	c->called_to = c->hi;
-	return farm_unpack_many(plan, mail, 0, c->hi - c->lo, c->out ? c->out + c->lo * plan->result.size : NULL);
+	return farm_unpack_many(plan, mail, 0, c->hi - c->lo,
+				c->out ? c->out + c->lo * plan->result.size : NULL);
 }
 
-void farm_salvage_chunk(struct farm_chunk *c, const struct tz_plan *plan, const struct farm_slate *slate)
+void farm_salvage_chunk(struct farm_chunk *c, const struct tz_plan *plan,
+			const struct farm_slate *slate)
 {
 	size_t size = plan->result.size, n = c->hi - c->lo;
 	uint64_t element = atomic_load_explicit(&slate->element, memory_order_acquire);
@@ -86,7 +90,8 @@ void farm_salvage_chunk(struct farm_chunk *c, const struct tz_plan *plan, const 
 		memcpy(c->out + c->lo * size, slate->results, (c->failed_at - c->lo) * size);
 }
 
-void farm_unpack_failed(struct farm_chunk *c, const struct tz_plan *plan, const struct tz_lane_mail *mail, const struct farm_slate *slate)
+void farm_unpack_failed(struct farm_chunk *c, const struct tz_plan *plan,
+			const struct tz_lane_mail *mail, const struct farm_slate *slate)
 {
 	size_t skip = sizeof(struct term_failure);
 	struct term_failure f;
@@ -101,7 +106,8 @@ void farm_unpack_failed(struct farm_chunk *c, const struct tz_plan *plan, const 
 	if (mail->size > skip || plan->result.size == 0)
 		c->called_to = c->hi;
 	if (mail->size > skip)
-		(void)farm_unpack_many(plan, mail, skip, c->hi - c->lo, c->out + c->lo * plan->result.size);
+		(void)farm_unpack_many(plan, mail, skip, c->hi - c->lo,
+				       c->out + c->lo * plan->result.size);
 }
 
 /* --- giving out -------------------------------------------------------------------------------------------------------------- */
@@ -110,7 +116,9 @@ static int submit_piece(struct map *m, struct piece *p)
 {
 	struct farm_parcel *parcel;
 	struct tz_job *job = tz_job_new(&m->farm->executor, NULL, &chunk_task, NULL, true);
-	int error = 0, r = job ? farm_pack_chunk(m->plan, &p->chunk, m->range->outcomes != NULL, &parcel) : -ENOMEM;
+	int error = 0,
+	    r = job ? farm_pack_chunk(m->plan, &p->chunk, m->range->outcomes != NULL, &parcel)
+		    : -ENOMEM;
 
 	if (r < 0) {
 		if (job)
@@ -120,7 +128,8 @@ static int submit_piece(struct map *m, struct piece *p)
 	job->parcel = parcel;
 	p->handle = tz_job_handle(job);
 	p->began = tz_clock_now();
-	(void)m->farm->executor.ops->submit(&m->farm->executor, &job, 1, TZ_PRIORITY_NORMAL, &error);
+	(void)m->farm->executor.ops->submit(&m->farm->executor, &job, 1, TZ_PRIORITY_NORMAL,
+					    &error);
 	return 0;
 }
 
@@ -133,7 +142,8 @@ static bool goes_on(const struct map *m)
 static size_t next_size(const struct map *m)
 {
 	const struct tz_range *r = m->range;
-	size_t size = m->plan->result.size, most = size ? sizeof ((struct farm_slate *)NULL)->results / size + 1 : SIZE_MAX;
+	size_t size = m->plan->result.size,
+	       most = size ? sizeof((struct farm_slate *)NULL)->results / size + 1 : SIZE_MAX;
 	size_t left = r->end - m->next, share = left / ((size_t)r->workers * 2) + 1, n = m->size;
 
 	if (r->outcomes)
@@ -153,7 +163,12 @@ static void give_piece(struct map *m, size_t lo, size_t hi)
 	struct tz_range *r = m->range;
 	struct piece *p = &m->pieces[(m->first + m->count) % m->room];
 
-	p->chunk = (struct farm_chunk){ .in = r->in, .out = r->out, .lo = lo, .hi = hi, .called_to = lo, .failed_at = SIZE_MAX };
+	p->chunk = (struct farm_chunk){ .in = r->in,
+					.out = r->out,
+					.lo = lo,
+					.hi = hi,
+					.called_to = lo,
+					.failed_at = SIZE_MAX };
 	m->error = submit_piece(m, p);
 	if (m->error == 0)
 		m->count++;
@@ -163,7 +178,8 @@ static void give_out(struct map *m)
 {
 	struct tz_range *r = m->range;
 
-	while (m->count < m->room && m->next < r->end && (goes_on(m) || (m->error == 0 && r->policy == TZ_MAP_ALL))) {
+	while (m->count < m->room && m->next < r->end &&
+	       (goes_on(m) || (m->error == 0 && r->policy == TZ_MAP_ALL))) {
 		size_t n = next_size(m);
 
 		give_piece(m, m->next, m->next + n);
@@ -241,7 +257,8 @@ static void take_in(struct map *m)
 	m->first = (m->first + 1) % m->room;
 	m->count--;
 	/* The worker died at one element, and all are to be called. */
-	if (o.status != TZ_OK && m->range->policy == TZ_MAP_ALL && m->error == 0 && rest.failed_at != SIZE_MAX && rest.called_to < rest.hi)
+	if (o.status != TZ_OK && m->range->policy == TZ_MAP_ALL && m->error == 0 &&
+	    rest.failed_at != SIZE_MAX && rest.called_to < rest.hi)
 		give_piece(m, rest.called_to, rest.hi);
 }
 
@@ -275,7 +292,11 @@ static int refuse(const struct tz_plan *plan, const tz_task *task)
 
 int farm_map(tz_executor *executor, tz_range *range)
 {
-	struct map m = { .farm = farm_of(executor), .range = range, .plan = tz_plan_of(range->task), .next = range->begin, .size = 1 };
+	struct map m = { .farm = farm_of(executor),
+			 .range = range,
+			 .plan = tz_plan_of(range->task),
+			 .next = range->begin,
+			 .size = 1 };
 	int r = 0;
 
 	if (!m.plan || m.plan->error)

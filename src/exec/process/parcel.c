@@ -17,7 +17,8 @@ static size_t hash_of(const struct tz_plan *plan)
 	return (size_t)(((uintptr_t)plan >> 4) * UINT64_C(0x9e3779b97f4a7c15) >> 20);
 }
 
-static struct farm_task **place_of(struct farm_task **table, size_t room, const struct tz_plan *plan)
+static struct farm_task **place_of(struct farm_task **table, size_t room,
+				   const struct tz_plan *plan)
 {
 	size_t i = hash_of(plan) % room;
 
@@ -73,7 +74,8 @@ struct giver {
 	unsigned n;
 };
 
-static bool give(const struct tz_carrier *carrier, const void *data, size_t size, uint64_t *ret_key, uint64_t *ret_offset)
+static bool give(const struct tz_carrier *carrier, const void *data, size_t size, uint64_t *ret_key,
+		 uint64_t *ret_offset)
 {
 	struct giver *g = (struct giver *)(uintptr_t)carrier;
 	struct tz_segment *s = size >= TZ_SEGMENT_LEAST ? tz_segment_find(data, size) : NULL;
@@ -160,7 +162,9 @@ void farm_load_of(const struct tz_job *job, struct tz_lane_load *ret)
 {
 	const struct farm_parcel *p = job->parcel;
 
-	*ret = (struct tz_lane_load){ .bytes = job->payload, .size = job->task->args_size, .align = 8 };
+	*ret = (struct tz_lane_load){ .bytes = job->payload,
+				      .size = job->task->args_size,
+				      .align = 8 };
 	if (!p)
 		return;
 	ret->bytes = p->bytes;
@@ -178,7 +182,8 @@ struct taker {
 	const struct tz_lane_mail *mail;
 };
 
-static const void *take(const struct tz_carrier *carrier, uint64_t key, uint64_t offset, size_t size)
+static const void *take(const struct tz_carrier *carrier, uint64_t key, uint64_t offset,
+			size_t size)
 {
 	const struct tz_lane_mail *mail = ((const struct taker *)carrier)->mail;
 	struct tz_segment *s;
@@ -207,7 +212,8 @@ int farm_unpack(struct tz_job *job, const struct tz_plan *plan, const struct tz_
 	return tz_result_decode(plan, mail->bytes, mail->size, tz_job_result(job), &taker.carrier);
 }
 
-int farm_unpack_many(const struct tz_plan *plan, const struct tz_lane_mail *mail, size_t skip, size_t n, void *to)
+int farm_unpack_many(const struct tz_plan *plan, const struct tz_lane_mail *mail, size_t skip,
+		     size_t n, void *to)
 {
 	struct taker taker = { .carrier.take = take, .mail = mail };
 

@@ -43,7 +43,8 @@ static void set_times(struct farm *farm, const tz_executor_options *o)
 {
 	farm->idle_ns = in_ns(o->idle_seconds);
 	farm->stay = o->min_workers ? o->min_workers : farm->idle_ns ? 0 : farm->executor.workers;
-	farm->grace_ns = o->kill_grace < 0 ? UINT64_MAX : in_ns(o->kill_grace > 0 ? o->kill_grace : 0.1);
+	farm->grace_ns =
+		o->kill_grace < 0 ? UINT64_MAX : in_ns(o->kill_grace > 0 ? o->kill_grace : 0.1);
 }
 
 static int set_up(struct farm *farm, const tz_executor_options *options)
@@ -71,7 +72,8 @@ static int open_processes(tz_executor **ret, const tz_executor_options *options)
 	if (!farm)
 		return -ENOMEM;
 	memset((void *)farm, 0, sizeof *farm);
-	tz_executor_init(&farm->executor, &tz_process_executor_ops, options, options->workers > 0 ? options->workers : tz_usable_cpus());
+	tz_executor_init(&farm->executor, &tz_process_executor_ops, options,
+			 options->workers > 0 ? options->workers : tz_usable_cpus());
 	farm->bell_fd = -1;
 	r = farm_method_of(options->start, &farm->method);
 	if (r == 0)
@@ -99,7 +101,9 @@ static bool prepare(struct tz_job *job)
 	if (r == 0 && !plan->args.flat)
 		r = farm_pack(job, plan);
 	if (r < 0) {
-		(void)tz_job_end(job, TZ_FAILED, r, plan && plan->error ? plan->refusal : "its arguments could not be copied");
+		(void)tz_job_end(job, TZ_FAILED, r,
+				 plan && plan->error ? plan->refusal
+						     : "its arguments could not be copied");
 		return false;
 	}
 	job->remote = 1;
@@ -125,7 +129,9 @@ static void accept_job(struct farm *farm, struct tz_job *job, struct farm_ends *
 		farm->completed++;
 		return;
 	}
-	farm_end(farm, ends, job, TZ_FAILED, tz_failure_new(farm->broken ? farm->broken : -ENOMEM, farm->broken ? farm->broken_why : NULL));
+	farm_end(farm, ends, job, TZ_FAILED,
+		 tz_failure_new(farm->broken ? farm->broken : -ENOMEM,
+				farm->broken ? farm->broken_why : NULL));
 }
 
 static bool is_closing(struct farm *farm)
@@ -135,7 +141,8 @@ static bool is_closing(struct farm *farm)
 
 static bool is_full(struct farm *farm)
 {
-	return farm->executor.options.queue_limit && farm->pending >= farm->executor.options.queue_limit;
+	return farm->executor.options.queue_limit &&
+	       farm->pending >= farm->executor.options.queue_limit;
 }
 
 /* Waiting for room: the parking lot's steps. */
@@ -157,7 +164,8 @@ static bool begin_room_wait(struct tz_parked *node)
 
 static int wait_for_room(struct farm *farm)
 {
-	static const struct tz_parking_steps steps = { .name = "room in a queue", .begin = begin_room_wait };
+	static const struct tz_parking_steps steps = { .name = "room in a queue",
+						       .begin = begin_room_wait };
 	struct room_wait wait = { .node.strand = tz_strand_self(), .farm = farm };
 
 	atomic_fetch_add_explicit(&farm->room_waiters, 1, memory_order_seq_cst);
@@ -203,7 +211,8 @@ static int submit_limited(struct farm *farm, struct tz_job *job, struct farm_end
 	}
 }
 
-static size_t submit_all(struct farm *farm, tz_job *const *jobs, const bool *ready, size_t n, struct farm_ends *ends, int *ret_error)
+static size_t submit_all(struct farm *farm, tz_job *const *jobs, const bool *ready, size_t n,
+			 struct farm_ends *ends, int *ret_error)
 {
 	tz_mutex_lock(&farm->lock);
 	bool closing = is_closing(farm);
@@ -232,7 +241,8 @@ static void submit_some(struct farm *farm, tz_job *const *jobs, size_t n, int *r
 	for (size_t i = 0; i < n; i++)
 		ready[i] = prepare(jobs[i]);
 	if (farm->executor.options.queue_limit) {
-		while (done < n && (!ready[done] || (r = submit_limited(farm, jobs[done], &ends)) > 0))
+		while (done < n &&
+		       (!ready[done] || (r = submit_limited(farm, jobs[done], &ends)) > 0))
 			done++;
 		*ret_error = r < 0 ? r : *ret_error;
 	} else {
@@ -247,11 +257,13 @@ static void submit_some(struct farm *farm, tz_job *const *jobs, size_t n, int *r
 	}
 }
 
-static size_t submit(tz_executor *executor, tz_job *const *jobs, size_t n, tz_priority priority, int *ret_error)
+static size_t submit(tz_executor *executor, tz_job *const *jobs, size_t n, tz_priority priority,
+		     int *ret_error)
 {
 	(void)priority;
 	for (size_t done = 0; done < n; done += BATCH)
-		submit_some(farm_of(executor), jobs + done, n - done < BATCH ? n - done : BATCH, ret_error);
+		submit_some(farm_of(executor), jobs + done, n - done < BATCH ? n - done : BATCH,
+			    ret_error);
 	return n;
 }
 
@@ -262,7 +274,9 @@ static void request_shutdown(tz_executor *executor, tz_shutdown how)
 	struct farm *farm = farm_of(executor);
 	int asked = atomic_load_explicit(&farm->asked, memory_order_relaxed), wanted = 1 + (int)how;
 
-	while (asked < wanted && !atomic_compare_exchange_weak_explicit(&farm->asked, &asked, wanted, memory_order_seq_cst, memory_order_relaxed))
+	while (asked < wanted &&
+	       !atomic_compare_exchange_weak_explicit(&farm->asked, &asked, wanted,
+						      memory_order_seq_cst, memory_order_relaxed))
 		;
 	farm_alert(farm);
 }
@@ -288,7 +302,8 @@ static bool begin_end_wait(struct tz_parked *node)
 
 static int shut_down(tz_executor *executor, tz_shutdown how, tz_deadline deadline)
 {
-	static const struct tz_parking_steps steps = { .name = "shutdown", .begin = begin_end_wait };
+	static const struct tz_parking_steps steps = { .name = "shutdown",
+						       .begin = begin_end_wait };
 	struct farm *farm = farm_of(executor);
 
 	request_shutdown(executor, how);
@@ -343,8 +358,9 @@ __attribute__((used)) static const char *const worker = &farm_worker_is_here;
 const tz_executor_ops tz_process_executor_ops = {
 	.kind = "processes",
 	.summary = "a pool of worker processes, which a crash costs one job",
-	.capabilities = TZ_CAN_RUN_IN_PARALLEL | TZ_CAN_REORDER | TZ_CAN_CANCEL_PENDING | TZ_CAN_PRIORITY | TZ_CAN_SURVIVE_CRASH | TZ_CAN_KILL |
-			TZ_CAN_INITIALIZE | TZ_CAN_LIMIT_QUEUE | TZ_CAN_SHRINK,
+	.capabilities = TZ_CAN_RUN_IN_PARALLEL | TZ_CAN_REORDER | TZ_CAN_CANCEL_PENDING |
+			TZ_CAN_PRIORITY | TZ_CAN_SURVIVE_CRASH | TZ_CAN_KILL | TZ_CAN_INITIALIZE |
+			TZ_CAN_LIMIT_QUEUE | TZ_CAN_SHRINK,
 	.open = open_processes,
 	.submit = submit,
 	.map = farm_map,

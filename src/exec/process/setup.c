@@ -32,7 +32,8 @@ static int set_functions(struct farm_setup *s, const tz_executor_options *o)
 /* The name of the setup task and its arguments, behind the struct. */
 static int add_task(struct farm *farm, const struct tz_plan *plan, const void *args)
 {
-	size_t name_size = tz_task_name_size(plan->name), args_size = tz_args_size(plan, args, NULL);
+	size_t name_size = tz_task_name_size(plan->name),
+	       args_size = tz_args_size(plan, args, NULL);
 
 	if (args_size > SIZE_MAX / 2)
 		return -ENOMEM;
@@ -47,7 +48,8 @@ static int add_task(struct farm *farm, const struct tz_plan *plan, const void *a
 	s->name_size = (uint32_t)name_size;
 	s->args_size = (uint32_t)args_size;
 	memcpy((char *)s + up(sizeof *s), plan->name, name_size);
-	return tz_args_encode(plan, args, (char *)s + up(sizeof *s) + up(name_size), args_size, NULL);
+	return tz_args_encode(plan, args, (char *)s + up(sizeof *s) + up(name_size), args_size,
+			      NULL);
 }
 
 int farm_setup_make(struct farm *farm)

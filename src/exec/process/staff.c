@@ -12,7 +12,8 @@
 #include "os/clock.h"
 
 enum {
-	MOST_BAD_BIRTHS = 10, /* workers in a row that died before they were ready, without a setup that could be to blame */
+	MOST_BAD_BIRTHS =
+		10, /* workers in a row that died before they were ready, without a setup that could be to blame */
 	RETRY_NS = 100000000, /* after a start that failed */
 	MOST_KILLS = 2 /* workers that a job may take along */
 };
@@ -38,7 +39,8 @@ struct farm_hand *farm_want_hand(struct farm *farm)
 
 	while (i < farm->executor.workers && farm->hands[i] && farm->hands[i]->state != HAND_ABSENT)
 		i++;
-	if (i == farm->executor.workers || farm->broken || (farm->start_after && tz_clock_now() < farm->start_after))
+	if (i == farm->executor.workers || farm->broken ||
+	    (farm->start_after && tz_clock_now() < farm->start_after))
 		return NULL;
 	if (!farm->hands[i])
 		farm->hands[i] = new_hand(farm, i);
@@ -217,7 +219,8 @@ int farm_kill_workers(tz_executor *executor)
 	for (int i = 0; i < farm->executor.workers; i++) {
 		struct farm_hand *h = farm->hands[i];
 
-		if (h && (h->state == HAND_PRESENT || h->state == HAND_LEAVING) && !atomic_load_explicit(&h->dead, memory_order_acquire)) {
+		if (h && (h->state == HAND_PRESENT || h->state == HAND_LEAVING) &&
+		    !atomic_load_explicit(&h->dead, memory_order_acquire)) {
 			h->shot = true;
 			(void)tz_child_signal(h->child, SIGKILL);
 			n++;
@@ -233,10 +236,12 @@ void farm_break(struct farm *farm, struct farm_ends *ends, int code, const char 
 
 	if (!farm->broken) {
 		farm->broken = code ? code : -ECANCELED;
-		(void)snprintf(farm->broken_why, sizeof farm->broken_why, "the executor is broken: %s", why);
+		(void)snprintf(farm->broken_why, sizeof farm->broken_why,
+			       "the executor is broken: %s", why);
 	}
 	while ((job = farm_pop(farm)))
-		farm_end(farm, ends, job, TZ_FAILED, tz_failure_new(farm->broken, farm->broken_why));
+		farm_end(farm, ends, job, TZ_FAILED,
+			 tz_failure_new(farm->broken, farm->broken_why));
 }
 
 /* The last line that it wrote, or as much of it as there is room for. */
@@ -271,15 +276,18 @@ static struct tz_failure *cause_of(const struct farm_hand *h, uint64_t ran_ns, c
 		return NULL;
 	f->signal = how->signal;
 	if (how->signal)
-		(void)snprintf(end, sizeof end, "killed by SIG%s%s", name ? name : "?", how->core ? " (core dumped)" : "");
+		(void)snprintf(end, sizeof end, "killed by SIG%s%s", name ? name : "?",
+			       how->core ? " (core dumped)" : "");
 	else if (how->lost)
 		(void)snprintf(end, sizeof end, "its worker was lost");
 	else
 		(void)snprintf(end, sizeof end, "ended by exit(%d)", how->code);
 	write_bytes(peak, sizeof peak, how->peak_bytes);
-	n = snprintf(f->message, sizeof f->message, "%s in process %d after %.3f s, peak %s", end, (int)how->pid, (double)ran_ns / 1e9, peak);
+	n = snprintf(f->message, sizeof f->message, "%s in process %d after %.3f s, peak %s", end,
+		     (int)how->pid, (double)ran_ns / 1e9, peak);
 	if (*tail && n > 0 && (size_t)n + 16 < sizeof f->message)
-		(void)snprintf(f->message + n, sizeof f->message - (size_t)n, "; stderr: %s", last_words(tail, sizeof f->message - (size_t)n - 11));
+		(void)snprintf(f->message + n, sizeof f->message - (size_t)n, "; stderr: %s",
+			       last_words(tail, sizeof f->message - (size_t)n - 11));
 	return f;
 }
 
@@ -290,25 +298,34 @@ static struct tz_failure *cause_of_kill(const struct farm_hand *h)
 
 	if (f) {
 		f->signal = SIGKILL;
-		(void)snprintf(f->message, sizeof f->message, "%s and did not end; process %d was killed",
-			       late ? "its deadline passed while it ran" : "cancelled while it ran", (int)h->how.pid);
+		(void)snprintf(f->message, sizeof f->message,
+			       "%s and did not end; process %d was killed",
+			       late ? "its deadline passed while it ran" : "cancelled while it ran",
+			       (int)h->how.pid);
 	}
 	return f;
 }
 
 /* The job that the worker died of. */
-static void blame(struct farm *farm, struct farm_hand *h, struct tz_job *job, struct farm_ends *ends, uint64_t ran_ns, char *tail)
+static void blame(struct farm *farm, struct farm_hand *h, struct tz_job *job,
+		  struct farm_ends *ends, uint64_t ran_ns, char *tail)
 {
 	if (h->killed && !h->unwell && h->kill_number == h->first) {
 		farm_end(farm, ends, job, h->kill_status, cause_of_kill(h));
 		return;
 	}
-	if (job->options && !h->shot && ++job->options->kills < MOST_KILLS && farm_try_again(farm, job))
+	if (job->options && !h->shot && ++job->options->kills < MOST_KILLS &&
+	    farm_try_again(farm, job))
 		return;
-	struct tz_failure *f = h->unwell ? tz_failure_new(-EPROTO, "its worker wrote nonsense into its lane, and was killed") : cause_of(h, ran_ns, tail);
+	struct tz_failure *f =
+		h->unwell
+			? tz_failure_new(-EPROTO,
+					 "its worker wrote nonsense into its lane, and was killed")
+			: cause_of(h, ran_ns, tail);
 
 	if (f && job->options && job->options->kills >= MOST_KILLS && job->options->retries > 0)
-		(void)snprintf(f->message + strlen(f->message), sizeof f->message - strlen(f->message), "; not tried again");
+		(void)snprintf(f->message + strlen(f->message),
+			       sizeof f->message - strlen(f->message), "; not tried again");
 	farm_end(farm, ends, job, TZ_CRASHED, f);
 }
 
@@ -323,17 +340,20 @@ static void judge_birth(struct farm *farm, struct farm_hand *h, struct farm_ends
 		farm->bad_births = 0;
 		return;
 	}
-	if (h->killed || h->shot || ++farm->bad_births < (has_setup ? FARM_MOST_STARTS : MOST_BAD_BIRTHS))
+	if (h->killed || h->shot ||
+	    ++farm->bad_births < (has_setup ? FARM_MOST_STARTS : MOST_BAD_BIRTHS))
 		return;
 	if (phase == PHASE_BROKEN) {
 		char message[TZ_MESSAGE_MAX];
 
 		memcpy(message, h->slate->message, sizeof message);
 		message[sizeof message - 1] = '\0';
-		farm_break(farm, ends, atomic_load_explicit(&h->slate->code, memory_order_relaxed), message);
+		farm_break(farm, ends, atomic_load_explicit(&h->slate->code, memory_order_relaxed),
+			   message);
 		return;
 	}
-	(void)snprintf(why, sizeof why, "its workers end while they begin: %s %d", h->how.signal ? "signal" : "exit code",
+	(void)snprintf(why, sizeof why, "its workers end while they begin: %s %d",
+		       h->how.signal ? "signal" : "exit code",
 		       h->how.signal ? h->how.signal : h->how.code);
 	farm_break(farm, ends, -ECANCELED, why);
 }
@@ -373,8 +393,13 @@ static void bury(struct farm *farm, struct farm_hand *h, struct farm_ends *ends)
 	judge_birth(farm, h, ends);
 	if (blamed)
 		salvage(h, blamed);
-	struct farm_hand last = { .how = h->how, .killed = h->killed, .unwell = h->unwell || end.broken, .shot = h->shot, .kill_number = h->kill_number,
-				  .first = h->first, .kill_status = h->kill_status };
+	struct farm_hand last = { .how = h->how,
+				  .killed = h->killed,
+				  .unwell = h->unwell || end.broken,
+				  .shot = h->shot,
+				  .kill_number = h->kill_number,
+				  .first = h->first,
+				  .kill_status = h->kill_status };
 
 	clear(h, tail, sizeof tail);
 	if (blamed)
@@ -386,13 +411,15 @@ void farm_bury(struct farm *farm, struct farm_ends *ends)
 	for (int i = 0; i < farm->executor.workers; i++) {
 		struct farm_hand *h = farm->hands[i];
 
-		if (h && h->child && !h->collecting && atomic_load_explicit(&h->dead, memory_order_acquire))
+		if (h && h->child && !h->collecting &&
+		    atomic_load_explicit(&h->dead, memory_order_acquire))
 			bury(farm, h, ends);
 	}
 	if (farm->failed_starts >= FARM_MOST_STARTS && !has_workers(farm)) {
 		char why[96];
 
-		(void)snprintf(why, sizeof why, "its workers cannot be started: %s", strerrordesc_np(-farm->start_error));
+		(void)snprintf(why, sizeof why, "its workers cannot be started: %s",
+			       strerrordesc_np(-farm->start_error));
 		farm_break(farm, ends, farm->start_error, why);
 	}
 	if (farm->broken)

@@ -16,7 +16,10 @@ enum {
 };
 
 /* tz_lane_what.flags of a call. */
-enum { TERM_ENCODED = 1 /* the payload is of tz_args_encode; else it is the arguments as they are */ };
+enum {
+	TERM_ENCODED =
+		1 /* the payload is of tz_args_encode; else it is the arguments as they are */
+};
 
 /* In front of the elements of a map. */
 struct term_block {
@@ -43,7 +46,12 @@ _Static_assert(sizeof(struct term_failure) == 192, "results are aligned");
 enum { TERM_CANCELLED = 1, TERM_DEADLINE = 2 };
 
 /* How far a worker has come. */
-enum { PHASE_BORN = 0, PHASE_READY = 1, PHASE_BROKEN = 2 /* its setup failed */, PHASE_RETIRED = 3 /* it ends, and all is well */ };
+enum {
+	PHASE_BORN = 0,
+	PHASE_READY = 1,
+	PHASE_BROKEN = 2 /* its setup failed */,
+	PHASE_RETIRED = 3 /* it ends, and all is well */
+};
 
 /* Memory that parent and worker share, for what is not in the lane. Written by the worker. */
 struct farm_slate {

@@ -73,7 +73,8 @@ static int open_nothing(tz_executor **ret, const tz_executor_options *options)
 	return -ENOTSUP;
 }
 
-static size_t run_here(tz_executor *executor, tz_job *const *jobs, size_t n, tz_priority priority, int *ret_error)
+static size_t run_here(tz_executor *executor, tz_job *const *jobs, size_t n, tz_priority priority,
+		       int *ret_error)
 {
 	(void)executor, (void)priority, (void)ret_error;
 	for (size_t i = 0; i < n; i++)
@@ -142,7 +143,8 @@ static void answer_error(int code, const char *message)
 	answer_failure(&o, UINT64_MAX);
 }
 
-static int answer_bytes(const void *bytes, size_t size, struct tz_segment *const *refs, unsigned nrefs)
+static int answer_bytes(const void *bytes, size_t size, struct tz_segment *const *refs,
+			unsigned nrefs)
 {
 	struct tz_lane_what what = { .code = TZ_OK, .time = ran_ns() };
 	struct tz_lane_load load = { .bytes = bytes, .size = size, .refs = refs, .nrefs = nrefs };
@@ -157,7 +159,8 @@ struct giver {
 	unsigned n;
 };
 
-static bool give(const struct tz_carrier *carrier, const void *data, size_t size, uint64_t *ret_key, uint64_t *ret_offset)
+static bool give(const struct tz_carrier *carrier, const void *data, size_t size, uint64_t *ret_key,
+		 uint64_t *ret_offset)
 {
 	struct giver *g = (struct giver *)(uintptr_t)carrier;
 	struct tz_segment *s = size >= TZ_SEGMENT_LEAST ? tz_segment_find(data, size) : NULL;
@@ -180,16 +183,19 @@ static bool give(const struct tz_carrier *carrier, const void *data, size_t size
 	return true;
 }
 
-static int encode(const struct tz_plan *plan, const void *results, size_t n, bool one, void *to, size_t size, const struct tz_carrier *carrier)
+static int encode(const struct tz_plan *plan, const void *results, size_t n, bool one, void *to,
+		  size_t size, const struct tz_carrier *carrier)
 {
-	return one ? tz_result_encode(plan, results, to, size, carrier) : tz_results_encode(plan, results, n, to, size, carrier);
+	return one ? tz_result_encode(plan, results, to, size, carrier)
+		   : tz_results_encode(plan, results, n, to, size, carrier);
 }
 
 /* A result, or n of a piece of a map. */
 static int answer_encoded(const struct tz_plan *plan, const void *results, size_t n, bool one)
 {
 	struct giver g = { .carrier.give = give };
-	size_t size = one ? tz_result_size(plan, results, &g.carrier) : tz_results_size(plan, results, n, &g.carrier);
+	size_t size = one ? tz_result_size(plan, results, &g.carrier)
+			  : tz_results_size(plan, results, n, &g.carrier);
 	void *bytes = size < SIZE_MAX ? malloc(size ? size : 1) : NULL;
 	int r = bytes ? encode(plan, results, n, one, bytes, size, &g.carrier) : -ENOMEM;
 
@@ -203,7 +209,8 @@ static int answer_encoded(const struct tz_plan *plan, const void *results, size_
 
 static void answer_result(const struct tz_plan *plan, const void *result)
 {
-	int r = plan->result.flat ? answer_bytes(result, plan->result.size, NULL, 0) : answer_encoded(plan, result, 1, true);
+	int r = plan->result.flat ? answer_bytes(result, plan->result.size, NULL, 0)
+				  : answer_encoded(plan, result, 1, true);
 
 	if (!plan->result.flat)
 		tz_result_free(plan, result);
@@ -250,11 +257,14 @@ static void learn(const struct tz_lane_mail *mail)
 
 static const struct lesson *lesson_of(const struct tz_lane_mail *mail)
 {
-	const struct lesson *l = mail->what.code < me.nlessons ? &me.lessons[mail->what.code] : NULL;
+	const struct lesson *l =
+		mail->what.code < me.nlessons ? &me.lessons[mail->what.code] : NULL;
 
 	if (l && l->task && l->error == 0)
 		return l;
-	answer_error(l && l->error ? l->error : -ENOEXEC, "its worker does not find the task: the program, or a library of it, was changed meanwhile");
+	answer_error(
+		l && l->error ? l->error : -ENOEXEC,
+		"its worker does not find the task: the program, or a library of it, was changed meanwhile");
 	return NULL;
 }
 
@@ -264,11 +274,13 @@ struct taker {
 	const struct tz_lane_mail *mail;
 };
 
-static const void *take(const struct tz_carrier *carrier, uint64_t key, uint64_t offset, size_t size)
+static const void *take(const struct tz_carrier *carrier, uint64_t key, uint64_t offset,
+			size_t size)
 {
 	const struct tz_lane_mail *mail = ((const struct taker *)carrier)->mail;
 
-	if (key >= mail->nrefs || offset > mail->refs[key]->size || size > mail->refs[key]->size - offset)
+	if (key >= mail->nrefs || offset > mail->refs[key]->size ||
+	    size > mail->refs[key]->size - offset)
 		return NULL;
 	return mail->refs[key]->base + offset;
 }
@@ -338,7 +350,8 @@ static void on_unwind(struct run *run)
 }
 
 /* Runs a task as a job, which is the caller's then. NULL without memory. */
-static struct tz_job *run_as_job(const tz_task *task, const void *args, uint64_t deadline, uint32_t number)
+static struct tz_job *run_as_job(const tz_task *task, const void *args, uint64_t deadline,
+				 uint32_t number)
 {
 	tz_submit_options options = { .deadline.ns = deadline };
 	struct tz_job *job = tz_job_new(&me.executor, deadline ? &options : NULL, task, args, true);
@@ -372,8 +385,10 @@ static void call(const struct tz_lane_mail *mail)
 	if (!l)
 		return;
 	if (mail->what.flags & TERM_ENCODED) {
-		void *bytes = aligned(mail->bytes, mail->size, l->plan->align > 8 ? l->plan->align : 8);
-		int r = bytes ? tz_args_decode(l->plan, bytes, mail->size, &args, &taker.carrier) : -ENOMEM;
+		void *bytes =
+			aligned(mail->bytes, mail->size, l->plan->align > 8 ? l->plan->align : 8);
+		int r = bytes ? tz_args_decode(l->plan, bytes, mail->size, &args, &taker.carrier)
+			      : -ENOMEM;
 
 		if (r < 0) {
 			answer_error(r, "its arguments could not be read");
@@ -410,7 +425,8 @@ static void run_piece(void *result, const void *args)
 {
 	const struct piece *p;
 	struct tz_frame *frame = tz_strand_self()->frame;
-	struct tz_cursor *cursor = (struct tz_cursor *)(void *)&me.slate->element; /* seen by the parent, if we die */
+	struct tz_cursor *cursor =
+		(struct tz_cursor *)(void *)&me.slate->element; /* seen by the parent, if we die */
 
 	(void)result;
 	memcpy(&p, args, sizeof p);
@@ -418,7 +434,9 @@ static void run_piece(void *result, const void *args)
 	p->lesson->task->range(p->results, p->in, 0, p->n, cursor);
 }
 
-static const tz_task piece_task = { .name = "map", .run = run_piece, .args_size = sizeof(struct piece *) };
+static const tz_task piece_task = { .name = "map",
+				    .run = run_piece,
+				    .args_size = sizeof(struct piece *) };
 
 static bool make_results(struct piece *p)
 {
@@ -451,7 +469,9 @@ static int answer_failed_piece(const struct piece *p, struct tz_job *job)
 	struct term_failure *f;
 	tz_outcome o;
 	size_t size = tz_results_size(plan, p->results, p->n, &g.carrier);
-	char *bytes = size < SIZE_MAX - sizeof *f ? aligned_alloc(64, (sizeof *f + size + 63) / 64 * 64) : NULL;
+	char *bytes = size < SIZE_MAX - sizeof *f
+			      ? aligned_alloc(64, (sizeof *f + size + 63) / 64 * 64)
+			      : NULL;
 
 	if (!bytes)
 		return -ENOMEM;
@@ -462,7 +482,9 @@ static int answer_failed_piece(const struct piece *p, struct tz_job *job)
 	f->element = job->failure ? job->failure->element : UINT64_MAX;
 	tz_copy_text(f->message, sizeof f->message, o.message);
 	struct tz_lane_what what = { .code = (uint32_t)o.status, .time = ran_ns() };
-	struct tz_lane_load load = { .bytes = bytes, .size = sizeof *f + size, .align = 64, .refs = g.refs };
+	struct tz_lane_load load = {
+		.bytes = bytes, .size = sizeof *f + size, .align = 64, .refs = g.refs
+	};
 	int r = tz_results_encode(plan, p->results, p->n, bytes + sizeof *f, size, &g.carrier);
 
 	load.nrefs = g.n;
@@ -511,7 +533,8 @@ static void call_piece(const struct tz_lane_mail *mail)
 	}
 	p.n = block->n;
 	p.lo = block->lo;
-	int r = tz_block_decode(l->plan, block + 1, mail->size - sizeof *block, p.n, p.in, &taker.carrier);
+	int r = tz_block_decode(l->plan, block + 1, mail->size - sizeof *block, p.n, p.in,
+				&taker.carrier);
 
 	if (r == 0 && !make_results(&p))
 		r = -ENOMEM;
@@ -545,7 +568,8 @@ static void *attend(void *unused)
 		atomic_store_explicit(&me.asked, asked, memory_order_seq_cst);
 		if (atomic_load_explicit(&me.number, memory_order_seq_cst) != number)
 			continue;
-		tz_handle h = { atomic_load_explicit(&me.cell, memory_order_relaxed), atomic_load_explicit(&me.generation, memory_order_relaxed) };
+		tz_handle h = { atomic_load_explicit(&me.cell, memory_order_relaxed),
+				atomic_load_explicit(&me.generation, memory_order_relaxed) };
 
 		if (atomic_load_explicit(&me.number, memory_order_seq_cst) == number)
 			end_job(h, why);
@@ -619,14 +643,17 @@ static int break_down(int code, const char *message)
 static int run_setup_task(void)
 {
 	const struct farm_setup *s = me.setup;
-	char *name = (char *)(uintptr_t)s + (sizeof *s + 63) / 64 * 64, *bytes = name + (s->name_size + 63) / 64 * 64;
+	char *name = (char *)(uintptr_t)s + (sizeof *s + 63) / 64 * 64,
+	     *bytes = name + (s->name_size + 63) / 64 * 64;
 	const tz_task *task = NULL;
 	const void *args = NULL;
 	int r = tz_task_resolve(name, s->name_size, &task);
 	const struct tz_plan *plan = r == 0 ? tz_plan_of(task) : NULL;
 
 	if (r == 0)
-		r = plan ? tz_args_decode(plan, aligned(bytes, s->args_size, 64), s->args_size, &args, NULL) : -ENOMEM;
+		r = plan ? tz_args_decode(plan, aligned(bytes, s->args_size, 64), s->args_size,
+					  &args, NULL)
+			 : -ENOMEM;
 	if (r < 0)
 		return break_down(r, "its setup is not to be found");
 	struct tz_job *job = run_as_job(task, args, 0, UINT32_MAX);
@@ -680,7 +707,8 @@ static int worker_main(const struct tz_birth *birth)
 	if (birth->size < sizeof *s || s->magic != SETUP_MAGIC || birth->nfds != WORKER_FDS)
 		return 127;
 	me.setup = s;
-	(void)signal(SIGINT, SIG_IGN); /* of the terminal: the application decides what becomes of us */
+	/* An interrupt typed at the terminal: the application decides what becomes of us. */
+	(void)signal(SIGINT, SIG_IGN);
 	tz_executor_init(&me.executor, &ops, &(tz_executor_options){ .name = s->executor }, 1);
 	me.executor.permanent = 1;
 	atomic_store_explicit(&me.number, UINT32_MAX, memory_order_relaxed);
