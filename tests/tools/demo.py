@@ -151,7 +151,7 @@ def shows_and_checks():
     done = run("--delay", "0.01")
     equal((done.returncode, re.sub(r"trenza: .* pages so far .*\n", "", done.stderr)), (0, ""))
     for part in ("168 of 168 headings on inline", "168 of 168 headings on threads:16",
-                 "168 of 168 headings on coroutines", "48 of 48 pages have the length", "148,933 primes", "longest page", "threads:1 ", "threads:2 ",
+                 "168 of 168 headings on processes:16", "168 of 168 headings on coroutines", "64 of 64 pages have the length", "148,933 primes", "longest page", "threads:1 ", "threads:2 ",
                  "Puzzles for patient machines"):
         contains(done.stdout, part)
     assert "WRONG" not in done.stdout and "\033" not in done.stdout

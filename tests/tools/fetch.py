@@ -319,7 +319,7 @@ def tls_without_trust():
 def all_failures_at_once():
     """a list of nothing but bad pages fails page by page, on each executor"""
     paths = ["/404", "/pdf", "/loop", "/endless", "/100mb", "/hang-up", "/cut", "/garbage", "/stray", "/bomb"]
-    for executor in "inline", "threads:3", "threads", "coroutines", "coroutines:2":
+    for executor in "inline", "threads:3", "threads", "coroutines", "coroutines:2", "processes:3":
         done = run("--on", executor, *map(url, paths), url("/good"))
         equal(done.returncode, 1)
         equal(len(done.err.splitlines()), len(paths) + 1)
@@ -434,13 +434,24 @@ def same_on_coroutines():
 
 
 @case
+def same_on_processes():
+    """prints the same pages in the same order on processes, redirected, encoded and large ones too, by each way to start them"""
+    pages = [url(path) for path in ("/page/1", "/moved", "/deep", "/broken", "/nul", "/cookie", "/404", "/page/2")]
+    here = run("--on", "inline", *pages)
+    for executor in "processes", "processes:2", "processes:2,start=spawn":
+        there = run("--on", executor, *pages)
+        equal((there.returncode, there.out), (here.returncode, here.out))
+        equal(there.err.splitlines()[:-1], here.err.splitlines()[:-1])
+
+
+@case
 def compare():
     """compares executors in a table"""
     done = run("--compare", *[url(f"/page/{i}") for i in range(5)], url("/404"))
     equal(done.returncode, 1)
     rows = [line.split() for line in done.out.splitlines()]
     equal(rows[0], "executor wall speed-up user system sum of pages longest page".split())
-    equal([row[0] for row in rows[1:4]], ["inline", "threads:16", "coroutines"])
+    equal([row[0] for row in rows[1:5]], ["inline", "threads:16", "processes:16", "coroutines"])
     equal(rows[1][3], "1.0x")
     equal(done.err, f"trenza: {url('/404')}: 404 Not Found\n")
 
@@ -487,7 +498,7 @@ interrupt.count = 0
 def ctrl_c():
     """stops at once on Ctrl-C, says how far it came, and ends by the signal"""
     # No page can end by itself within the test's deadline, so whoever ends did stop.
-    for executor in "threads", "inline", "threads:2", "coroutines":
+    for executor in "threads", "inline", "threads:2", "coroutines", "processes:2":
         out, err = interrupt(signal.SIGINT, "--timeout", "300", "--on", executor)
         equal(out, "")
         contains(err, "stopped: 0 pages")

@@ -58,8 +58,10 @@ static struct reading read_page(const char *page, size_t size, const char *chars
 	reading.chars = decoder_chars(decoder);
 	if (reading.error == 0)
 		reading.error = heading_parser_finish(parser, &headings);
-	for (size_t i = 0; i < headings.count; i++)
-		fprintf(file, "%d %s\n", headings.list[i].level, headings.list[i].text);
+	const char *at = headings.lines;
+
+	for (struct heading heading; headings_next(&at, &heading);)
+		fprintf(file, "%d %s\n", heading.level, heading.text);
 	fclose(file);
 	headings_done(&headings);
 	decoder_close(decoder);

@@ -22,9 +22,9 @@ static const char help[] =
 	"usage: trenza demo [OPTION]...\n"
 	"\n"
 	"Fetches sixteen pages from a small site of its own, which takes its time with\n"
-	"each: one after the other, on sixteen threads, and in coroutines on one loop.\n"
-	"Then it counts primes, which no number of threads beyond the number of cores\n"
-	"makes faster.\n"
+	"each: one after the other, on sixteen threads, in sixteen processes, and in\n"
+	"coroutines on one loop. Then it counts primes, which no number of threads or\n"
+	"processes beyond the number of cores makes faster.\n"
 	"\n"
 	"  -i, --input FILE     fetch the URLs of this file instead, one a line\n"
 	"      --delay SECONDS  how long the site takes to answer (default: 0.3)\n"
@@ -34,7 +34,7 @@ static const char help[] =
 	"Exit status: 0 all is as it should be, 1 something is not, 2 it could not begin.\n";
 
 /* Enough workers for each page of the site to have one. */
-static const char many_threads[] = "threads:16";
+static const char many_threads[] = "threads:16", many_processes[] = "processes:16";
 
 /* How often the primes are counted on each executor. */
 enum { ROUNDS = 5 };
@@ -125,6 +125,7 @@ static int show_waiting(struct demo *demo, struct fetching *fetching)
 	fetching->summary = false;
 	fetching->executors[fetching->executor_count++] = "inline";
 	fetching->executors[fetching->executor_count++] = many_threads;
+	fetching->executors[fetching->executor_count++] = many_processes;
 	fetching->executors[fetching->executor_count++] = "coroutines";
 	status = fetch_run(fetching);
 	if (status == COMMAND_USAGE || stop_asked())
@@ -182,16 +183,19 @@ static int count_on_all(const char *const *executors, int count, struct counting
 static int show_computing(const struct demo *demo)
 {
 	int cores = tz_usable_cpus(), count, wrong = 0, r;
-	char all_cores[32], more[32], title[128], primes[TEXT_SIZE_MAX];
-	const char *executors[] = { "inline", "threads:1", "threads:2", all_cores, more };
-	struct counting countings[5];
+	char all_cores[32], more[32], processes[32], title[128], primes[TEXT_SIZE_MAX];
+	const char *executors[] = { "inline", "threads:1", "threads:2", all_cores, more, processes };
+	struct counting countings[6];
 
 	/* One row for the cores, unless they are two, and one for more threads than cores. */
 	snprintf(all_cores, sizeof all_cores, "threads:%d", cores);
 	snprintf(more, sizeof more, "threads:%d", cores < 16 ? 16 : 2 * cores);
-	count = cores > 2 ? 5 : 4;
-	if (cores <= 2)
+	snprintf(processes, sizeof processes, "processes:%d", cores);
+	count = cores > 2 ? 6 : 5;
+	if (cores <= 2) {
 		executors[3] = more;
+		executors[4] = processes;
+	}
 	snprintf(title, sizeof title,
 		 "2. Computing: the primes below %s, on %d core%s; the best of %d rounds",
 		 text_count(primes, PRIMES_BELOW), cores, cores == 1 ? "" : "s", ROUNDS);

@@ -22,11 +22,13 @@ static const char help[] =
 	"\n"
 	"  -i, --input FILE       read URLs from FILE too (- is the standard input)\n"
 	"      --on EXECUTOR      where to run: inline (one page after the other),\n"
-	"                         threads[:N] (default: threads:16), or coroutines[:N]:\n"
-	"                         sixteen pages at once on each of N loops (one)\n"
+	"                         threads[:N] (default: threads:16), processes[:N] (16),\n"
+	"                         or coroutines[:N]: sixteen pages at once on each of N\n"
+	"                         loops (one)\n"
 	"      --compare          run the list on each executor and print what it took\n"
 	"                         instead of the headings; --on may then be repeated\n"
-	"                         (default: inline, threads:16 and coroutines)\n"
+	"                         (default: inline, threads:16, processes:16 and\n"
+	"                         coroutines)\n"
 	"      --json             print one line of JSON a page (a run, with --compare)\n"
 	"      --tsv, --outline   print the one or the other wherever the output goes\n"
 	"      --timeout SECONDS  for a whole page (default: 30)\n"
@@ -49,7 +51,7 @@ static const char help[] =
 	"  trenza fetch -i urls.txt --compare\n";
 
 /* How many workers fetch pages unless told: they wait, and waiting needs no processor. */
-static const char default_executor[] = "threads:16";
+static const char default_executor[] = "threads:16", default_processes[] = "processes:16";
 
 enum { ON = 256, COMPARE, JSON, TSV, OUTLINE, TIMEOUT, CONNECT_TIMEOUT, MAX_SIZE, MAX_REDIRECTS };
 
@@ -88,6 +90,8 @@ static int add_executor(struct fetching *fetching, const char *spec)
 		return command_wrong("more than %d executors", FETCH_EXECUTORS);
 	if (strcmp(spec, "threads") == 0)
 		spec = default_executor;
+	if (strcmp(spec, "processes") == 0)
+		spec = default_processes;
 	fetching->executors[fetching->executor_count++] = spec;
 	return 0;
 }
@@ -217,8 +221,10 @@ static void choose_executors(struct line *line)
 	if (line->compare)
 		add_executor(&line->fetching, "inline");
 	add_executor(&line->fetching, default_executor);
-	if (line->compare)
+	if (line->compare) {
+		add_executor(&line->fetching, default_processes);
 		add_executor(&line->fetching, "coroutines");
+	}
 }
 
 static int fetch(struct line *line)

@@ -11,11 +11,15 @@
 #include <ctype.h>
 #include <errno.h>
 #include <math.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <time.h>
+
+#include <libxml/parser.h>
 
 #include <trenza.h>
 
@@ -295,7 +299,8 @@ static CURLMcode wait_for_more(CURLM *multi)
 	if (tz_loop_current() == NULL)
 		return (CURLMcode)wait_here(multi);
 	/* Whoever cancels the page has to wait: the thread uses what this one would free. */
-	TZ_SHIELD(HUGE_VAL) {
+	TZ_SHIELD(HUGE_VAL)
+	{
 		(void)tz_result(tz_to_thread(wait_here, multi), &code);
 	}
 	return (CURLMcode)code;
@@ -463,11 +468,29 @@ static void run_transfer(struct transfer *transfer, const char *url)
 	session_give(session);
 }
 
+/* In a process of its own, main() has not done this. */
+static void set_up(void)
+{
+	curl_global_init(CURL_GLOBAL_DEFAULT);
+	xmlInitParser();
+}
+
+static double thread_cpu(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+	return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
+}
+
 struct page fetch_page(const char *url, struct limits limits)
 {
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	struct transfer transfer = { .limits = limits, .deadline = tz_after(limits.timeout) };
 	uint64_t start = tz_now();
 
+	pthread_once(&once, set_up);
+	transfer.page.cpu = -thread_cpu();
 	if (stop_asked())
 		fail(&transfer, "interrupted");
 	else
@@ -477,6 +500,7 @@ struct page fetch_page(const char *url, struct limits limits)
 	if (transfer.out_of_memory)
 		transfer.page.failed = true;
 	transfer.page.seconds = (double)(tz_now() - start) / 1e9;
+	transfer.page.cpu += thread_cpu();
 	return transfer.page;
 }
 

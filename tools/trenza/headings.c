@@ -30,7 +30,7 @@ struct heading_parser {
 	htmlParserCtxtPtr html;
 	long long steps;
 	struct headings found;
-	size_t room; /* for how many headings `found.list` is allocated */
+	size_t size, room; /* of `found.lines`, without its 0 */
 	int error; /* the first failure inside a callback */
 	unsigned hidden; /* how many elements are open whose content nobody sees */
 	int level; /* of the heading that is open, or 0 */
@@ -132,32 +132,39 @@ static void put_text(struct heading_parser *parser, const xmlChar *text, size_t 
 	}
 }
 
-static int grow(struct heading_parser *parser)
+static int grow(struct heading_parser *parser, size_t more)
 {
-	size_t room = parser->room > 0 ? parser->room * 2 : 16;
-	struct heading *list = realloc(parser->found.list, room * sizeof *list);
+	size_t room = parser->room > 0 ? parser->room : 256;
+	char *lines;
 
-	if (list == NULL)
+	while (room - parser->size <= more)
+		room *= 2;
+	if (room == parser->room)
+		return 0;
+	lines = realloc(parser->found.lines, room);
+	if (lines == NULL)
 		return -ENOMEM;
-	parser->found.list = list;
+	parser->found.lines = lines;
 	parser->room = room;
 	return 0;
 }
 
 static int keep_heading(struct heading_parser *parser)
 {
-	char *text;
-
 	if (parser->found.count == HEADINGS_MAX) {
 		parser->found.cut = true;
 		return 0;
 	}
-	if (parser->found.count == parser->room && grow(parser) < 0)
+	if (grow(parser, parser->len + 2) < 0)
 		return -ENOMEM;
-	text = strndup(parser->text, parser->len);
-	if (text == NULL)
-		return -ENOMEM;
-	parser->found.list[parser->found.count++] = (struct heading){ parser->level, text };
+	char *line = parser->found.lines + parser->size;
+
+	line[0] = (char)('0' + parser->level);
+	memcpy(line + 1, parser->text, parser->len);
+	line[parser->len + 1] = '\n';
+	line[parser->len + 2] = '\0';
+	parser->size += parser->len + 2;
+	parser->found.count++;
 	return 0;
 }
 
@@ -269,11 +276,22 @@ static void on_text(void *arg, const xmlChar *text, int len)
 		put_text(parser, text, (size_t)len);
 }
 
+bool headings_next(const char **at, struct heading *ret_heading)
+{
+	const char *line = *at, *end = line != NULL ? strchr(line, '\n') : NULL;
+
+	if (end == NULL || (size_t)(end - line) > sizeof ret_heading->text)
+		return false;
+	ret_heading->level = line[0] - '0';
+	memcpy(ret_heading->text, line + 1, (size_t)(end - line) - 1);
+	ret_heading->text[end - line - 1] = '\0';
+	*at = end + 1;
+	return true;
+}
+
 void headings_done(struct headings *headings)
 {
-	for (size_t i = 0; i < headings->count; i++)
-		free(headings->list[i].text);
-	free(headings->list);
+	free(headings->lines);
 	*headings = (struct headings){ 0 };
 }
 

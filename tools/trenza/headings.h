@@ -13,16 +13,21 @@ enum {
 
 struct heading {
 	int level; /* 1..4 */
-	char *text; /* UTF-8, white space collapsed, never empty, no control characters */
+	char text[HEADING_MAX_BYTES +
+		  1]; /* UTF-8, white space collapsed, never empty, no control characters */
 };
 
+/* All headings of a page. One text, so that they travel to another process as strings do. */
 struct headings {
-	struct heading *list;
+	char *lines; /* of each heading: its level, its text, a line feed; NULL: none */
 	size_t count;
 	bool cut; /* the page had more than HEADINGS_MAX */
 };
 
-/* Frees the texts and the list and empties the struct. All-zero is legal. */
+/* Reads the heading that begins at *at, which is `lines` at first, and moves on; false at the end. */
+bool headings_next(const char **at, struct heading *ret_heading);
+
+/* Frees the text and empties the struct. All-zero is legal. */
 void headings_done(struct headings *headings);
 
 struct heading_parser;

@@ -98,6 +98,7 @@ int main(int argc, char *argv[])
 	}
 	if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0)
 		return print_version();
+	/* Now, before there are other threads; in a process that fetches, fetch_page does it. */
 	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
 		return command_wrong("libcurl cannot be used here");
 	xmlInitParser();

@@ -29,6 +29,7 @@ static void print_outline(FILE *file, const char *url, const struct page *page)
 {
 	const struct style *style = term_style(file);
 	char headings[64], chars[64];
+	struct heading heading;
 
 	fprintf(file, "%s", style->bold);
 	print_clean(file, url);
@@ -36,13 +37,10 @@ static void print_outline(FILE *file, const char *url, const struct page *page)
 		text_plural(headings, sizeof headings, (long long)page->headings.count, "heading"),
 		text_plural(chars, sizeof chars, page->chars, "character"), page->seconds,
 		style->off);
-	for (size_t i = 0; i < page->headings.count; i++) {
-		const struct heading *heading = &page->headings.list[i];
-
-		fprintf(file, "  %sh%d%s %*s%s%s%s\n", style->dim, heading->level, style->off,
-			2 * (heading->level - 1), "", heading->level == 1 ? style->bold : "",
-			heading->text, heading->level == 1 ? style->off : "");
-	}
+	for (const char *at = page->headings.lines; headings_next(&at, &heading);)
+		fprintf(file, "  %sh%d%s %*s%s%s%s\n", style->dim, heading.level, style->off,
+			2 * (heading.level - 1), "", heading.level == 1 ? style->bold : "",
+			heading.text, heading.level == 1 ? style->off : "");
 	if (page->headings.cut)
 		fprintf(file, "  %s(more headings than %d: the rest is left out)%s\n", style->dim,
 			HEADINGS_MAX, style->off);
@@ -51,10 +49,11 @@ static void print_outline(FILE *file, const char *url, const struct page *page)
 
 static void print_tsv(FILE *file, const char *url, const struct page *page)
 {
-	for (size_t i = 0; i < page->headings.count; i++) {
+	struct heading heading;
+
+	for (const char *at = page->headings.lines; headings_next(&at, &heading);) {
 		print_clean(file, url);
-		fprintf(file, "\th%d\t%s\n", page->headings.list[i].level,
-			page->headings.list[i].text);
+		fprintf(file, "\th%d\t%s\n", heading.level, heading.text);
 	}
 }
 
@@ -89,11 +88,13 @@ static void print_json_string(FILE *file, const char *text)
 
 static void print_json_headings(FILE *file, const struct headings *headings)
 {
+	const char *at = headings->lines, *comma = "";
+	struct heading heading;
+
 	fputs("\"headings\":[", file);
-	for (size_t i = 0; i < headings->count; i++) {
-		fprintf(file, "%s{\"level\":%d,\"text\":", i > 0 ? "," : "",
-			headings->list[i].level);
-		print_json_string(file, headings->list[i].text);
+	for (; headings_next(&at, &heading); comma = ",") {
+		fprintf(file, "%s{\"level\":%d,\"text\":", comma, heading.level);
+		print_json_string(file, heading.text);
 		fputc('}', file);
 	}
 	fputc(']', file);

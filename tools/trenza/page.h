@@ -21,6 +21,7 @@ struct page {
 	long long bytes; /* of content, uncompressed */
 	long long chars; /* of content, decoded */
 	double seconds; /* from start to end */
+	double cpu; /* of them, those of the processor, for all that its thread did meanwhile */
 	struct headings headings;
 };
 

@@ -2,7 +2,9 @@
 #include "primes.h"
 
 #include <stdbool.h>
+#include <string.h>
 #include <sys/resource.h>
+#include <time.h>
 
 #include <trenza.h>
 
@@ -22,21 +24,37 @@ static bool is_prime(long n)
 	return true;
 }
 
-static long count_primes(long from)
-{
-	long primes = 0;
-
-	for (long n = from; n < from + PIECE; n++)
-		primes += is_prime(n);
-	return primes;
-}
-
-TZ_TASK(long, count_primes, long);
-
 static double seconds(struct timeval time)
 {
 	return (double)time.tv_sec + (double)time.tv_usec / 1e6;
 }
+
+/* What a piece came to, and what it took of the processor. */
+struct piece {
+	long primes;
+	double cpu;
+};
+TZ_FLAT(struct piece);
+
+static double thread_cpu(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+	return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
+}
+
+static struct piece count_primes(long from)
+{
+	struct piece piece = { .cpu = -thread_cpu() };
+
+	for (long n = from; n < from + PIECE; n++)
+		piece.primes += is_prime(n);
+	piece.cpu += thread_cpu();
+	return piece;
+}
+
+TZ_TASK(struct piece, count_primes, long);
 
 static void add_times(struct counting *counting, double sign)
 {
@@ -51,8 +69,10 @@ static void add_times(struct counting *counting, double sign)
 int primes_count_on(const char *spec, struct counting *ret_counting)
 {
 	struct counting counting = { .executor = spec };
-	long from[PIECES], primes[PIECES];
+	static struct piece pieces[PIECES];
+	long from[PIECES];
 	tz_executor *executor;
+	bool apart;
 	int r;
 
 	for (int i = 0; i < PIECES; i++)
@@ -61,13 +81,16 @@ int primes_count_on(const char *spec, struct counting *ret_counting)
 	r = tz_executor_open(&executor, spec);
 	if (r < 0)
 		return r;
-	r = tz_map(executor, count_primes, PIECES, primes, from);
+	apart = strcmp(tz_executor_kind(executor), "processes") == 0;
+	r = tz_map(executor, count_primes, PIECES, pieces, from);
 	tz_executor_close(executor);
 	add_times(&counting, 1);
 	if (r < 0)
 		return r;
-	for (int i = 0; i < PIECES; i++)
-		counting.primes += primes[i];
+	for (int i = 0; i < PIECES; i++) {
+		counting.primes += pieces[i].primes;
+		counting.user += apart ? pieces[i].cpu : 0; /* else it is in our own times */
+	}
 	*ret_counting = counting;
 	return 0;
 }

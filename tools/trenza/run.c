@@ -18,6 +18,12 @@
 #include "session.h"
 #include "stop.h"
 
+/* How they travel to another process and back. */
+TZ_FLAT(struct limits);
+TZ_STRUCT(struct headings, lines, count, cut);
+TZ_STRUCT(struct page, failed, error, final_url, status, bytes, chars, seconds, cpu,
+	  (struct headings, headings));
+
 TZ_TASK(struct page, fetch_page, const char *, struct limits);
 
 struct run {
@@ -30,6 +36,7 @@ struct run {
 	struct progress *progress;
 	run_sink *sink;
 	void *arg;
+	bool apart; /* pages are fetched by other processes */
 	struct report report;
 };
 
@@ -60,8 +67,11 @@ static bool next_page(void *arg, fetch_page_args *ret_args)
 	return true;
 }
 
-static void count(struct report *report, const struct page *page)
+static void count(struct run *run, const struct page *page)
 {
+	struct report *report = &run->report;
+
+	report->user += run->apart ? page->cpu : 0; /* else it is in our own times */
 	report->pages++;
 	report->failed += page->failed;
 	report->headings += (long long)page->headings.count;
@@ -84,7 +94,7 @@ static void give(struct run *run)
 		struct page *page = &run->pages[run->given];
 
 		if (!was_interrupted(page)) {
-			count(&run->report, page);
+			count(run, page);
 			run->sink(run->arg, run->given, run->urls->list[run->given], page);
 		}
 		page_done(page);
@@ -100,6 +110,21 @@ static struct page lost_page(void)
 	return (struct page){ .failed = true, .error = strdup(text) };
 }
 
+/* The next result. Other processes do not hear of a wish to stop, so we look for one now and then. */
+static int next_result(const struct run *run, fetch_page_stream stream, struct page *page,
+		       size_t *index)
+{
+	int r = 0;
+
+	if (!run->apart)
+		return tz_stream_next_indexed(stream, page, index);
+	do
+		TZ_TIMEOUT(0.1)
+			r = tz_stream_next_indexed(stream, page, index);
+	while (r == -ETIMEDOUT && !stop_asked());
+	return r == -ETIMEDOUT ? 0 : r;
+}
+
 /* How many pages to have out at one time. A worker that is a thread fetches one, and finds the next behind
    the results that have come; one that is a loop fetches all that it is given at once. */
 static size_t window_of(const tz_executor *executor)
@@ -111,7 +136,9 @@ static size_t window_of(const tz_executor *executor)
 
 static int stream_pages(struct run *run, tz_executor *executor)
 {
-	tz_stream_options options = { .as_completed = true, .window = window_of(executor) };
+	tz_stream_options options = { .as_completed = true,
+				      .window = window_of(executor),
+				      .submit.kill = run->apart };
 	fetch_page_stream stream;
 	struct page page;
 	size_t index;
@@ -119,7 +146,7 @@ static int stream_pages(struct run *run, tz_executor *executor)
 
 	if (r < 0)
 		return r;
-	while ((r = tz_stream_next_indexed(stream, &page, &index)) != 0) {
+	while ((r = next_result(run, stream, &page, &index)) != 0) {
 		if (r < 0 && r != -EREMOTEIO)
 			break;
 		run->pages[index] = r < 0 ? lost_page() : page;
@@ -147,6 +174,7 @@ int run_pages(const struct urls *urls, struct limits limits, const char *spec,
 	run.pages = calloc(urls->count + 1, sizeof *run.pages);
 	run.done = calloc(urls->count + 1, sizeof *run.done);
 	run.report.executor = spec;
+	run.apart = strcmp(tz_executor_kind(executor), "processes") == 0;
 	r = run.pages != NULL && run.done != NULL ? stream_pages(&run, executor) : -ENOMEM;
 	tz_executor_close(executor);
 	sessions_close(); /* the next run makes its own connections, so that runs can be compared */
