@@ -59,6 +59,14 @@ TZ_API int tz_wait_raw(tz_handle future, tz_deadline deadline);
  * Errors: -ESTALE. */
 TZ_API int tz_outcome_raw(tz_handle future, tz_outcome *ret);
 
+/* tz_crash_of, tz_crash_raw - what is known of the process that a crashed job took along. Never blocks.
+ *
+ * Form: int tz_crash_of(area_future f, tz_crash *ret)
+ * Ownership: copies into *ret; the future is kept.
+ * Threads: any.
+ * Errors: -EAGAIN before the job has ended; -ENOENT if it ended in another way, or took no process along; -ESTALE. */
+TZ_API int tz_crash_raw(tz_handle future, tz_crash *ret);
+
 /* tz_done_raw - whether the job has ended. Never blocks. 1, 0, or -ESTALE.
  *
  * Ownership: the future is kept.
@@ -240,6 +248,7 @@ template <typename F> static inline int tz__result(F f, tz__result_to<decltype(F
 
 #define tz_wait(f, deadline) tz_wait_raw((f).handle, deadline)
 #define tz_outcome_of(f, ret) tz_outcome_raw((f).handle, ret)
+#define tz_crash_of(f, ret) tz_crash_raw((f).handle, ret)
 #define tz_done(f) tz_done_raw((f).handle)
 #define tz_running(f) tz_running_raw((f).handle)
 #define tz_state(f) tz_state_raw((f).handle)

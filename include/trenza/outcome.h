@@ -6,6 +6,9 @@
 #ifndef TRENZA_OUTCOME_H
 #define TRENZA_OUTCOME_H
 
+#include <stdbool.h>
+#include <stddef.h>
+
 #include <trenza/base.h>
 
 TZ_BEGIN_DECLS
@@ -32,6 +35,19 @@ typedef struct tz_outcome {
 	char task[TZ_NAME_MAX]; /* the name of its task, or the one given at submit; cut to fit */
 	char message[TZ_MESSAGE_MAX]; /* the reason in words, "" if there is none; cut to fit */
 } tz_outcome;
+
+enum { TZ_CRASH_TEXT = 512 };
+
+/* How the process ended that took a job along. */
+typedef struct tz_crash {
+	int pid;
+	int signal; /* that ended it, or 0 */
+	int exit_code; /* of exit(), or -1 */
+	bool core; /* it dumped core */
+	double seconds; /* for which the job had run, about */
+	size_t peak_bytes; /* the most memory that the process had resident; 0: not known */
+	char text[TZ_CRASH_TEXT]; /* the end of what it wrote to its standard error */
+} tz_crash;
 
 /* tz_last - the outcome that the last tz_result, tz_wait, tz_gather or tz_map on this strand met.
  *

@@ -112,7 +112,7 @@ int main(void)
 		/* } */
 	}
 	{
-		/* tz_executor_kill_workers { */
+		/* tz_executor_kill_workers, tz_crash_of { */
 		tz_executor *ex;
 		tz_outcome o;
 
@@ -124,6 +124,10 @@ int main(void)
 			; /* there was no worker yet, or it had not begun */
 		tz_outcome_of(f, &o);
 		printf("%s, signal %d\n", tz_status_name(o.status), o.signal);
+		tz_crash c;
+
+		if (tz_crash_of(f, &c) == 0)
+			printf("a process %s\n", c.pid > 0 ? "that had a number" : "without one");
 		tz_detach(f);
 		tz_executor_close(ex);
 		/* } */
@@ -144,5 +148,6 @@ threads, crawler, 1
 the end of crawling
 1 job was run
 crashed, signal 9
+a process that had a number
 nothing came: 0
 */

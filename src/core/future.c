@@ -280,6 +280,19 @@ int tz_outcome_raw(tz_handle future, tz_outcome *ret)
 	return 0;
 }
 
+int tz_crash_raw(tz_handle future, tz_crash *ret)
+{
+	struct tz_job *job = cell_of(future);
+	int r = look(job, generation_of(future));
+
+	if (r < 1)
+		return r < 0 ? r : -EAGAIN;
+	if (job->status == TZ_OK || !job->failure || !job->failure->crash)
+		return -ENOENT;
+	*ret = *job->failure->crash;
+	return 0;
+}
+
 int tz_done_raw(tz_handle future)
 {
 	return look(cell_of(future), generation_of(future));

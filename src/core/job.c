@@ -599,8 +599,25 @@ struct tz_failure *tz_failure_new(int code, const char *message)
 		f->status = TZ_PENDING;
 		f->element = SIZE_MAX;
 		tz_copy_text(f->message, sizeof f->message, message);
+		f->crash = NULL;
 	}
 	return f;
+}
+
+struct tz_failure *tz_failure_new_crash(int code)
+{
+	struct with_crash {
+		struct tz_failure failure; /* first */
+		tz_crash crash;
+	} *both = calloc(1, sizeof *both);
+
+	if (!both)
+		return NULL;
+	both->failure.code = code;
+	both->failure.element = SIZE_MAX;
+	both->failure.crash = &both->crash;
+	both->crash.exit_code = -1;
+	return &both->failure;
 }
 
 /* Stands for the frame of a job that was claimed to be ended, not to be run: there is nobody to ask. */

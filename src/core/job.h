@@ -78,6 +78,7 @@ struct tz_failure {
 	tz_status status; /* that it gives the run; 0: the code says which */
 	size_t element; /* of a map */
 	char message[TZ_MESSAGE_MAX];
+	tz_crash *crash; /* what took its process along, or NULL; behind the struct */
 };
 
 /* What a job has only if it was asked for at submit. Owned by the job. */
@@ -230,8 +231,9 @@ void tz_job_finish(struct tz_job *job, tz_status status, struct tz_failure *fail
 /* As tz_job_finish, for a job that was claimed but has no frame: its code has not begun. */
 void tz_job_finish_unrun(struct tz_job *job, tz_status status, struct tz_failure *failure, bool unref);
 
-/* A new failure, or NULL without memory. */
+/* A new failure, or NULL without memory; the second with a crash, for who makes it to fill in. */
 struct tz_failure *tz_failure_new(int code, const char *message);
+struct tz_failure *tz_failure_new_crash(int code);
 
 /* What a job is called: the name given at submit, else its task's. */
 const char *tz_job_name(const struct tz_job *job);

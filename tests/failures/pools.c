@@ -499,6 +499,22 @@ static void row_17_a_crash_says_what_and_where(void **state)
 	assert_non_null(strstr(o.message, "the last words of a worker"));
 	o = how_ends(tz_submit(ex, end_by, EXIT));
 	assert_non_null(strstr(o.message, "exit(3)"));
+	tz_crash c;
+	end_by_future f = tz_submit(ex, end_by, ABORT);
+
+	assert_true(tz_crash_of(f, &c) == -EAGAIN || tz_done(f) == 1);
+	must(tz_wait(f, soon()) == 0);
+	assert_int_equal(tz_crash_of(f, &c), 0);
+	assert_true(c.pid > 0 && c.pid != (int)getpid());
+	assert_int_equal(c.signal, SIGABRT);
+	assert_int_equal(c.exit_code, -1);
+	assert_non_null(strstr(c.text, "the last words of a worker"));
+	assert_int_equal(tz_detach(f), 0);
+	twice_future fine = tz_submit(ex, twice, 1);
+
+	must(tz_wait(fine, soon()) == 0);
+	assert_int_equal(tz_crash_of(fine, &c), -ENOENT);
+	assert_int_equal(tz_detach(fine), 0);
 	tz_executor_close(ex);
 }
 
@@ -787,6 +803,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test(row_43_the_end_waits_for_no_helper),
 	};
 
+	(void)signal(SIGINT,
+		     SIG_DFL); /* a shell that has put us into the background ignores it for us */
 	choose(argc, argv);
 	return cmocka_run_group_tests_name("pools", tests, NULL, NULL);
 }

@@ -244,37 +244,52 @@ void farm_break(struct farm *farm, struct farm_ends *ends, int code, const char 
 			 tz_failure_new(farm->broken, farm->broken_why));
 }
 
-/* The last line that it wrote, or as much of it as there is room for. */
-static const char *last_words(char *tail, size_t room)
+/* How a worker ended, as it is told of the job that it died of. */
+struct death {
+	struct tz_child_exit how;
+	bool unwell; /* it wrote nonsense */
+	bool shot; /* by tz_executor_kill_workers */
+	bool meant; /* we killed it because of that job, which becomes `status` */
+	tz_status status;
+	uint64_t ran_ns;
+	char tail[TZ_CRASH_TEXT]; /* of its standard error */
+};
+
+/* As much of the end of what it wrote as there is room for, in one line. */
+static void last_words(char *text, const char *tail, size_t size)
 {
 	size_t n = strlen(tail);
 
 	while (n && (tail[n - 1] == '\n' || tail[n - 1] == ' '))
-		tail[--n] = '\0';
-	for (size_t i = 0; i < n; i++)
-		if ((unsigned char)tail[i] < ' ')
-			tail[i] = ' ';
-	return n > room ? tail + (n - room) : tail;
+		n--;
+	size_t from = n >= size ? n - (size - 1) : 0;
+
+	memcpy(text, tail + from, n - from);
+	text[n - from] = '\0';
+	for (char *c = text; *c; c++)
+		if ((unsigned char)*c < ' ')
+			*c = ' ';
 }
 
-/* "12.3 MB" and the like. */
-static void write_bytes(char *to, size_t n, uint64_t bytes)
+static void fill_in(tz_crash *c, const struct death *d)
 {
-	(void)snprintf(to, n, "%.1f MB", (double)bytes / 1e6);
+	c->pid = (int)d->how.pid;
+	c->signal = d->how.signal;
+	c->exit_code = d->how.signal || d->how.lost ? -1 : d->how.code;
+	c->core = d->how.core;
+	c->seconds = (double)d->ran_ns / 1e9;
+	c->peak_bytes = (size_t)d->how.peak_bytes;
+	memcpy(c->text, d->tail, sizeof c->text);
 }
 
 /* The cause, in words. */
-static struct tz_failure *cause_of(const struct farm_hand *h, uint64_t ran_ns, char *tail)
+static void describe(struct tz_failure *f, const struct death *d)
 {
-	const struct tz_child_exit *how = &h->how;
+	const struct tz_child_exit *how = &d->how;
 	const char *name = how->signal ? sigabbrev_np(how->signal) : NULL;
-	struct tz_failure *f = tz_failure_new(how->signal ? -EINTR : -ECANCELED, NULL);
-	char end[48], peak[32];
+	char end[48];
 	int n;
 
-	if (!f)
-		return NULL;
-	f->signal = how->signal;
 	if (how->signal)
 		(void)snprintf(end, sizeof end, "killed by SIG%s%s", name ? name : "?",
 			       how->core ? " (core dumped)" : "");
@@ -282,51 +297,62 @@ static struct tz_failure *cause_of(const struct farm_hand *h, uint64_t ran_ns, c
 		(void)snprintf(end, sizeof end, "its worker was lost");
 	else
 		(void)snprintf(end, sizeof end, "ended by exit(%d)", how->code);
-	write_bytes(peak, sizeof peak, how->peak_bytes);
-	n = snprintf(f->message, sizeof f->message, "%s in process %d after %.3f s, peak %s", end,
-		     (int)how->pid, (double)ran_ns / 1e9, peak);
-	if (*tail && n > 0 && (size_t)n + 16 < sizeof f->message)
-		(void)snprintf(f->message + n, sizeof f->message - (size_t)n, "; stderr: %s",
-			       last_words(tail, sizeof f->message - (size_t)n - 11));
-	return f;
+	n = snprintf(f->message, sizeof f->message, "%s in process %d after %.3f s, peak %.1f MB",
+		     end, (int)how->pid, (double)d->ran_ns / 1e9, (double)how->peak_bytes / 1e6);
+	static const char before[] = "; stderr: ";
+	size_t room = n > 0 && (size_t)n < sizeof f->message ? sizeof f->message - (size_t)n : 0;
+
+	if (d->tail[0] && room > sizeof before + 8) {
+		memcpy(f->message + n, before, sizeof before);
+		last_words(f->message + n + sizeof before - 1, d->tail, room - (sizeof before - 1));
+	}
 }
 
-static struct tz_failure *cause_of_kill(const struct farm_hand *h)
+static int code_of(const struct death *d)
 {
-	bool late = h->kill_status == TZ_TIMED_OUT;
-	struct tz_failure *f = tz_failure_new(late ? -ETIMEDOUT : -ECANCELED, NULL);
+	if (d->meant)
+		return d->status == TZ_TIMED_OUT ? -ETIMEDOUT : -ECANCELED;
+	return d->unwell ? -EPROTO : d->how.signal ? -EINTR : -ECANCELED;
+}
 
-	if (f) {
-		f->signal = SIGKILL;
+static struct tz_failure *cause_of(const struct death *d)
+{
+	struct tz_failure *f = tz_failure_new_crash(code_of(d));
+
+	if (!f)
+		return NULL;
+	f->signal = d->how.signal;
+	fill_in(f->crash, d);
+	if (d->meant)
 		(void)snprintf(f->message, sizeof f->message,
 			       "%s and did not end; process %d was killed",
-			       late ? "its deadline passed while it ran" : "cancelled while it ran",
-			       (int)h->how.pid);
-	}
+			       d->status == TZ_TIMED_OUT ? "its deadline passed while it ran"
+							 : "cancelled while it ran",
+			       (int)d->how.pid);
+	else if (d->unwell)
+		tz_copy_text(f->message, sizeof f->message,
+			     "its worker wrote nonsense into its lane, and was killed");
+	else
+		describe(f, d);
 	return f;
 }
 
 /* The job that the worker died of. */
-static void blame(struct farm *farm, struct farm_hand *h, struct tz_job *job,
-		  struct farm_ends *ends, uint64_t ran_ns, char *tail)
+static void blame(struct farm *farm, struct tz_job *job, const struct death *d,
+		  struct farm_ends *ends)
 {
-	if (h->killed && !h->unwell && h->kill_number == h->first) {
-		farm_end(farm, ends, job, h->kill_status, cause_of_kill(h));
-		return;
-	}
-	if (job->options && !h->shot && ++job->options->kills < MOST_KILLS &&
+	if (!d->meant && job->options && !d->shot && ++job->options->kills < MOST_KILLS &&
 	    farm_try_again(farm, job))
 		return;
-	struct tz_failure *f =
-		h->unwell
-			? tz_failure_new(-EPROTO,
-					 "its worker wrote nonsense into its lane, and was killed")
-			: cause_of(h, ran_ns, tail);
+	struct tz_failure *f = cause_of(d);
 
-	if (f && job->options && job->options->kills >= MOST_KILLS && job->options->retries > 0)
-		(void)snprintf(f->message + strlen(f->message),
-			       sizeof f->message - strlen(f->message), "; not tried again");
-	farm_end(farm, ends, job, TZ_CRASHED, f);
+	if (f && !d->meant && job->options && job->options->kills >= MOST_KILLS &&
+	    job->options->retries > 0) {
+		size_t n = strlen(f->message);
+
+		(void)snprintf(f->message + n, sizeof f->message - n, "; not tried again");
+	}
+	farm_end(farm, ends, job, d->meant ? d->status : TZ_CRASHED, f);
 }
 
 /* How far it had come. A worker that was not ready by then, and that nobody killed, has failed. */
@@ -370,9 +396,8 @@ static void salvage(const struct farm_hand *h, struct tz_job *job)
 static void bury(struct farm *farm, struct farm_hand *h, struct farm_ends *ends)
 {
 	struct tz_lane_end end;
-	char tail[128] = "";
 	struct tz_job *blamed = NULL;
-	uint64_t ran = tz_clock_now() - h->head_since;
+	struct death death = { .how = h->how };
 
 	(void)farm_collect_hand(farm, h, ends);
 	tz_lane_classify(&h->lane, &end);
@@ -393,17 +418,14 @@ static void bury(struct farm *farm, struct farm_hand *h, struct farm_ends *ends)
 	judge_birth(farm, h, ends);
 	if (blamed)
 		salvage(h, blamed);
-	struct farm_hand last = { .how = h->how,
-				  .killed = h->killed,
-				  .unwell = h->unwell || end.broken,
-				  .shot = h->shot,
-				  .kill_number = h->kill_number,
-				  .first = h->first,
-				  .kill_status = h->kill_status };
-
-	clear(h, tail, sizeof tail);
+	death.ran_ns = tz_clock_now() - h->head_since;
+	death.unwell = h->unwell || end.broken;
+	death.shot = h->shot;
+	death.meant = h->killed && !death.unwell && h->kill_number == h->first;
+	death.status = h->kill_status;
+	clear(h, death.tail, sizeof death.tail);
 	if (blamed)
-		blame(farm, &last, blamed, ends, ran, tail);
+		blame(farm, blamed, &death, ends);
 }
 
 void farm_bury(struct farm *farm, struct farm_ends *ends)
