@@ -258,7 +258,8 @@ static bool is_share(double x)
 
 static bool are_sane(const tz_executor_options *o)
 {
-	return o->workers >= 0 && o->workers <= MOST_WORKERS && o->min_workers >= 0 &&
+	return o->max_tasks >= 0 && o->workers >= 0 && o->workers <= MOST_WORKERS &&
+	       o->min_workers >= 0 &&
 	       o->min_workers <= MOST_WORKERS &&
 	       (o->workers == 0 || o->min_workers <= o->workers) && o->idle_seconds >= 0 &&
 	       o->delay >= 0 && isfinite(o->delay) && o->grace >= 0 && o->grace < 1e9 && is_share(o->fail) &&
