@@ -34,6 +34,13 @@
 #define THREADS_AFTER_FORK 1
 #endif
 
+/* Where the tests start processes of the library. Under a sanitizer and the emulator they are to be tested yet. */
+#if BUILT_FOR_SANITIZER || defined(TRENZA_EMULATED)
+#define PROCESSES 0
+#else
+#define PROCESSES 1
+#endif
+
 /* Code on a coroutine's stack may call pthread_exit. The thread sanitizer of clang 14 stops at that. */
 #ifdef __SANITIZE_THREAD__
 #define EXIT_ON_COROUTINES 0

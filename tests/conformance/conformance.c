@@ -6,7 +6,10 @@
 static const char *const specs[] = {
 	"inline",    "chaos:seed=1,delay=0.00002", "chaos:1,seed=2,delay=0.00002",     "threads:1",
 	"threads:2", "threads:4,min=1,idle=0.02", "threads:3,queue=200,full=caller",
-	"coroutines", "coroutines:3", "sim:seed=3,grace=0.25", "processes:2",
+	"coroutines", "coroutines:3", "sim:seed=3,grace=0.25",
+#if PROCESSES
+	"processes:2",
+#endif
 };
 
 enum { SPECS = sizeof specs / sizeof *specs };
