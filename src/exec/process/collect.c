@@ -148,8 +148,10 @@ static void settle(struct farm *farm, struct farm_hand *h, const struct tz_lane_
 	}
 	farm_forget_oldest(h);
 	tz_lane_collected(&h->lane);
-	if (!job)
+	if (!job) {
+		task->deaths = 0;
 		return;
+	}
 	if (mail->what.code != TZ_OK)
 		settle_bad(farm, job, status, failure, ends);
 	else if (r < 0)

@@ -64,6 +64,7 @@ struct farm_task {
 	const struct tz_plan *plan;
 	uint32_t number; /* what workers are told that it is called */
 	uint64_t ns; /* that it took of late; 0: not known */
+	unsigned deaths; /* workers in a row that died of being taught it */
 };
 
 /* What the farm keeps of a job whose arguments do not travel as they are. */

@@ -393,6 +393,20 @@ static void salvage(const struct farm_hand *h, struct tz_job *job)
 		farm_salvage_chunk(p->chunk, p->plan, h->slate);
 }
 
+/* A worker runs one task at a time, so only one that wrote nonsense has claimed more than the one that is blamed. Nobody knows what it did with those. */
+static void end_claimed(struct farm *farm, const struct farm_hand *h, uint32_t claimed,
+			struct farm_ends *ends)
+{
+	for (uint32_t i = 1; i < claimed; i++) {
+		struct tz_job *job = h->jobs[(h->first + i) % TZ_LANE_SLOTS];
+
+		if (job)
+			farm_end(
+				farm, ends, job, TZ_CRASHED,
+				tz_failure_new(-EPROTO, "its worker wrote nonsense into its lane"));
+	}
+}
+
 static void bury(struct farm *farm, struct farm_hand *h, struct farm_ends *ends)
 {
 	struct tz_lane_end end;
@@ -410,10 +424,15 @@ static void bury(struct farm *farm, struct farm_hand *h, struct farm_ends *ends)
 			farm_push_again(farm, job);
 		h->in_flight--;
 	}
-	if ((end.blamed || end.broken) && h->in_flight) {
+	uint32_t odd = h->in_flight;
+
+	if (odd) {
 		blamed = h->jobs[h->first % TZ_LANE_SLOTS];
-		if (!blamed && farm->again_count)
-			blamed = farm_pop(farm); /* it died of being taught the task of this one */
+		/* It died while it was taught a task. If that happens again, that is the fault of who
+		 * wants it. */
+		if (!blamed && ++h->tasks[h->first % TZ_LANE_SLOTS]->deaths >= MOST_KILLS &&
+		    farm->again_count)
+			blamed = farm_pop(farm);
 	}
 	judge_birth(farm, h, ends);
 	if (blamed)
@@ -426,6 +445,7 @@ static void bury(struct farm *farm, struct farm_hand *h, struct farm_ends *ends)
 	clear(h, death.tail, sizeof death.tail);
 	if (blamed)
 		blame(farm, blamed, &death, ends);
+	end_claimed(farm, h, odd, ends);
 }
 
 void farm_bury(struct farm *farm, struct farm_ends *ends)

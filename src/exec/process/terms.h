@@ -79,7 +79,7 @@ struct farm_setup {
 	int32_t index;
 	uint32_t max_tasks;
 	uint64_t memory;
-	int32_t log_usec; /* unused */
+	int32_t reserved;
 	uint32_t name_size, args_size;
 	uint32_t has_initializer, has_finalizer;
 	struct term_function initializer, finalizer;
