@@ -567,7 +567,7 @@ static void bound_body(struct tz_range *r, size_t lo, size_t hi, struct tz_curso
 
 	for (size_t i = lo; i < hi; i++) {
 		cursor->at = (const struct tz_cursor *)(uintptr_t)i;
-		task->run(out + i * task->result_size, calls + i * task->args_size);
+		task->run(out ? out + i * task->result_size : NULL, calls ? calls + i * task->args_size : NULL);
 	}
 }
 
