@@ -68,6 +68,7 @@ TZ_PROCESS(counter, counter_run);
 
 int main(void)
 {
+	(void)setvbuf(stdout, NULL, _IOLBF, 0); /* so that lines of several processes come in order */
 	/* tz_process_exit_grace { */
 	tz_process_exit_grace(10); /* what still runs 10 s after the end of main() is killed */
 	/* } */
@@ -77,7 +78,6 @@ int main(void)
 			printf("it is %s already\n", tz_start_method_name(tz_start_method_default()));
 		/* } */
 	}
-	fflush(stdout);
 	{
 		/* tz_process_open, tz_process_join, tz_process_close { */
 		tz_process *p;
@@ -91,9 +91,9 @@ int main(void)
 	{
 		/* tz_process_open_bound, tz_process_detach { */
 		tz_process *p;
-		greet_args args = tz_bind(greet, "eve");
+		leave_args args = tz_bind(leave, 0);
 
-		if (tz_process_open_bound(&p, TZ_OPTIONS(tz_process_options, .name = "greeter"), greet, &args) < 0)
+		if (tz_process_open_bound(&p, TZ_OPTIONS(tz_process_options, .name = "leaver"), leave, &args) < 0)
 			return 1;
 		tz_process_detach(p); /* it goes on, and main's end waits for it */
 		/* } */
@@ -117,9 +117,8 @@ int main(void)
 
 		if (tz_process_open(&p, leave, 3) < 0)
 			return 1;
-		if (tz_process_exitcode(p, &code) == -EAGAIN)
-			puts("it runs"); /* that has an answer of its own */
-		tz_process_join(p);
+		while (tz_process_exitcode(p, &code) == -EAGAIN) /* it runs: that has an answer of its own */
+			tz_process_join(p);
 		tz_process_outcome(p, &outcome);
 		if (tz_process_exitcode(p, &code) == 0)
 			printf("%d, %s\n", code, tz_status_name(outcome.status)); /* 3, crashed */
@@ -182,7 +181,6 @@ int main(void)
 			return 1;
 		tz_process_name(p, name, sizeof name);
 		printf("%s%s\n", name, tz_process_daemon(p) ? ", a daemon" : "");
-		fflush(stdout);
 		if (tz_process_start(p) == 0)
 			tz_process_join(p);
 		tz_process_close(p);
@@ -211,3 +209,17 @@ int main(void)
 	}
 	return 0;
 }
+
+/* prints:
+hello bob
+1
+2
+3
+3, crashed
+it runs
+it has ended
+through a pipe
+later, a daemon
+later, started by another process
+a key of 32 bytes
+*/
