@@ -1,7 +1,8 @@
 /* Maps on workers that see no memory of ours. See farm.h.
  *
  * Design notes. The caller cuts the range into pieces, encodes the arguments of each, and submits it as a job of its own; a few for each worker at a time. When one has ended,
- * its results have been written to their places, and the next one is submitted. Pieces begin small, and grow until one takes about PIECE_NS.
+ * its results have been written to their places, and the next one is submitted. Pieces begin small, and grow until one takes about PIECE_NS. Where
+ * their size is given, it is their number that grows, to what is done in AHEAD_NS: so little is called in vain behind a failure.
  *
  * First failure: as in core/range.c. Pieces are taken in order, and when one fails at an element, no further ones are taken.
  */
@@ -16,7 +17,12 @@
 #include "exec/process/farm.h"
 #include "os/clock.h"
 
-enum { PIECE_NS = 500000, AHEAD = 3 /* pieces under way for each worker */ };
+enum {
+	PIECE_NS = 500000,
+	AHEAD = 3, /* pieces under way for each worker */
+	AHEAD_NS = 2000000,
+	FAR_AHEAD = 64 /* of those whose size is not ours to choose: for so long, and at the most */
+};
 
 static void run_elsewhere(void *result, const void *args)
 {
@@ -40,6 +46,8 @@ struct map {
 	size_t size; /* of the next piece */
 	struct piece *pieces; /* a ring */
 	unsigned room, first, count;
+	unsigned ahead; /* how many may be under way, at most `room` */
+	uint64_t began, ended; /* since when, and how many pieces have */
 	int error; /* why nothing more is taken: not of an element */
 };
 
@@ -178,7 +186,7 @@ static void give_out(struct map *m)
 {
 	struct tz_range *r = m->range;
 
-	while (m->count < m->room && m->next < r->end &&
+	while (m->count < m->ahead && m->next < r->end &&
 	       (goes_on(m) || (m->error == 0 && r->policy == TZ_MAP_ALL))) {
 		size_t n = next_size(m);
 
@@ -225,6 +233,14 @@ static void adapt(struct map *m, const struct piece *p)
 	uint64_t ns = tz_clock_now() - p->began;
 	size_t n = p->chunk.hi - p->chunk.lo;
 
+	if (m->range->fixed_chunk || m->range->outcomes) {
+		uint64_t each = (tz_clock_now() - m->began) / ++m->ended,
+			 most = AHEAD_NS / (each + 1);
+		unsigned least = (unsigned)m->range->workers * AHEAD;
+
+		m->ahead = most < least ? least : most < m->room ? (unsigned)most : m->room;
+		return;
+	}
 	if (n < m->size)
 		return;
 	if (ns < PIECE_NS)
@@ -279,6 +295,17 @@ static void cut_short(struct map *m, int why)
 	self->scope = scope;
 }
 
+/* Until the oldest piece has ended. If there are many, and so short ones, sleeps until half of them have: one wake-up is for all of those. */
+static int wait_for_some(struct map *m)
+{
+	unsigned least = (unsigned)m->range->workers * AHEAD;
+	int r = 0;
+
+	if (m->count > 2 * least)
+		r = tz_wait_raw(m->pieces[(m->first + m->count / 2) % m->room].handle, tz_never());
+	return r < 0 ? r : tz_wait_raw(m->pieces[m->first].handle, tz_never());
+}
+
 /* Of a task that cannot travel: why. */
 static int refuse(const struct tz_plan *plan, const tz_task *task)
 {
@@ -301,18 +328,23 @@ int farm_map(tz_executor *executor, tz_range *range)
 
 	if (!m.plan || m.plan->error)
 		return m.plan ? refuse(m.plan, range->task) : -ENOMEM;
-	m.room = (unsigned)range->workers * AHEAD;
+	m.ahead = (unsigned)range->workers * AHEAD;
+	m.began = tz_clock_now();
+	m.room = (unsigned)range->workers *
+		 (range->fixed_chunk || range->outcomes ? FAR_AHEAD : AHEAD);
 	m.pieces = calloc(m.room, sizeof *m.pieces);
 	if (!m.pieces)
 		return -ENOMEM;
 	give_out(&m);
 	while (m.count) {
-		r = tz_wait_raw(m.pieces[m.first].handle, tz_never());
+		r = wait_for_some(&m);
 		if (r < 0) {
 			cut_short(&m, r);
 			break;
 		}
-		take_in(&m);
+		do
+			take_in(&m);
+		while (m.count && tz_done_raw(m.pieces[m.first].handle) == 1);
 		give_out(&m);
 	}
 	free(m.pieces);
