@@ -37,3 +37,6 @@ int main(void)
 	/* } */
 	return seen == 255 ? 0 : 1;
 }
+/* prints:
+the first byte is now 255
+*/
