@@ -6,8 +6,9 @@
  *  RUN again: -DTASKS=2 -DKILLS=2
  *
  * The parent submits TASKS tasks, one by one, and waits for their outcomes. The worker takes a task, says so in cur, runs it, commits the result
- * (result_tail), gives the place in the task ring free (task_head), and then says in cur that it runs nothing: in this order. It is killed up to KILLS times. The parent hears of that from the kernel, with everything that the worker has stored; it takes the results that are
- * there, then blames cur if that has none, and gives the other tasks, by its own record, to a new worker with an empty lane.
+ * (result_tail), gives the place in the task ring free (task_head), and then says in cur that it runs nothing: in this order. It is killed up to KILLS
+ * times. The parent hears of that from the kernel, with everything that the worker has stored; it takes the results that are there, then blames cur if
+ * that has none, and gives the other tasks, by its own record, to a new worker with an empty lane.
  * Who sleeps sets its parked bit, looks once more, and sleeps while the bit is set; who wakes clears it, and makes a system call if it was set.
  *
  *   task_tail, result_tail    of the lane, in memory that both share
