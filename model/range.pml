@@ -5,9 +5,9 @@
  *  RUN interrupt: -DELEMENTS=3 -DFAILING=0 -DINTERRUPT
  *  RUN pairs: -DELEMENTS=5 -DFAILING=1 -DCHUNK=2
  *
- * The caller and two workers step the range, in chunks of CHUNK elements. FAILING has a bit for each element that fails. In `interrupt` the caller's scope is cancelled at some time; each of them may
- * see that before it takes a chunk. When a worker is done with the range it says so under a lock, as in leave_range (sched/pool_range.c); the caller waits for
- * both.
+ * The caller and two workers step the range, in chunks of CHUNK elements. FAILING has a bit for each element that fails. In `interrupt` the caller's
+ * scope is cancelled at some time; each of them may see that before it takes a chunk. When a worker is done with the range it says so under a lock, as
+ * in leave_range (sched/pool_range.c); the caller waits for both.
  *
  *   next, stop   as in the range
  *   the lock     guards failed_at

@@ -81,6 +81,17 @@ typedef void (*tz_slow_hook)(const tz_slow_info *info);
  * Errors: none. Without memory for the thread nobody watches. */
 TZ_API tz_slow_hook tz_on_slow(tz_slow_hook hook);
 
+/* tz_report_overflows - whether a coroutine that overflows its stack is reported: which task it was, and where. It is, unless a program says false before
+ * its first loop runs, or the environment says TRENZA_OVERFLOW=off.
+ *
+ * For the report there are handlers for SIGSEGV and SIGBUS in the process, and an alternate signal stack on each thread that runs a loop. Without it
+ * there is neither, and the process ends by the signal all the same.
+ *
+ * Ownership: none.
+ * Threads: any.
+ * Errors: -EBUSY once a loop has run. */
+TZ_API int tz_report_overflows(bool wanted) TZ_NODISCARD;
+
 TZ_END_DECLS
 
 #endif

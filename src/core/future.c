@@ -223,7 +223,7 @@ int tz_wait_raw(tz_handle future, tz_deadline deadline)
 	int r = look(cell_of(future), generation_of(future));
 
 	if (__builtin_expect(r == 1, 1)) {
-		tz_strand_has_not_waited();
+		tz_strand_count_call();
 		return 0;
 	}
 	return r < 0 ? r : wait_slow(cell_of(future), generation_of(future), deadline);
@@ -251,7 +251,7 @@ int tz_result_raw(tz_handle future, void *out, size_t size)
 
 	if (__builtin_expect(r == 1, 1)) {
 		fetch_ahead(job);
-		tz_strand_has_not_waited();
+		tz_strand_count_call();
 	} else if (r < 0 || (r = wait_slow(job, generation_of(future), tz_never())) < 0)
 		return r;
 	if (__builtin_expect(out && size != job->task->result_size && job->status == TZ_OK, 0))
@@ -401,6 +401,7 @@ int tz_wait_any_raw(const tz_handle *futures, size_t stride, size_t n, tz_deadli
 {
 	if (n == 0 || n > INT_MAX)
 		return -EINVAL;
+	tz_strand_count_call();
 	int r = check_all(futures, stride, n);
 
 	for (size_t i = 0; r == 0 && i < n; i++)
@@ -413,6 +414,7 @@ int tz_wait_first_failure_raw(const tz_handle *futures, size_t stride, size_t n,
 {
 	if (n > INT_MAX)
 		return -EINVAL;
+	tz_strand_count_call();
 	int r = check_all(futures, stride, n);
 
 	for (size_t i = 0; r == 0 && i < n; i++)

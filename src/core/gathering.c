@@ -104,6 +104,7 @@ int tz_gathering_next(struct tz_gathering *g, tz_deadline deadline, struct tz_me
 
 	if (g->taken == g->added)
 		return -ENOENT;
+	tz_strand_count_call();
 	while (!(m = take(g, self))) {
 		tz_strand_waits(self, "number of tasks", NULL);
 		int r = tz_strand_park(self, deadline);

@@ -198,6 +198,12 @@ static bool has_options(const tz_submit_options *o)
 	return o->deadline.ns || o->retries > 0 || o->name || o->scope || o->start.ns || o->stack_size || o->kill;
 }
 
+/* The limit of a scope, which may be another strand's, on the calling strand's clock. */
+static tz_deadline limit_of(struct tz_scope *scope)
+{
+	return tz_deadline_between(tz_scope_limit(scope), scope->tz__strand, tz_strand_self());
+}
+
 static struct tz_job_options *copy_options(const tz_submit_options *o)
 {
 	struct tz_job_options *mine = calloc(1, sizeof *mine);
@@ -208,8 +214,7 @@ static struct tz_job_options *copy_options(const tz_submit_options *o)
 	mine->stack_size = o->stack_size;
 	mine->own_deadline = mine->deadline = o->deadline;
 	if (o->scope)
-		mine->deadline = tz_deadline_min(mine->deadline, tz_deadline_between(tz_scope_limit(o->scope), o->scope->tz__strand,
-										     tz_strand_self()));
+		mine->deadline = tz_deadline_min(mine->deadline, limit_of(o->scope));
 	mine->retries = o->retries > 0 ? o->retries : 0;
 	mine->kill = o->kill;
 	if (o->name)

@@ -86,7 +86,7 @@ struct tz_strand {
 	const char *waits_for; /* what it parks for, in a word, or NULL; for reports, read while it is parked */
 	const void *waits_on; /* the object, or NULL */
 	uint32_t refused; /* waits in a row that were refused because the scope has ended */
-	uint32_t quick; /* calls that could have waited, and did not */
+	uint32_t quick; /* calls that could wait, counted so that a slice ends */
 	bool borrows; /* runs a piece of another strand's job, whose cancel does not wake this one: park in slices */
 	tz_outcome last; /* outcome that the last tz_result, tz_gather or tz_map met here */
 };
@@ -128,9 +128,10 @@ tz_deadline tz_strand_deadline(struct tz_strand *self, tz_deadline deadline);
 
 enum { TZ_QUICK_CALLS = 16 };
 
-/* A call that waits at times had no need to. A strand that makes nothing but such calls would keep from running all others that share
- * its thread: every so many calls it looks whether its slice of time is over. May suspend, so not where a handler may be, or a lock is held. */
-static inline void tz_strand_has_not_waited(void)
+/* A call that waits at times begins, or has had no need to. A strand whose calls never need to would keep from running all others that share
+ * its thread: every so many calls it looks whether its slice of time is over. May suspend, so not where a handler may be; and where the call gives
+ * the caller something that others wait for, before that. */
+static inline void tz_strand_count_call(void)
 {
 	struct tz_strand *s = tz_strand_current;
 

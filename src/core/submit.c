@@ -244,8 +244,8 @@ int tz_submit_bulk_raw(tz_executor *executor, const tz_submit_options *options, 
 	if (!valid(options, task) || (n && task->args_size && !args))
 		return -EINVAL;
 	for (size_t i = 0; i < n; i++) {
-		struct tz_job *job = tz_job_new(executor, options, task, (const char *)args + i * task->args_size,
-						ret_futures != NULL);
+		const char *its_args = args ? (const char *)args + i * task->args_size : NULL; /* there may be no arguments */
+		struct tz_job *job = tz_job_new(executor, options, task, its_args, ret_futures != NULL);
 
 		if (job && tz_bindings_are_used() && !tz_bindings_inherit(job)) {
 			tz_job_free(job);

@@ -33,6 +33,7 @@ int tz_wait_word(const uint32_t *word, uint32_t expected, tz_deadline deadline)
 	struct tz_strand *self = tz_strand_self();
 	int r;
 
+	tz_strand_count_call();
 	if (__atomic_load_n(word, __ATOMIC_ACQUIRE) != expected)
 		return -EAGAIN;
 	do {

@@ -13,7 +13,7 @@
  * coroutine is left; if the slice is over then, `main` gets its turn. In a simulation the clock
  * stands still and the turn comes by count, so that a run depends on the seed alone; and each time that a coroutine is left, the simulation may
  * cancel its job or end the job's time. A coroutine whose calls never need
- * to wait is not left at all: every so many of them it looks at the clock itself (tz_strand_has_not_waited).
+ * to wait is not left at all: every so many of them it looks at the clock itself (tz_strand_count_call).
  *
  * Waking. Same thread: into the line (ready.h). Other threads and signal handlers: into the inbox;
  * then they ring: swap RUNG into `bell`. The loop swaps ASLEEP into a bell that is AWAKE before it

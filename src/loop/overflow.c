@@ -14,6 +14,8 @@
 #include <ucontext.h>
 #include <unistd.h>
 
+#include <trenza/tasks.h>
+
 #include "os/sanitizer.h"
 
 #ifndef AT_MINSIGSTKSZ
@@ -329,14 +331,30 @@ static void on_signal(int sig, siginfo_t *info, void *context)
 	errno = saved;
 }
 
+enum { UNSAID, SAID_YES, SAID_NO, DECIDED };
+
+static _Atomic int choice;
 static bool wanted;
+
+int tz_report_overflows(bool yes)
+{
+	int now = atomic_load_explicit(&choice, memory_order_relaxed);
+
+	do
+		if (now == DECIDED)
+			return -EBUSY;
+	while (!atomic_compare_exchange_weak_explicit(&choice, &now, yes ? SAID_YES : SAID_NO, memory_order_relaxed,
+						      memory_order_relaxed));
+	return 0;
+}
 
 static void install(void)
 {
 	const char *text = secure_getenv("TRENZA_OVERFLOW");
+	int said = atomic_exchange_explicit(&choice, DECIDED, memory_order_relaxed);
 	struct sigaction action;
 
-	wanted = !text || strcmp(text, "off") != 0;
+	wanted = said != SAID_NO && (!text || strcmp(text, "off") != 0);
 	if (!wanted)
 		return;
 	memset(&action, 0, sizeof action);

@@ -28,7 +28,7 @@ struct tz_overflow {
 
 /*
  * The calling thread runs a loop from now on. The first time in the process, installs the handler; nothing at all, if
- * the environment says TRENZA_OVERFLOW=off. 0, or -ENOMEM: the report will be missing.
+ * the program (tz_report_overflows) or the environment (TRENZA_OVERFLOW=off) does not want it. 0, or -ENOMEM: the report will be missing.
  */
 int tz_overflow_begin(struct tz_overflow *overflow);
 void tz_overflow_end(struct tz_overflow *overflow);

@@ -256,7 +256,7 @@ static void load_in_executable(const char *word, int argc, char **argv, char **e
 	(void)unsetenv(TZ_BOOT_VARIABLE);
 	pending = true;
 	run_later_constructors(argc, argv, env);
-	exit(boot_main(argc, argv, env));
+	exit(boot_main(argc, argv, env)); /* allowed: in the place of main, which has returned */
 }
 
 static void load_in_library(const char *word)

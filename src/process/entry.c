@@ -156,7 +156,7 @@ struct run {
 static void end_process(const struct run *r)
 {
 	if (r->birth->method != TZ_CHILD_FORK)
-		exit(r->code);
+		exit(r->code); /* allowed: the child's main function has returned */
 	(void)fflush(NULL); /* the handlers at exit are the parent's */
 	_exit(r->code);
 }
@@ -230,7 +230,7 @@ static int run_by_name(const struct tz_birth *birth, char *blob, const struct he
 	int e = tz_task_resolve(blob + h->name, h->name_size, &task);
 
 	if (e < 0) {
-		(void)snprintf(why, sizeof why, "its task cannot be found in the new process: %s", strerror(-e));
+		(void)snprintf(why, sizeof why, "its task cannot be found in the new process: %s", strerrordesc_np(-e));
 		return fail(birth, e, why);
 	}
 	plan = tz_plan_of(task);

@@ -471,8 +471,8 @@ static void signal_all(int signal)
 		char *rest = line;
 
 		for (char *word; (word = strtok_r(rest, " \n", &rest));)
-			if (atoi(word) > 1)
-				(void)kill(atoi(word), signal);
+			if (strtol(word, NULL, 10) > 1)
+				(void)kill((pid_t)strtol(word, NULL, 10), signal);
 	}
 	free(line);
 	(void)fclose(f);

@@ -11,9 +11,10 @@
  * come to the jobs that they wait for.
  *
  * Ending. Workers end when the pool is closing and they find nothing. A worker that has decided to end, under the
- * lock, is not counted any more (`retired`), so that work that comes then starts another; it runs its finalizer,
- * looks once more, and then gives up its place. Its thread is joined by an idle worker, which it wakes for that,
- * or the next that goes to sleep or ends; by who takes the place; or by the destroyer.
+ * lock, is not counted any more (`retired`), so that work that comes then starts another, if there is a place for
+ * it; it runs its finalizer, looks once more, and then gives up its place, or, if there is no other one, gives it
+ * to a successor. Its thread is joined by an idle worker, which it wakes for that, or the next that goes to sleep or
+ * ends; by who takes the place; or by the destroyer. model/ending.pml has this.
  */
 #include "sched/pool_inside.h"
 

@@ -454,6 +454,7 @@ static int wait_for_end(tz_thread *t, tz_deadline deadline)
 	struct tz_strand *self;
 	struct tz_waiting w;
 
+	tz_strand_count_call();
 	if (has_ended(t))
 		return 0;
 	self = tz_strand_self();

@@ -232,6 +232,7 @@ static int wait_for_end(tz_barrier *b, uint32_t round, bool counted, tz_deadline
 
 int tz_barrier_wait_until(tz_barrier *b, tz_deadline deadline)
 {
+	tz_strand_count_call();
 	uint64_t w = load(b);
 
 	for (;;) {

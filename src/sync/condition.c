@@ -103,6 +103,7 @@ int tz_condition_wait_for_until(tz_condition *condition, tz_lock *lock, tz_predi
 {
 	if (!tz_lock_is_held(lock))
 		return -EPERM;
+	tz_strand_count_call();
 	while (!predicate(arg)) {
 		int r = tz_condition_wait_until(condition, lock, deadline);
 
@@ -123,6 +124,7 @@ int tz_condition_wait_for_rlock(tz_condition *condition, tz_rlock *lock, tz_pred
 {
 	if (!tz_rlock_is_mine(lock))
 		return -EPERM;
+	tz_strand_count_call();
 	while (!predicate(arg)) {
 		int r = tz_condition_wait_rlock(condition, lock, deadline);
 

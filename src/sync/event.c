@@ -74,6 +74,7 @@ static const struct tz_parking_steps steps = { .name = "event", .begin = wait_be
 
 int tz_event_wait_until(tz_event *e, tz_deadline deadline)
 {
+	tz_strand_count_call();
 	if (tz_event_is_set(e))
 		return 0;
 	struct tz_parked n = { .strand = tz_strand_self(), .object = e };

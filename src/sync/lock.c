@@ -63,6 +63,7 @@ int tz_lock_acquire_until(tz_lock *lock, tz_deadline deadline)
 {
 	struct tz_comer c = comer(lock);
 
+	tz_strand_count_call();
 	if (tz_comer_take(&c))
 		return 0;
 	struct tz_parked n = { .strand = tz_strand_self() };

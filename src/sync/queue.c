@@ -206,7 +206,7 @@ static ptrdiff_t move(const struct call *c, tz_deadline deadline)
 	ptrdiff_t r = attempt(c);
 
 	if (__builtin_expect(r != -EAGAIN, 1)) {
-		tz_strand_has_not_waited();
+		tz_strand_count_call();
 		return r;
 	}
 	struct tz_strand *self = tz_strand_self();
@@ -363,6 +363,7 @@ int tz_queue_join_until(tz_queue *q, tz_deadline deadline)
 	struct tz_strand *self;
 	struct tz_waiting w;
 
+	tz_strand_count_call();
 	if (tz_queue_unfinished(q) == 0)
 		return 0;
 	self = tz_strand_self();

@@ -35,6 +35,7 @@ void tz_rlock_acquire(tz_rlock *lock)
 
 	if (deepen(lock, self))
 		return;
+	tz_strand_count_call();
 	tz_lock_acquire(&lock->tz__lock);
 	set_owner(lock, self);
 }

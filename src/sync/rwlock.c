@@ -166,6 +166,7 @@ static const struct tz_parking_steps read_steps = {
 
 static int acquire_read(tz_rwlock *lock, unsigned flags, tz_deadline deadline)
 {
+	tz_strand_count_call();
 	while (!take_for_reading(lock)) {
 		struct tz_parked n = { .strand = tz_strand_self(),
 				       .kind = FOR_READING,
@@ -223,6 +224,7 @@ static int acquire_write(tz_rwlock *lock, unsigned flags, tz_deadline deadline)
 {
 	struct tz_comer c = comer(lock);
 
+	tz_strand_count_call();
 	if (tz_comer_take(&c))
 		return 0;
 	struct tz_parked n = { .strand = tz_strand_self(), .kind = FOR_WRITING };

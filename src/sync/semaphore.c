@@ -85,6 +85,7 @@ static const struct tz_parking_steps steps = { .name = "semaphore", .begin = wai
 
 int tz_semaphore_acquire_until(tz_semaphore *s, tz_deadline deadline)
 {
+	tz_strand_count_call();
 	while (!take(s)) {
 		struct tz_parked n = { .strand = tz_strand_self(), .object = s };
 		int r = tz_parking_wait(&n, s, &steps, TZ_PARKING_SPIN, deadline);

@@ -1,5 +1,6 @@
 /* Reports of stack overflow. Each case is a child process that overflows; its standard error is looked at. */
 #define _GNU_SOURCE
+#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -8,6 +9,8 @@
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include <trenza/tasks.h>
 
 #include "abilities.h"
 #include "check.h"
@@ -292,10 +295,27 @@ static void switched_off(void)
 	overflow_by_recursion();
 }
 
+static void refused_by_the_program(void)
+{
+	struct sigaction now;
+
+	if (tz_report_overflows(true) < 0 || tz_report_overflows(false) < 0 ||
+	    tz_overflow_begin(&overflow) < 0)
+		_exit(87);
+	(void)sigaction(SIGSEGV, NULL, &now);
+	if (now.sa_handler != SIG_DFL || overflow.memory)
+		_exit(88);
+	if (tz_report_overflows(true) != -EBUSY)
+		_exit(89);
+	overflow_by_recursion();
+}
+
 static void it_can_be_switched_off(void **state)
 {
 	(void)state;
 	ends_by(status_of_child(switched_off), SIGSEGV);
+	says_nothing();
+	ends_by(status_of_child(refused_by_the_program), SIGSEGV);
 	says_nothing();
 }
 

@@ -245,6 +245,44 @@ static void threads_that_end_are_joined(void **state)
 	}
 }
 
+static int begin_worker(void *unused)
+{
+	(void)unused;
+	return 0;
+}
+
+/* Takes until the test has gone on. */
+static void end_worker(void *unused)
+{
+	(void)unused;
+	if (atomic_load(&stage) == 0) {
+		atomic_store(&stage, 1);
+		until(atomic_load(&stage) == 2);
+	}
+}
+
+/* All places have threads that are on their way out: the next one gets one of theirs. */
+static void a_job_that_comes_when_the_last_worker_ends_is_run(void **state)
+{
+	tz_executor_options options = {
+		.workers = 1, .spares = -1, .idle_seconds = 0.001, .initializer = begin_worker, .finalizer = end_worker,
+	};
+	tz_executor *ex;
+
+	(void)state;
+	for (int i = 0; i < 20; i++) {
+		atomic_store(&stage, 0);
+		assert_int_equal(tz_executor_open_with(&ex, "threads", &options), 0);
+		assert_int_equal(tz_result(tz_submit(ex, set_second), NULL), 0);
+		until(atomic_load(&stage) == 1);
+		set_second_future f = tz_submit(ex, set_second);
+
+		atomic_store(&stage, 2);
+		assert_int_equal(tz_result(f, NULL), 0);
+		tz_executor_close(ex);
+	}
+}
+
 /* --- maps and forks whose code leaves ---------------------------------------------------------------------------------- */
 
 enum { ELEMENTS = 400 };
@@ -372,6 +410,7 @@ int main(void)
 		cmocka_unit_test(numbers_add_up_after_unusual_ends),
 		cmocka_unit_test(children_of_jobs_can_wait),
 		cmocka_unit_test(threads_that_end_are_joined),
+		cmocka_unit_test(a_job_that_comes_when_the_last_worker_ends_is_run),
 		cmocka_unit_test(a_map_goes_on_without_who_left),
 		cmocka_unit_test(an_element_fails_with_its_stolen_fork),
 	};

@@ -2,6 +2,7 @@
  * until something else has happened, or far too long. */
 #define _GNU_SOURCE
 
+#include <errno.h>
 #include <poll.h>
 #include <stdatomic.h>
 #include <unistd.h>
@@ -105,6 +106,101 @@ static void batches(void)
 	tz_queue_close(q);
 }
 
+static void permits(void)
+{
+	time_t end = far_too_long();
+	tz_semaphore s;
+
+	must(tz_semaphore_init(&s, 1) == 0);
+	while (still(end)) {
+		must(tz_semaphore_acquire(&s) == 0);
+		must(tz_semaphore_release(&s) == 0);
+	}
+}
+
+static void an_event_that_is_set(void)
+{
+	time_t end = far_too_long();
+	tz_event e = { 0 };
+
+	tz_event_set(&e);
+	while (still(end))
+		must(tz_event_wait(&e) == 0);
+}
+
+static void free_locks(void)
+{
+	time_t end = far_too_long();
+	tz_rwlock rw = { 0 };
+	tz_lock lock = { 0 };
+	tz_rlock rlock = { 0 };
+
+	for (int i = 0; still(end); i++) {
+		if (i % 4 == 0) {
+			must(tz_lock_acquire_until(&lock, tz_never()) == 0);
+			must(tz_lock_release(&lock) == 0);
+		} else if (i % 4 == 1) {
+			tz_rlock_acquire(&rlock);
+			must(tz_rlock_release(&rlock) == 0);
+		} else if (i % 4 == 2) {
+			tz_rwlock_acquire_read(&rw);
+			must(tz_rwlock_release_read(&rw) == 0);
+		} else {
+			tz_rwlock_acquire_write(&rw);
+			must(tz_rwlock_release_write(&rw) == 0);
+		}
+	}
+}
+
+static bool yes(void *unused)
+{
+	return unused == NULL;
+}
+
+static void a_condition_that_holds(void)
+{
+	time_t end = far_too_long();
+	tz_condition changed = { 0 };
+	tz_lock lock = { 0 };
+
+	while (still(end)) {
+		tz_lock_acquire(&lock);
+		must(tz_condition_wait_for(&changed, &lock, yes, NULL) == 0);
+		must(tz_lock_release(&lock) == 0);
+	}
+}
+
+static void a_barrier_for_one(void)
+{
+	time_t end = far_too_long();
+	tz_barrier b;
+
+	must(tz_barrier_init(&b, 1, NULL, NULL) == 0);
+	while (still(end))
+		must(tz_barrier_wait(&b) == 0);
+}
+
+static void a_word_that_differs(void)
+{
+	time_t end = far_too_long();
+	uint32_t word = 1;
+
+	while (still(end))
+		must(tz_wait_word(&word, 0, tz_never()) == -EAGAIN);
+}
+
+static void any_of_what_is_done(void)
+{
+	time_t end = far_too_long();
+	zero_future f[2] = { tz_submit(tz_executor_current(), zero),
+			     tz_submit(tz_executor_current(), zero) };
+
+	must(tz_wait_all(f, 2, tz_never()) == 0);
+	while (still(end))
+		must(tz_wait_any(f, 2, tz_never()) == 0);
+	must(tz_gather_all(f, 2) == 0);
+}
+
 static void wait_for_what_is_done(void)
 {
 	time_t end = far_too_long();
@@ -117,7 +213,18 @@ static void wait_for_what_is_done(void)
 }
 
 typedef void (*work)(void);
-static const work works[] = { bounded, unbounded, only_put, batches, wait_for_what_is_done };
+static const work works[] = { bounded,
+			      unbounded,
+			      only_put,
+			      batches,
+			      permits,
+			      an_event_that_is_set,
+			      free_locks,
+			      a_condition_that_holds,
+			      a_barrier_for_one,
+			      a_word_that_differs,
+			      any_of_what_is_done,
+			      wait_for_what_is_done };
 
 /* --- what must happen all the same ----------------------------------------------------------------- */
 

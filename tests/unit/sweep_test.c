@@ -20,12 +20,13 @@
 
 #include <trenza.h>
 
+#include "abilities.h"
 #include "check.h"
 #include "core/frame.h"
 #include "crew.h"
 #include "loop/loop.h"
 
-enum { SEEDS = 100, MOST_POINTS = 100000 };
+enum { SEEDS = EMULATED ? 20 : 100, MOST_POINTS = 100000 };
 
 typedef void (*scenario)(void);
 
