@@ -121,7 +121,7 @@ def readme():
     """the program in README.md compiles and prints what it should, whatever the word"""
     with tempfile.TemporaryDirectory() as work:
         program = compiled_from_readme(work, 0)
-        for word in [], ["inline"], ["chaos:seed=7"], ["coroutines"], ["coroutines:2"], ["sim:seed=7"]:
+        for word in [], ["inline"], ["chaos:seed=7"], ["coroutines"], ["coroutines:2"], ["sim:seed=7"], ["processes"], ["processes:2,start=spawn"]:
             done = run(program, *word)
             equal((done.stdout, done.returncode), ("12, and 4 10 18\n", 0))
         equal(run(program, "nothing").returncode, 1)
