@@ -300,7 +300,7 @@ static const unsigned char *next_content(struct reader *r, uint64_t word, size_t
 {
 	const unsigned char *content = r->bytes + r->at;
 
-	if (word != r->at || size > r->size - r->at)
+	if (word != r->at || word % CONTENT_ALIGN != 0 || size > r->size - r->at) /* after one that lacks it, there is not even an empty one */
 		return NULL;
 	/* The last content may lack what would align a next one. */
 	r->at = r->size - r->at - size < CONTENT_ALIGN ? r->size : r->at + align_up(size, CONTENT_ALIGN);
