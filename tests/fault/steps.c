@@ -256,6 +256,7 @@ void steps_record(struct steps *s)
 void steps_forget(struct steps *s)
 {
 	/* Now and then, on a busy machine more often, the system makes a process take another way. */
+	/* The system makes a process take another way now and then, on a busy machine more often. */
 	assert_true(s->lost <= 3 + s->n / 10);
 	free(s->where);
 	s->where = NULL;
