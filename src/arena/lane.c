@@ -604,7 +604,7 @@ static struct tz_moment woken(struct tz_lane *lane)
 	return m;
 }
 
-/* Waits until there is work: 0, -ETIMEDOUT, or -EPIPE. */
+/* Waits until there is work, or was a moment ago: 0, -ETIMEDOUT, or -EPIPE. */
 static int wait_for_work(struct tz_lane_worker *w, uint64_t deadline_ns)
 {
 	struct tz_moment begun = tz_moment_now();
@@ -621,8 +621,8 @@ static int wait_for_work(struct tz_lane_worker *w, uint64_t deadline_ns)
 		}
 		tz_patience_learn(&w->patience, begun, woken(w->lane), true);
 	}
-	/* The parent publishes first and ends then. */
-	return has_work(w->lane) ? 0 : -EPIPE;
+	/* The parent publishes first and ends then. Work that was there may have been taken back: then it is to be waited for again. */
+	return is_ended(w->lane) && !has_work(w->lane) ? -EPIPE : 0;
 }
 
 static int read_task(struct tz_lane_worker *w, struct tz_lane_mail *ret)

@@ -507,7 +507,7 @@ static void stream(unsigned window, bool spin, bool worker_spins)
 {
 	struct tz_lane_mail mail;
 	pthread_t thread;
-	long put_so_far = 0, got = 0, taken_back_at = -1, n = window == 1 ? STREAM / 20 : STREAM;
+	long put_so_far = 0, got = 0, n = window == 1 ? STREAM / 20 : STREAM;
 	void *worked;
 
 	tz_lane_allow_spinning(&l.p, worker_spins);
@@ -518,10 +518,8 @@ static void stream(unsigned window, bool spin, bool worker_spins)
 			put_so_far++;
 		}
 		tz_lane_publish(&l.p);
-		if (window > 1 && got % 3 == 0 && got != taken_back_at) { /* once, or a slow worker never gets one */
+		if (window > 1 && got % 3 == 0)
 			put_so_far -= tz_lane_retract(&l.p, 2);
-			taken_back_at = got;
-		}
 		if (got < put_so_far)
 			wait_for_result(spin);
 		while (tz_lane_collect(&l.p, &mail) == 1) {
