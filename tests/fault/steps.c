@@ -335,7 +335,7 @@ void steps_finish(struct steps *s)
 			(void)nanosleep(&tick, NULL);
 		if (time(NULL) >= until) {
 			steps_kill(s);
-			fail_msg("it does not come to its end");
+			fail_msg("%s", "it does not come to its end");
 		}
 	}
 }
