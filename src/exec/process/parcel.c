@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "exec/process/farm.h"
+#include "exec/process/giver.h"
 
 /* --- tasks ---------------------------------------------------------------------------------------------------------------- */
 
@@ -67,37 +68,6 @@ struct farm_task *farm_task_of(struct farm *farm, const struct tz_plan *plan)
 
 /* --- there ----------------------------------------------------------------------------------------------------------------- */
 
-/* What is given, and where its references go. */
-struct giver {
-	struct tz_carrier carrier; /* first */
-	struct tz_segment **refs;
-	unsigned n;
-};
-
-static bool give(const struct tz_carrier *carrier, const void *data, size_t size, uint64_t *ret_key,
-		 uint64_t *ret_offset)
-{
-	struct giver *g = (struct giver *)(uintptr_t)carrier;
-	struct tz_segment *s = size >= TZ_SEGMENT_LEAST ? tz_segment_find(data, size) : NULL;
-	unsigned i = 0;
-
-	while (s && i < g->n && g->refs[i] != s)
-		i++;
-	if (!s || s->kind != TZ_SEGMENT_BUFFER || i == TZ_LANE_REFS) {
-		tz_segment_unref(s);
-		return false;
-	}
-	if (i < g->n)
-		tz_segment_unref(s);
-	else
-		g->refs[g->n++] = s;
-	if (ret_key) {
-		*ret_key = i;
-		*ret_offset = (uint64_t)((const unsigned char *)data - s->base);
-	}
-	return true;
-}
-
 void farm_parcel_free(struct farm_parcel *p)
 {
 	if (!p)
@@ -136,8 +106,8 @@ int farm_parcel_new(size_t size, struct farm_parcel **ret, void **ret_bytes)
 
 int farm_pack(struct tz_job *job, const struct tz_plan *plan)
 {
-	struct tz_segment *refs[TZ_LANE_REFS];
-	struct giver giver = { .carrier.give = give, .refs = refs };
+	struct farm_giver giver;
+	farm_giver_init(&giver);
 	size_t size = tz_args_size(plan, job->payload, &giver.carrier);
 	struct farm_parcel *p = NULL;
 	void *bytes = NULL;
@@ -146,12 +116,11 @@ int farm_pack(struct tz_job *job, const struct tz_plan *plan)
 	if (r == 0)
 		r = tz_args_encode(plan, job->payload, bytes, size, &giver.carrier);
 	if (r < 0) {
-		for (unsigned i = 0; i < giver.n; i++)
-			tz_segment_unref(refs[i]);
+		farm_giver_done(&giver);
 		farm_parcel_free(p);
 		return r;
 	}
-	memcpy(p->refs, refs, giver.n * sizeof *refs);
+	memcpy(p->refs, giver.refs, giver.n * sizeof *giver.refs); /* they are the parcel's now */
 	p->nrefs = giver.n;
 	p->plan = plan;
 	job->parcel = p;

@@ -30,6 +30,7 @@
 #include "core/strand.h"
 #include "exec/process/farm.h"
 #include "exec/process/function.h"
+#include "exec/process/giver.h"
 #include "exec/process/terms.h"
 #include "os/clock.h"
 #include "os/thread.h"
@@ -152,37 +153,6 @@ static int answer_bytes(const void *bytes, size_t size, struct tz_segment *const
 	return tz_lane_reply(&me.lane, &what, &load);
 }
 
-/* Large contents that lie in segments go as references. */
-struct giver {
-	struct tz_carrier carrier; /* first */
-	struct tz_segment *refs[TZ_LANE_REFS];
-	unsigned n;
-};
-
-static bool give(const struct tz_carrier *carrier, const void *data, size_t size, uint64_t *ret_key,
-		 uint64_t *ret_offset)
-{
-	struct giver *g = (struct giver *)(uintptr_t)carrier;
-	struct tz_segment *s = size >= TZ_SEGMENT_LEAST ? tz_segment_find(data, size) : NULL;
-	unsigned i = 0;
-
-	while (s && i < g->n && g->refs[i] != s)
-		i++;
-	if (!s || s->kind != TZ_SEGMENT_BUFFER || i == TZ_LANE_REFS) {
-		tz_segment_unref(s);
-		return false;
-	}
-	if (i < g->n)
-		tz_segment_unref(s);
-	else
-		g->refs[g->n++] = s;
-	if (ret_key) {
-		*ret_key = i;
-		*ret_offset = (uint64_t)((const unsigned char *)data - s->base);
-	}
-	return true;
-}
-
 static int encode(const struct tz_plan *plan, const void *results, size_t n, bool one, void *to,
 		  size_t size, const struct tz_carrier *carrier)
 {
@@ -193,7 +163,8 @@ static int encode(const struct tz_plan *plan, const void *results, size_t n, boo
 /* A result, or n of a piece of a map. */
 static int answer_encoded(const struct tz_plan *plan, const void *results, size_t n, bool one)
 {
-	struct giver g = { .carrier.give = give };
+	struct farm_giver g;
+	farm_giver_init(&g);
 	size_t size = one ? tz_result_size(plan, results, &g.carrier)
 			  : tz_results_size(plan, results, n, &g.carrier);
 	void *bytes = size < SIZE_MAX ? malloc(size ? size : 1) : NULL;
@@ -202,8 +173,7 @@ static int answer_encoded(const struct tz_plan *plan, const void *results, size_
 	if (r == 0)
 		r = answer_bytes(bytes, size, g.refs, g.n);
 	free(bytes);
-	for (unsigned i = 0; i < g.n; i++)
-		tz_segment_unref(g.refs[i]);
+	farm_giver_done(&g);
 	return r;
 }
 
@@ -465,16 +435,19 @@ static bool make_results(struct piece *p)
 static int answer_failed_piece(const struct piece *p, struct tz_job *job)
 {
 	const struct tz_plan *plan = p->lesson->plan;
-	struct giver g = { .carrier.give = give };
 	struct term_failure *f;
+	struct farm_giver g;
 	tz_outcome o;
+	farm_giver_init(&g);
 	size_t size = tz_results_size(plan, p->results, p->n, &g.carrier);
 	char *bytes = size < SIZE_MAX - sizeof *f
 			      ? aligned_alloc(64, (sizeof *f + size + 63) / 64 * 64)
 			      : NULL;
 
-	if (!bytes)
+	if (!bytes) {
+		farm_giver_done(&g);
 		return -ENOMEM;
+	}
 	f = (struct term_failure *)bytes;
 	memset(f, 0, sizeof *f);
 	tz_job_outcome(job, &o);
@@ -490,8 +463,7 @@ static int answer_failed_piece(const struct piece *p, struct tz_job *job)
 	load.nrefs = g.n;
 	if (r == 0)
 		r = tz_lane_reply(&me.lane, &what, &load);
-	for (unsigned i = 0; i < g.n; i++)
-		tz_segment_unref(g.refs[i]);
+	farm_giver_done(&g);
 	free(bytes);
 	return r;
 }
