@@ -1,7 +1,6 @@
 /* Pools of processes, and what their workers do to them. See failures.h. */
 #define _GNU_SOURCE
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -15,6 +14,7 @@
 
 #include <trenza.h>
 
+#include "descriptors.h"
 #include "failures.h"
 
 static tz_executor *open_pool(const char *spec)
@@ -678,18 +678,6 @@ static void row_26_a_killed_application_leaves_nobody(void **state)
 	must(waitpid(child, NULL, 0) == child);
 	until(!exists(worker));
 	(void)close(pipes[0]);
-}
-
-static int open_descriptors(void)
-{
-	DIR *dir = opendir("/proc/self/fd");
-	int n = 0;
-
-	must(dir);
-	while (readdir(dir))
-		n++;
-	(void)closedir(dir);
-	return n;
 }
 
 static void row_8_a_closed_pool_leaves_nothing(void **state)

@@ -2,12 +2,12 @@
  * Each future ends once, with the right result or with a cause that fits; nothing is left behind. */
 #define _GNU_SOURCE
 
-#include <dirent.h>
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "../descriptors.h"
 #include "stress.h"
 
 enum { SUBMITTERS = 3, HELD = 48 };
@@ -246,18 +246,6 @@ static void storm_of_the_nursery(void)
 {
 	kills_nursery = true;
 	storm();
-}
-
-static int open_descriptors(void)
-{
-	DIR *dir = opendir("/proc/self/fd");
-	int n = 0;
-
-	must(dir);
-	while (readdir(dir))
-		n++;
-	(void)closedir(dir);
-	return n;
 }
 
 /* Pools come and go, in every state. */

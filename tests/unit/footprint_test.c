@@ -12,6 +12,7 @@
 #include <trenza.h>
 
 #include "check.h"
+#include "descriptors.h"
 #include "crew.h"
 
 extern char **environ;
@@ -59,19 +60,6 @@ static tz_executor *use_all(void)
 	assert_int_equal(tz_timer_join_until(timer, soon()), 0);
 	tz_timer_close(timer);
 	return ex;
-}
-
-/* How many descriptors are open, less the one that looks. */
-static int open_descriptors(void)
-{
-	DIR *dir = opendir("/proc/self/fd");
-	int count = -1;
-
-	assert_non_null(dir);
-	for (struct dirent *e; (e = readdir(dir));)
-		count += e->d_name[0] != '.';
-	closedir(dir);
-	return count;
 }
 
 static uint64_t field_of(const char *path, const char *name)

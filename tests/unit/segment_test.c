@@ -17,6 +17,7 @@
 
 #include "../abilities.h"
 #include "check.h"
+#include "descriptors.h"
 
 enum { SIZE = 100000 };
 
@@ -64,16 +65,7 @@ static void memory_is_used_again(void **state)
 	tz_segment_unref(s);
 }
 
-/* The descriptors of this process: what is kept of a thousand segments is bounded. */
-static int open_descriptors(void)
-{
-	int n = 0;
-
-	for (int fd = 0; fd < 1024; fd++)
-		n += fcntl(fd, F_GETFD) >= 0;
-	return n;
-}
-
+/* What is kept of a thousand segments is bounded. */
 static void the_cache_is_bounded(void **state)
 {
 	struct tz_segment *s[100];
