@@ -1,4 +1,4 @@
-/* Names of tasks: from a descriptor to its name, and back.
+/* Names of tasks: from a descriptor to its name, and back. And of functions, which have such names too.
  *
  * Design notes. The dynamic loader knows which modules are loaded, where, and of which segments (dl_iterate_phdr, in static programs too). All looks at a
  * module happen under its lock, so that the module cannot be unloaded meanwhile.
@@ -199,6 +199,20 @@ static bool is_descriptor(const struct module *m, const void *p)
 	return back == p;
 }
 
+/* Whether there is code. That is all that can be said of a function. */
+static bool is_code(const struct module *m, const void *p)
+{
+	uintptr_t at = (uintptr_t)p - m->info->dlpi_addr;
+
+	for (int i = 0; i < m->info->dlpi_phnum; i++) {
+		const ElfW(Phdr) *h = &m->info->dlpi_phdr[i];
+
+		if (h->p_type == PT_LOAD && (h->p_flags & PF_X) && at >= h->p_vaddr && at - h->p_vaddr < h->p_memsz)
+			return true;
+	}
+	return false;
+}
+
 /* The build-id of a loaded module. */
 static bool id_of_loaded(const struct module *m, struct id *ret)
 {
@@ -240,7 +254,8 @@ static int for_modules(int (*look)(const struct module *m, void *arg), void *arg
 /* --- from a descriptor to its name ------------------------------------------------------------------------------------------ */
 
 struct naming {
-	const tz_task *task;
+	const void *thing;
+	bool (*is)(const struct module *m, const void *thing); /* one of those that have names: is_descriptor or is_code */
 	struct tz_task_name *name;
 	uintptr_t base;
 	bool has_id;
@@ -271,14 +286,14 @@ static int name_it(const struct module *m, void *arg)
 	struct naming *n = arg;
 	struct id id;
 
-	if (!lies_in(m, n->task, sizeof *n->task, false))
+	if (!lies_in(m, n->thing, 1, false))
 		return 0;
-	if (!is_descriptor(m, n->task)) {
+	if (!n->is(m, n->thing)) {
 		n->error = -ENOEXEC;
 		return 1;
 	}
 	n->base = m->info->dlpi_addr;
-	n->name->offset = (uintptr_t)n->task - n->base;
+	n->name->offset = (uintptr_t)n->thing - n->base;
 	n->has_id = id_of_loaded(m, &id);
 	if (n->has_id)
 		put_id(n->name, &id);
@@ -313,10 +328,10 @@ static int put_mapped_path(struct tz_task_name *name, const void *address)
 	return r;
 }
 
-int tz_task_name_of(const tz_task *task, struct tz_task_name *ret)
+static int name_of(const void *thing, bool (*is)(const struct module *m, const void *thing), struct tz_task_name *ret)
 {
 	struct tz_task_name *name = calloc(1, sizeof *name);
-	struct naming n = { .task = task, .name = name, .error = -ENOEXEC };
+	struct naming n = { .thing = thing, .is = is, .name = name, .error = -ENOEXEC };
 	struct id id;
 
 	if (!name)
@@ -325,7 +340,7 @@ int tz_task_name_of(const tz_task *task, struct tz_task_name *ret)
 	int r = n.error;
 
 	if (r == 0 && n.relative)
-		r = put_mapped_path(name, task);
+		r = put_mapped_path(name, thing);
 	if (r == 0 && !n.has_id) {
 		if (id_of_file(name->path, &id))
 			put_id(name, &id);
@@ -336,6 +351,16 @@ int tz_task_name_of(const tz_task *task, struct tz_task_name *ret)
 		*ret = *name;
 	free(name);
 	return r;
+}
+
+int tz_task_name_of(const tz_task *task, struct tz_task_name *ret)
+{
+	return name_of(task, is_descriptor, ret);
+}
+
+int tz_function_name_of(void (*function)(void), struct tz_task_name *ret)
+{
+	return name_of((const void *)(uintptr_t)function, is_code, ret); /* NOLINT */
 }
 
 /* --- from a name to its descriptor ------------------------------------------------------------------------------------------- */
@@ -413,14 +438,15 @@ struct wanted {
 	struct id id;
 	uint64_t offset;
 	const char *path;
+	bool (*is)(const struct module *m, const void *thing); /* what is to be there */
 	/* what was found */
 	bool found, exact; /* the module; under that path, too */
-	const tz_task *task;
+	const void *thing;
 	char *loaded_as; /* what the loader calls it, to keep it loaded; NULL: the program itself */
 	bool no_memory;
 };
 
-static bool read_name(const void *bytes, size_t size, struct wanted *ret)
+static bool read_name(const void *bytes, size_t size, bool (*is)(const struct module *m, const void *thing), struct wanted *ret)
 {
 	struct tz_task_name head;
 	size_t fixed = offsetof(struct tz_task_name, path);
@@ -437,7 +463,7 @@ static bool read_name(const void *bytes, size_t size, struct wanted *ret)
 	for (size_t i = head.id_size; i < TZ_TASK_ID_MAX; i++)
 		if (head.id[i])
 			return false;
-	*ret = (struct wanted){ .id = { head.kind, head.id_size, { 0 } }, .offset = head.offset, .path = path };
+	*ret = (struct wanted){ .id = { head.kind, head.id_size, { 0 } }, .offset = head.offset, .path = path, .is = is };
 	memcpy(ret->id.bytes, head.id, sizeof head.id);
 	return true;
 }
@@ -461,11 +487,11 @@ static int find_it(const struct module *m, void *arg)
 	/* A library may be loaded twice, from two files: the one of that path, else the first. */
 	if ((w->found && !exact) || !is_module(m, &w->id))
 		return 0;
-	const tz_task *task = (const tz_task *)(m->info->dlpi_addr + (uintptr_t)w->offset); /* NOLINT */
+	const void *thing = (const void *)(m->info->dlpi_addr + (uintptr_t)w->offset); /* NOLINT */
 
 	w->found = true;
 	w->exact = exact;
-	w->task = is_descriptor(m, task) ? task : NULL;
+	w->thing = w->is(m, thing) ? thing : NULL;
 	free(w->loaded_as);
 	w->loaded_as = m->program ? NULL : strdup(m->info->dlpi_name);
 	w->no_memory = !m->program && !w->loaded_as;
@@ -475,11 +501,12 @@ static int find_it(const struct module *m, void *arg)
 static void find(struct wanted *w)
 {
 	w->found = w->exact = false;
-	w->task = NULL;
+	w->thing = NULL;
 	(void)for_modules(find_it, w);
 }
 
-void *tz_module_open(const char *path, int mode)
+/* dlopen(3), where the program is not static; NULL where it is: the linker warns of each program that has the name dlopen in it. */
+static void *open_module(const char *path, int mode)
 {
 	void *found = dlsym(RTLD_DEFAULT, "dlopen");
 	void *(*open_it)(const char *path, int mode);
@@ -493,7 +520,7 @@ void *tz_module_open(const char *path, int mode)
 /* Makes that the module stays loaded, even if its owner closes it: then it was found where it still is. */
 static bool keep_loaded(const struct wanted *w)
 {
-	return !w->loaded_as || tz_module_open(w->loaded_as, RTLD_LAZY | RTLD_NOLOAD);
+	return !w->loaded_as || open_module(w->loaded_as, RTLD_LAZY | RTLD_NOLOAD);
 }
 
 static int load(const struct wanted *w)
@@ -508,7 +535,7 @@ static int load(const struct wanted *w)
 		return r;
 	if (!same_id(&id, &w->id))
 		return -ESTALE;
-	return tz_module_open(w->path, RTLD_LAZY | RTLD_LOCAL) ? 0 : -ENOENT;
+	return open_module(w->path, RTLD_LAZY | RTLD_LOCAL) ? 0 : -ENOENT;
 }
 
 static int resolve(struct wanted *w)
@@ -520,31 +547,48 @@ static int resolve(struct wanted *w)
 		if (r < 0)
 			return r;
 		find(w);
-	} else if (w->task && keep_loaded(w)) {
+	} else if (w->thing && keep_loaded(w)) {
 		find(w); /* it may have gone, and another come, before it was kept */
 	}
 	if (w->no_memory)
 		return -ENOMEM;
 	if (!w->found)
 		return -ENOENT;
-	return w->task ? 0 : -ENOEXEC;
+	return w->thing ? 0 : -ENOEXEC;
+}
+
+static int resolve_and_free(struct wanted *w)
+{
+	int r = resolve(w);
+
+	free(w->loaded_as);
+	return r;
+}
+
+int tz_function_resolve(const struct tz_task_name *name, void (**ret)(void))
+{
+	struct wanted w;
+	int r = read_name(name, tz_task_name_size(name), is_code, &w) ? resolve_and_free(&w) : -EBADMSG;
+
+	if (r == 0)
+		*ret = (void (*)(void))(uintptr_t)w.thing;
+	return r;
 }
 
 int tz_task_resolve(const void *bytes, size_t size, const tz_task **ret)
 {
 	struct wanted w;
 
-	if (!read_name(bytes, size, &w))
+	if (!read_name(bytes, size, is_descriptor, &w))
 		return -EBADMSG;
 	const tz_task *task = recall(bytes, size);
 
 	if (!task) {
-		int r = resolve(&w);
+		int r = resolve_and_free(&w);
 
-		free(w.loaded_as);
 		if (r < 0)
 			return r;
-		task = w.task;
+		task = w.thing;
 		remember(bytes, size, task);
 	}
 	*ret = task;

@@ -50,7 +50,9 @@ int tz_task_name_of(const tz_task *task, struct tz_task_name *ret);
  * -ENOEXEC: there is no descriptor there; -ENOMEM. Any thread; may block, as dlopen(3) does, and runs the constructors of what it loads. */
 int tz_task_resolve(const void *bytes, size_t size, const tz_task **ret);
 
-/* dlopen(3), where the program is not static; NULL where it is: the linker warns of each program that has the name dlopen in it. */
-void *tz_module_open(const char *path, int mode);
+/* The same for a plain function of the program, a library or a plugin. That there is code is all that is proved: only for names that come from where one's
+ * own program sent them. -ENOEXEC: there is no code in a module. Not cached. */
+int tz_function_name_of(void (*function)(void), struct tz_task_name *ret);
+int tz_function_resolve(const struct tz_task_name *name, void (**ret)(void));
 
 #endif

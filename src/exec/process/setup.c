@@ -7,7 +7,6 @@
 
 #include "core/outcome.h"
 #include "exec/process/farm.h"
-#include "exec/process/function.h"
 
 static size_t up(size_t n)
 {
@@ -21,9 +20,9 @@ static int set_functions(struct farm_setup *s, const tz_executor_options *o)
 	if (o->arg)
 		return -ENOTSUP; /* a pointer means nothing to a worker */
 	if (o->initializer)
-		r = term_function_name((void (*)(void))o->initializer, &s->initializer);
+		r = tz_function_name_of((void (*)(void))o->initializer, &s->initializer);
 	if (r == 0 && o->finalizer)
-		r = term_function_name((void (*)(void))o->finalizer, &s->finalizer);
+		r = tz_function_name_of((void (*)(void))o->finalizer, &s->finalizer);
 	s->has_initializer = o->initializer != NULL;
 	s->has_finalizer = o->finalizer != NULL;
 	return r;

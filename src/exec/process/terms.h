@@ -8,6 +8,8 @@
 
 #include <trenza/outcome.h>
 
+#include "wire/name.h"
+
 /* tz_lane_what.kind of a task. */
 enum {
 	TERM_TEACH = 1, /* code is the number of a task, from now on; the payload is its name */
@@ -64,14 +66,6 @@ struct farm_slate {
 	_Alignas(64) unsigned char results[60 << 10];
 };
 
-/* A function, as another process finds it: how far into which module. size 0: none. */
-struct term_function {
-	uint64_t offset;
-	uint32_t id_size;
-	unsigned char id[32]; /* the module's build-id */
-	char path[512]; /* "": the program itself */
-};
-
 /* What a worker is born with: its blob. Behind it, the name of the setup task (name_size) and its arguments (args_size), each at a multiple of 16. */
 struct farm_setup {
 	uint32_t magic;
@@ -79,11 +73,9 @@ struct farm_setup {
 	int32_t index;
 	uint32_t max_tasks;
 	uint64_t memory;
-	int32_t reserved;
 	uint32_t name_size, args_size;
 	uint32_t has_initializer, has_finalizer;
-	struct term_function initializer, finalizer;
-	char name[64];
+	struct tz_task_name initializer, finalizer;
 	char executor[64];
 };
 enum { SETUP_MAGIC = 0x747a7731 };

@@ -29,7 +29,6 @@
 #include "core/outcome.h"
 #include "core/strand.h"
 #include "exec/process/farm.h"
-#include "exec/process/function.h"
 #include "exec/process/giver.h"
 #include "exec/process/terms.h"
 #include "os/clock.h"
@@ -647,9 +646,11 @@ static int set_up(void)
 	const struct farm_setup *s = me.setup;
 
 	if (s->has_initializer) {
-		int (*initializer)(void *) = (int (*)(void *))term_function_find(&s->initializer);
-		int r = initializer ? initializer(NULL) : -ENOEXEC;
+		void (*initializer)(void) = NULL;
+		int r = tz_function_resolve(&s->initializer, &initializer);
 
+		if (r == 0)
+			r = ((int (*)(void *))initializer)(NULL);
 		if (r < 0)
 			return break_down(r, "its initializer failed");
 	}
@@ -693,10 +694,10 @@ static int worker_main(const struct tz_birth *birth)
 	atomic_store_explicit(&me.slate->phase, PHASE_READY, memory_order_release);
 	work();
 	if (s->has_finalizer) {
-		void (*finalizer)(void *) = (void (*)(void *))term_function_find(&s->finalizer);
+		void (*finalizer)(void) = NULL;
 
-		if (finalizer)
-			finalizer(NULL);
+		if (tz_function_resolve(&s->finalizer, &finalizer) == 0)
+			((void (*)(void *))finalizer)(NULL);
 	}
 	atomic_store_explicit(&me.slate->phase, PHASE_RETIRED, memory_order_release);
 	return 0;
