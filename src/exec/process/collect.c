@@ -54,9 +54,7 @@ static void learn(struct farm_task *task, uint64_t ns)
 
 	if (ns == 0)
 		ns = 1;
-	task->ns = old == 0 || ns > old ? (old + ns + 1) / 2 : (7 * old + ns + 7) / 8;
-	if (old == 0)
-		task->ns = ns;
+	task->ns = old == 0 ? ns : ns > old ? (old + ns + 1) / 2 : (7 * old + ns + 7) / 8;
 }
 
 /* What a worker says of a job that did not end well: nothing in it is believed. */
