@@ -8,12 +8,7 @@
 
 #include "bench_processes.h"
 #include "trenza_bench.h"
-
-static void nop(void)
-{
-	bench_nop();
-}
-TZ_TASK(void, nop, void);
+#include "trenza_nop.h"
 
 static void ignore(int i)
 {
@@ -147,16 +142,7 @@ static double map_here(void)
 
 static void submit_window(long n)
 {
-	static nop_future window[BENCH_WINDOW];
-
-	for (long i = 0; i < n; i++) {
-		nop_future *f = &window[i % BENCH_WINDOW];
-		if (i >= BENCH_WINDOW)
-			bench_check(tz_result(*f, NULL) == 0, "a task failed");
-		*f = tz_submit(ex, nop);
-	}
-	for (long i = 0; i < BENCH_WINDOW && i < n; i++)
-		bench_check(tz_result(window[i], NULL) == 0, "a task failed");
+	submit_nops(ex, n);
 }
 
 static double submit_here(void)

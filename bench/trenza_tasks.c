@@ -4,6 +4,7 @@
 #include <trenza.h>
 
 #include "trenza_bench.h"
+#include "trenza_nop.h"
 
 #ifndef OUTSIDE_WORKERS
 #define OUTSIDE_WORKERS "threads:1"
@@ -25,24 +26,9 @@ static double on(const char *spec, double (*workload)(void))
 	return value;
 }
 
-static void nop(void)
-{
-	bench_nop();
-}
-TZ_TASK(void, nop, void);
-
 static void submit_window(long n)
 {
-	static nop_future window[BENCH_WINDOW];
-
-	for (long i = 0; i < n; i++) {
-		nop_future *f = &window[i % BENCH_WINDOW];
-		if (i >= BENCH_WINDOW)
-			bench_check(tz_result(*f, NULL) == 0, "a task failed");
-		*f = tz_submit(ex, nop);
-	}
-	for (long i = 0; i < BENCH_WINDOW && i < n; i++)
-		bench_check(tz_result(window[i], NULL) == 0, "a task failed");
+	submit_nops(ex, n);
 }
 
 static double submit_outside_here(void)
