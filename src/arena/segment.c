@@ -13,13 +13,14 @@
 
 #include "core/job.h"
 #include "os/memfd.h"
+#include "os/memory.h"
 #include "os/mutex.h"
 
-enum { PAGE = 4096, SEALS = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL };
+enum { PAGE = 4096, HUGE = 2 << 20, MUCH = 16 << 20, SEALS = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL };
 
 static struct {
 	struct tz_mutex lock; /* guards all of it */
-	struct tz_segment **sorted; /* by address: owned and in use */
+	struct tz_segment **sorted; /* by address: owned and in use, and all shared memory */
 	size_t count, room;
 	struct tz_segment *newest; /* of the cache */
 	size_t cached_bytes, cached_count;
@@ -65,6 +66,9 @@ static int allocate(int fd, size_t size)
 
 	if (size > PTRDIFF_MAX || is_beyond_limit(size))
 		return -ENOSPC;
+	/* The kernel takes page after page until there is none, and then somebody is killed. */
+	if (size >= MUCH && size > tz_memory_available(""))
+		return -ENOSPC;
 	if (ftruncate(fd, (off_t)size) < 0)
 		return errno == EFBIG ? -ENOSPC : -errno;
 	do
@@ -87,7 +91,7 @@ static void note_sealing(bool sealed)
 		(void)atomic_compare_exchange_strong_explicit(&sealing, &unknown, SEALED, memory_order_relaxed, memory_order_relaxed);
 }
 
-int tz_segment_file(const char *name, size_t size)
+static int make_file(const char *name, size_t size, int seals)
 {
 	int fd = tz_memfd(name), r = fd < 0 ? fd : allocate(fd, size);
 
@@ -96,8 +100,13 @@ int tz_segment_file(const char *name, size_t size)
 			(void)close(fd);
 		return r;
 	}
-	note_sealing(fcntl(fd, F_ADD_SEALS, SEALS) == 0); /* what is no memfd has no name instead */
+	note_sealing(fcntl(fd, F_ADD_SEALS, seals) == 0); /* what is no memfd has no name instead */
 	return fd;
+}
+
+int tz_segment_file(const char *name, size_t size)
+{
+	return make_file(name, size, SEALS);
 }
 
 static bool is_sealing_possible(void)
@@ -121,14 +130,20 @@ static bool cannot_shrink(int fd, const struct stat *st)
 	return st->st_nlink == 0 && !is_sealing_possible();
 }
 
+/* Whether it is a file of at least `size` bytes that stays so. */
+static bool is_sound(int fd, size_t size, struct stat *ret_st)
+{
+	return fstat(fd, ret_st) == 0 && S_ISREG(ret_st->st_mode) && size > 0 && size <= PTRDIFF_MAX && ret_st->st_size >= (off_t)size &&
+	       cannot_shrink(fd, ret_st);
+}
+
 int tz_segment_map(int fd, size_t size, bool writable, void **ret)
 {
 	int protection = PROT_READ | (writable ? PROT_WRITE : 0);
 	struct stat st;
 	void *p;
 
-	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || size == 0 || size > PTRDIFF_MAX || st.st_size < (off_t)size ||
-	    !cannot_shrink(fd, &st))
+	if (!is_sound(fd, size, &st))
 		return -EPROTO;
 	p = mmap(NULL, size, protection, MAP_SHARED | MAP_POPULATE, fd, 0);
 	if (p == MAP_FAILED)
@@ -196,7 +211,8 @@ struct tz_segment *tz_segment_find(const void *p, size_t size)
 		struct tz_segment *below = all.sorted[at - 1];
 		size_t offset = (uintptr_t)p - (uintptr_t)below->base;
 
-		if (offset < below->size && size <= below->size - offset && below->process == process_now())
+		if (offset < below->size && size <= below->size - offset && below->kind != TZ_SEGMENT_SHARED &&
+		    below->process == process_now())
 			s = tz_segment_ref(below);
 	}
 	tz_mutex_unlock(&all.lock);
@@ -210,7 +226,7 @@ struct tz_segment *tz_segment_at(const void *p)
 
 	tz_mutex_lock(&all.lock);
 	at = upper(p);
-	if (at > 0 && all.sorted[at - 1]->base == p)
+	if (at > 0 && all.sorted[at - 1]->base == p && all.sorted[at - 1]->kind != TZ_SEGMENT_SHARED)
 		s = all.sorted[at - 1];
 	tz_mutex_unlock(&all.lock);
 	return s;
@@ -226,6 +242,8 @@ void tz_segment_own(struct tz_segment *s)
 
 void tz_segment_disown(struct tz_segment *s)
 {
+	if (s->kind == TZ_SEGMENT_SHARED)
+		return;
 	tz_mutex_lock(&all.lock);
 	if (atomic_exchange_explicit(&s->owned, false, memory_order_relaxed))
 		take_out(s);
@@ -279,20 +297,38 @@ static void notice_fork(void)
 static void destroy(struct tz_segment *s)
 {
 	/* What other processes have mapped would be kept by them. */
-	if (atomic_load_explicit(&s->owned, memory_order_relaxed) && s->process == process_now())
+	if (atomic_load_explicit(&s->owned, memory_order_relaxed) && s->kind != TZ_SEGMENT_SHARED && s->process == process_now())
 		(void)madvise(s->base, s->size, MADV_REMOVE);
-	(void)munmap(s->base, s->size);
+	if (s->base)
+		(void)munmap(s->base, s->size);
 	if (s->fd >= 0)
 		(void)close(s->fd);
 	free(s);
 }
 
-static int make(enum tz_segment_kind kind, int fd, size_t size, bool writable, struct tz_segment **ret)
+/* With nothing mapped. NULL without memory. */
+static struct tz_segment *new_segment(enum tz_segment_kind kind, int fd)
 {
 	struct tz_segment *s = calloc(1, sizeof *s);
-	void *base = NULL;
-	int r = s ? tz_segment_map(fd, size, writable, &base) : -ENOMEM;
 
+	if (!s)
+		return NULL;
+	s->fd = fd;
+	s->kind = kind;
+	s->process = process_now();
+	s->id = atomic_fetch_add_explicit(&ids, 1, memory_order_relaxed) + 1;
+	atomic_init(&s->references, 1);
+	return s;
+}
+
+static int make(enum tz_segment_kind kind, int fd, size_t size, bool writable, struct tz_segment **ret)
+{
+	struct tz_segment *s = new_segment(kind, fd);
+	void *base = NULL;
+	int r = s ? 0 : -ENOMEM;
+
+	if (r == 0 && kind != TZ_SEGMENT_FD)
+		r = tz_segment_map(fd, size, writable, &base);
 	if (r < 0) {
 		free(s);
 		(void)close(fd);
@@ -300,17 +336,14 @@ static int make(enum tz_segment_kind kind, int fd, size_t size, bool writable, s
 	}
 	s->base = base;
 	s->size = size;
-	s->fd = fd;
-	s->kind = kind;
-	s->process = process_now();
-	s->id = atomic_fetch_add_explicit(&ids, 1, memory_order_relaxed) + 1;
-	atomic_init(&s->references, 1);
 	*ret = s;
 	return 0;
 }
 
 int tz_segment_adopt(enum tz_segment_kind kind, int fd, size_t size, bool writable, struct tz_segment **ret)
 {
+	if (kind == TZ_SEGMENT_SHARED)
+		return tz_segment_adopt_shared(fd, size, NULL, ret);
 	return make(kind, fd, size, writable, ret);
 }
 
@@ -395,10 +428,28 @@ static void destroy_surplus(void)
 	} while (s);
 }
 
+/* It may be about to come again, and to be found by its file: so the count does not become 0 outside of the lock. */
+static void unref_shared(struct tz_segment *s)
+{
+	bool last;
+
+	tz_mutex_lock(&all.lock);
+	last = atomic_fetch_sub_explicit(&s->references, 1, memory_order_acq_rel) == 1;
+	if (last)
+		take_out(s);
+	tz_mutex_unlock(&all.lock);
+	if (last)
+		destroy(s);
+}
+
 void tz_segment_unref(struct tz_segment *s)
 {
 	bool cached = false;
 
+	if (s && s->kind == TZ_SEGMENT_SHARED) {
+		unref_shared(s);
+		return;
+	}
 	if (!s || atomic_fetch_sub_explicit(&s->references, 1, memory_order_acq_rel) > 1)
 		return;
 	tz_mutex_lock(&all.lock);
@@ -428,4 +479,176 @@ void tz_segment_trim(void)
 		next = s->older;
 		destroy(s);
 	}
+}
+
+/* --- shared memory ------------------------------------------------------------------------------------------------------ */
+
+/* Maps a file at an address of that alignment. `size` may go beyond its end. */
+static int map_aligned(int fd, size_t size, size_t align, void **ret)
+{
+	size_t more = align > PAGE ? align : 0;
+	unsigned char *room, *at;
+
+	if (more == 0) {
+		room = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, 0);
+		*ret = room;
+		return room == MAP_FAILED ? -ENOMEM : 0;
+	}
+	if (size > PTRDIFF_MAX - more)
+		return -ENOMEM;
+	room = mmap(NULL, size + more, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (room == MAP_FAILED)
+		return -ENOMEM;
+	at = room + ((more - (uintptr_t)room % more) % more);
+	if (at > room)
+		(void)munmap(room, (size_t)(at - room));
+	if (at < room + more)
+		(void)munmap(at + size, (size_t)(room + more - at));
+	if (mmap(at, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE | MAP_FIXED, fd, 0) == MAP_FAILED) {
+		(void)munmap(at, size);
+		return -ENOMEM;
+	}
+	*ret = at;
+	return 0;
+}
+
+/* By the lock: the one of that file, or NULL. */
+static struct tz_segment *find_file(const struct stat *st)
+{
+	for (size_t i = 0; i < all.count; i++) {
+		struct tz_segment *s = all.sorted[i];
+
+		if (s->kind == TZ_SEGMENT_SHARED && s->inode == st->st_ino && s->device == st->st_dev)
+			return s;
+	}
+	return NULL;
+}
+
+static struct tz_segment *known(const struct stat *st)
+{
+	struct tz_segment *s;
+
+	tz_mutex_lock(&all.lock);
+	s = find_file(st);
+	if (s)
+		(void)tz_segment_ref(s);
+	tz_mutex_unlock(&all.lock);
+	return s;
+}
+
+/* Enters it, unless another thread has been faster: then it is destroyed, and that thread's is the answer. */
+static int enter_shared(struct tz_segment *s, const struct stat *st, struct tz_segment **ret)
+{
+	struct tz_segment *first;
+	int r = 0;
+
+	tz_mutex_lock(&all.lock);
+	first = find_file(st);
+	if (first)
+		(void)tz_segment_ref(first);
+	else
+		r = enter(s);
+	if (!first && r == 0)
+		atomic_store_explicit(&s->owned, true, memory_order_relaxed);
+	tz_mutex_unlock(&all.lock);
+	if (first || r < 0)
+		destroy(s);
+	if (r == 0)
+		*ret = first ? first : s;
+	return r;
+}
+
+static int map_shared(int fd, size_t size, const struct tz_segment_form *form, const struct stat *st, struct tz_segment **ret)
+{
+	struct tz_segment *s = new_segment(TZ_SEGMENT_SHARED, fd);
+	void *base;
+	int r = s ? map_aligned(fd, size, form ? form->align : 0, &base) : -ENOMEM;
+
+	if (r < 0) {
+		free(s);
+		(void)close(fd);
+		return r;
+	}
+	s->base = base;
+	s->size = size;
+	s->device = st->st_dev;
+	s->inode = st->st_ino;
+	if (form && form->huge)
+		(void)madvise(base, size, MADV_HUGEPAGE);
+	return enter_shared(s, st, ret);
+}
+
+int tz_segment_adopt_shared(int fd, size_t size, const struct tz_segment_form *form, struct tz_segment **ret)
+{
+	struct tz_segment *s;
+	struct stat st;
+
+	if (size % PAGE || size > PTRDIFF_MAX || !is_sound(fd, PAGE, &st)) {
+		(void)close(fd);
+		return -EPROTO;
+	}
+	s = known(&st);
+	if (!s)
+		return map_shared(fd, size, form, &st, ret);
+	(void)close(fd);
+	*ret = s;
+	return 0;
+}
+
+static size_t up(size_t size, size_t to)
+{
+	return size > PTRDIFF_MAX - to ? SIZE_MAX / to * to : (size + to - 1) / to * to;
+}
+
+int tz_segment_share(size_t size, const struct tz_segment_form *form, struct tz_segment **ret)
+{
+	struct tz_segment_form f = form ? *form : (struct tz_segment_form){ 0 };
+	size_t unit = f.huge ? HUGE : PAGE, reserve;
+	bool grows = f.reserve > size;
+	struct stat st;
+	int fd;
+
+	if (f.align < unit)
+		f.align = unit;
+	size = up(size ? size : 1, unit);
+	reserve = up(f.reserve, unit);
+	fd = make_file("trenza-shared", size, grows ? SEALS & ~F_SEAL_GROW : SEALS);
+	if (fd < 0)
+		return fd;
+	if (fstat(fd, &st) < 0) {
+		(void)close(fd);
+		return -ENOMEM;
+	}
+	return map_shared(fd, grows && reserve > size ? reserve : size, &f, &st, ret);
+}
+
+struct tz_segment *tz_segment_find_shared(const void *p)
+{
+	struct tz_segment *s = NULL;
+	size_t at;
+
+	tz_mutex_lock(&all.lock);
+	at = upper(p);
+	if (at > 0 && all.sorted[at - 1]->kind == TZ_SEGMENT_SHARED && (uintptr_t)p - (uintptr_t)all.sorted[at - 1]->base < all.sorted[at - 1]->size)
+		s = tz_segment_ref(all.sorted[at - 1]);
+	tz_mutex_unlock(&all.lock);
+	return s;
+}
+
+size_t tz_segment_backed(const struct tz_segment *s)
+{
+	struct stat st;
+
+	if (fstat(s->fd, &st) < 0 || st.st_size < 0)
+		return 0;
+	return (size_t)st.st_size < s->size ? (size_t)st.st_size : s->size;
+}
+
+/* --- descriptors --------------------------------------------------------------------------------------------------------- */
+
+int tz_segment_of_fd(int fd, struct tz_segment **ret)
+{
+	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+
+	return copy < 0 ? -errno : make(TZ_SEGMENT_FD, copy, 0, false, ret);
 }

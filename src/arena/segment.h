@@ -18,6 +18,10 @@
  *
  * After fork() the child has the segments at the same addresses, and shares their contents with the parent. What was in the cache when it was forked
  * is the parent's: the child forgets it, and gives no pages back of segments that it has from its parent.
+ *
+ * Shared memory is different in this: a process has it once, however often it comes, so it is known by its file (device and inode, which the kernel says and nobody can
+ * forge), and is found by its address in a child of fork, too. Its references are dropped with the lock held, since it may be about to come again. It is never cached: it
+ * is others' still, and a new one must be all zeros.
  */
 #ifndef TZ_ARENA_SEGMENT_H
 #define TZ_ARENA_SEGMENT_H
@@ -36,7 +40,9 @@ enum {
 /* What it is for. Memory of one kind never becomes one of the other, since a worker that a segment was sent to may have it mapped for longer. */
 enum tz_segment_kind {
 	TZ_SEGMENT_BYTES = 1, /* the bytes of a payload: a worker may write there, and decode in place */
-	TZ_SEGMENT_BUFFER = 2 /* a buffer of the program's: the workers that it goes to as an argument can only read it */
+	TZ_SEGMENT_BUFFER = 2, /* a buffer of the program's: the workers that it goes to as an argument can only read it */
+	TZ_SEGMENT_SHARED = 3, /* shared memory (trenza/shared_memory.h): everybody writes there, and nobody owns it */
+	TZ_SEGMENT_FD = 4 /* no memory: any descriptor, on its way */
 };
 
 struct tz_segment {
@@ -49,13 +55,15 @@ struct tz_segment {
 	_Atomic bool owned; /* by this process */
 	uint32_t process; /* that mapped it: the number of forks before it */
 	struct tz_segment *older; /* in the cache */
+	uint64_t device, inode; /* of shared memory */
+	struct tz_segment_name *name; /* of named shared memory: the creator's (shared/named.h), or NULL */
 };
 
 /* A segment of at least `size` bytes with one reference, the caller's. Its contents are whatever the last user left; a new one is all zeros.
  * -ENOMEM, -ENOSPC, -EMFILE, -ENFILE. */
 int tz_segment_take(enum tz_segment_kind kind, size_t size, struct tz_segment **ret);
 
-/* The segment behind a descriptor that came from another process, with one reference. The descriptor becomes the segment's, also on failure.
+/* The segment behind a descriptor that came from another process, with one reference, of any kind. The descriptor becomes the segment's, also on failure.
  * -EPROTO: it is no file of at least `size` bytes that cannot shrink. */
 int tz_segment_adopt(enum tz_segment_kind kind, int fd, size_t size, bool writable, struct tz_segment **ret);
 
@@ -71,6 +79,33 @@ struct tz_segment *tz_segment_find(const void *p, size_t size);
 
 /* The segment, in use, that begins at p, without a reference; or NULL. Also one that the process has from its parent since a fork. */
 struct tz_segment *tz_segment_at(const void *p);
+
+/* --- shared memory ------------------------------------------------------------------------------------------------------ */
+
+/* How it is to be. */
+struct tz_segment_form {
+	size_t reserve; /* addresses to grow into; less than the size: none */
+	size_t align; /* of the address, a power of two; 0: a page */
+	bool huge;
+};
+
+/* New shared memory of at least `size` bytes, all zeros, with one reference, the caller's. -ENOMEM, -ENOSPC, -EMFILE, -ENFILE. */
+int tz_segment_share(size_t size, const struct tz_segment_form *form, struct tz_segment **ret);
+
+/* The shared memory behind a file that cannot shrink: as tz_segment_adopt, but the one that this process has already, if it has it. `size`: to be mapped; the file may have less,
+ * if it has a page. */
+int tz_segment_adopt_shared(int fd, size_t size, const struct tz_segment_form *form, struct tz_segment **ret);
+
+/* The shared memory that the address lies in, with a reference for the caller; or NULL. */
+struct tz_segment *tz_segment_find_shared(const void *p);
+
+/* How many bytes of it there are; the rest is reserved. */
+size_t tz_segment_backed(const struct tz_segment *s);
+
+/* --- descriptors --------------------------------------------------------------------------------------------------------- */
+
+/* A segment of kind TZ_SEGMENT_FD, whose descriptor is a new one of the same open file. -EBADF, -EMFILE, -ENOMEM. */
+int tz_segment_of_fd(int fd, struct tz_segment **ret);
 
 /* Unmaps what is in the cache. */
 void tz_segment_trim(void);
