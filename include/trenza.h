@@ -31,6 +31,7 @@
 #include <trenza/rwlock.h>
 #include <trenza/scope.h>
 #include <trenza/semaphore.h>
+#include <trenza/shared_lock.h>
 #include <trenza/shared_memory.h>
 #include <trenza/spawn.h>
 #include <trenza/stream.h>

@@ -30,22 +30,23 @@ int tz_futex_wait_shared(const _Atomic uint32_t *word, uint32_t expected, uint64
 	return futex_wait(word, FUTEX_WAIT_BITSET, expected, deadline_ns);
 }
 
-static void futex_wake(const _Atomic uint32_t *word, int op, int n)
+static int futex_wake(const _Atomic uint32_t *word, int op, int n)
 {
 	int saved = errno;
+	long woken = syscall(SYS_futex, word, op, n, NULL, NULL, 0);
 
-	(void)syscall(SYS_futex, word, op, n, NULL, NULL, 0);
 	errno = saved; /* the word may be gone by now, which is no error */
+	return woken > 0 ? (int)woken : 0;
 }
 
 void tz_futex_wake(const _Atomic uint32_t *word, int n)
 {
-	futex_wake(word, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, n);
+	(void)futex_wake(word, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, n);
 }
 
-void tz_futex_wake_shared(const _Atomic uint32_t *word, int n)
+int tz_futex_wake_shared(const _Atomic uint32_t *word, int n)
 {
-	futex_wake(word, FUTEX_WAKE, n);
+	return futex_wake(word, FUTEX_WAKE, n);
 }
 
 int tz_futex_wait_many(const struct tz_futex_many *words, unsigned n, uint64_t deadline_ns)

@@ -11,9 +11,9 @@
 int tz_futex_wait(const _Atomic uint32_t *word, uint32_t expected, uint64_t deadline_ns);
 int tz_futex_wait_shared(const _Atomic uint32_t *word, uint32_t expected, uint64_t deadline_ns);
 
-/* Wakes at most n waiters. The word is an address only: it is not read, and may be gone. */
+/* Wakes at most n waiters. The word is an address only: it is not read, and may be gone. The shared one returns how many it has woken. */
 void tz_futex_wake(const _Atomic uint32_t *word, int n);
-void tz_futex_wake_shared(const _Atomic uint32_t *word, int n);
+int tz_futex_wake_shared(const _Atomic uint32_t *word, int n);
 
 /* One of several words to wait on: the kernel's struct futex_waitv. */
 struct tz_futex_many {

@@ -1,0 +1,106 @@
+/* Processes for tests of what they share: forked, awaited with a deadline, killed. Include after defining _GNU_SOURCE.
+ *
+ * What they share is memory that the test maps; children must not use cmocka's assertions: they use `must`.
+ */
+#ifndef TRENZA_TESTS_SHARED_H
+#define TRENZA_TESTS_SHARED_H
+
+#include <signal.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <trenza/time.h>
+
+#include "check.h"
+#include "crew.h"
+
+/* All-zero memory that children share. */
+static inline void *shared_new(size_t size)
+{
+	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	assert_true(p != MAP_FAILED);
+	return p;
+}
+
+static inline void shared_free(void *p, size_t size)
+{
+	assert_int_equal(munmap(p, size), 0);
+}
+
+/* Runs body(arg) in a child, which ends with 0 if the body returns. */
+static inline pid_t child_start(void (*body)(void *), void *arg)
+{
+	pid_t parent = getpid(), child;
+
+	fflush(NULL);
+	child = fork();
+	must(child >= 0);
+	if (child == 0) {
+		struct rlimit none = { 0, 0 };
+
+		(void)setrlimit(RLIMIT_CORE, &none);
+		for (int s = 1; s < 32; s++)
+			(void)signal(s, SIG_DFL); /* cmocka has handlers */
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (getppid() == parent)
+			body(arg);
+		fflush(NULL);
+		_exit(0);
+	}
+	return child;
+}
+
+/* How it ended; a child that does not end fails the test. */
+static inline int child_status(pid_t child)
+{
+	int status = -1;
+	pid_t r;
+
+	until((r = waitpid(child, &status, WNOHANG)) != 0);
+	must(r == child);
+	return status;
+}
+
+static inline void child_join(pid_t child)
+{
+	assert_int_equal(child_status(child), 0);
+}
+
+static inline void child_kill(pid_t child)
+{
+	int status;
+
+	assert_int_equal(kill(child, SIGKILL), 0);
+	status = child_status(child);
+	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+}
+
+/* In a child: waits for the signal that ends it. */
+_Noreturn static inline void stay(void)
+{
+	for (;;)
+		(void)pause();
+}
+
+/* The state of the first thread of a process, as ps(1) has it. */
+static inline char child_state(pid_t child)
+{
+	char path[64], line[512] = "", *end;
+	FILE *f;
+
+	(void)snprintf(path, sizeof path, "/proc/%d/stat", (int)child);
+	f = fopen(path, "re");
+	must(f != NULL);
+	end = fgets(line, sizeof line, f) ? strrchr(line, ')') : NULL;
+	(void)fclose(f);
+	must(end && end[1] == ' ');
+	return end[2];
+}
+
+#endif
