@@ -33,6 +33,7 @@
 #include <trenza/semaphore.h>
 #include <trenza/shared_lock.h>
 #include <trenza/shared_memory.h>
+#include <trenza/shared_queue.h>
 #include <trenza/spawn.h>
 #include <trenza/stream.h>
 #include <trenza/task.h>

@@ -294,7 +294,7 @@ TZ_API int tz_shared_queue_join(tz_shared_queue *queue);
  * Errors: as tz_shared_queue_join; -ETIMEDOUT also at the deadline. */
 TZ_API int tz_shared_queue_join_until(tz_shared_queue *queue, tz_deadline deadline);
 
-/* tz_shared_queue_unfinished - for how many messages the work is not finished yet; up to 2^32 - 1 of them. See tz_shared_queue_size.
+/* tz_shared_queue_unfinished - for how many messages the work is not finished yet; up to 2^31 - 1 of them. See tz_shared_queue_size.
  *
  * Ownership: none.
  * Threads: any.
