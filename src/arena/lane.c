@@ -181,14 +181,14 @@ static int read_segments(const struct slot *head, const struct tz_table_name *re
 	if (head->nrefs > TZ_LANE_REFS)
 		return -EPROTO;
 	for (unsigned i = 0; i < head->nrefs; i++) {
-		e = tz_table_look_up(in, refs[i], TZ_SEGMENT_BUFFER, 0, &ret->refs[i]);
+		e = tz_table_look_up(in, refs[i], false, 0, &ret->refs[i]);
 		if (e < 0 && r != -EPROTO)
 			r = e;
 	}
 	ret->nrefs = head->nrefs;
 	if (head->place != PLACE_SEGMENT || r < 0)
 		return r;
-	r = tz_table_look_up(in, head->segment.name, TZ_SEGMENT_BYTES, head->segment.size, &ret->whole);
+	r = tz_table_look_up(in, head->segment.name, true, head->segment.size, &ret->whole);
 	if (r < 0)
 		return r;
 	ret->bytes = ret->whole->base;

@@ -81,7 +81,7 @@ struct tz_lane_load {
 	size_t size;
 	size_t align; /* of the bytes where they arrive, at most 64; 0: 8 */
 	struct tz_segment *whole; /* if not NULL, of kind TZ_SEGMENT_BYTES: the payload is its first `size` bytes, which are not copied; `bytes` is not read */
-	struct tz_segment *const *refs; /* of kind TZ_SEGMENT_BUFFER: those that the payload refers to, by their index here */
+	struct tz_segment *const *refs; /* of any other kind: those that the payload refers to, by their index here */
 	unsigned nrefs; /* at most TZ_LANE_REFS */
 };
 

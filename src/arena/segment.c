@@ -573,6 +573,7 @@ static int map_shared(int fd, size_t size, const struct tz_segment_form *form, c
 	s->size = size;
 	s->device = st->st_dev;
 	s->inode = st->st_ino;
+	atomic_init(&s->backed, (size_t)st->st_size < size ? (size_t)st->st_size : size);
 	if (form && form->huge)
 		(void)madvise(base, size, MADV_HUGEPAGE);
 	return enter_shared(s, st, ret);
@@ -635,13 +636,16 @@ struct tz_segment *tz_segment_find_shared(const void *p)
 	return s;
 }
 
-size_t tz_segment_backed(const struct tz_segment *s)
+size_t tz_segment_backed(struct tz_segment *s)
 {
+	size_t backed = atomic_load_explicit(&s->backed, memory_order_relaxed);
 	struct stat st;
 
-	if (fstat(s->fd, &st) < 0 || st.st_size < 0)
-		return 0;
-	return (size_t)st.st_size < s->size ? (size_t)st.st_size : s->size;
+	if (backed == s->size || fstat(s->fd, &st) < 0)
+		return backed;
+	backed = (size_t)st.st_size < s->size ? (size_t)st.st_size : s->size;
+	atomic_store_explicit(&s->backed, backed, memory_order_relaxed);
+	return backed;
 }
 
 /* --- descriptors --------------------------------------------------------------------------------------------------------- */

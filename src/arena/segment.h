@@ -56,6 +56,7 @@ struct tz_segment {
 	uint32_t process; /* that mapped it: the number of forks before it */
 	struct tz_segment *older; /* in the cache */
 	uint64_t device, inode; /* of shared memory */
+	_Atomic size_t backed; /* of shared memory: how much of it there was when somebody looked last; the rest is reserved */
 	struct tz_segment_name *name; /* of named shared memory: the creator's (shared/named.h), or NULL */
 };
 
@@ -100,7 +101,7 @@ int tz_segment_adopt_shared(int fd, size_t size, const struct tz_segment_form *f
 struct tz_segment *tz_segment_find_shared(const void *p);
 
 /* How many bytes of it there are; the rest is reserved. */
-size_t tz_segment_backed(const struct tz_segment *s);
+size_t tz_segment_backed(struct tz_segment *s);
 
 /* --- descriptors --------------------------------------------------------------------------------------------------------- */
 

@@ -48,11 +48,19 @@ static bool is_over(const struct tz_table *t, unsigned i, uint32_t collected)
 	return atomic_load_explicit(&t->returned[i], memory_order_acquire) == t->entry[i].edition;
 }
 
+/* Whether it is sent again each time that it is named. */
+static bool is_fleeting(const struct tz_table *t, uint8_t kind)
+{
+	return kind == TZ_SEGMENT_FD || (kind == TZ_SEGMENT_SHARED && !t->parent);
+}
+
 static void settle(struct tz_table *t, unsigned i)
 {
 	struct tz_table_entry *e = &t->entry[i];
 
 	t->busy &= ~bit(i);
+	if (is_fleeting(t, e->kind))
+		e->id = 0;
 	if (e->segment && (!e->own || e->segment->size > KEEP))
 		drop(e);
 }
@@ -153,7 +161,8 @@ static int find(const struct tz_table *t, const struct tz_segment *s)
 /* An entry for the segment, which the other end has been told. */
 static int tell(struct tz_table *t, const struct tz_segment *s)
 {
-	int i = find(t, s), r;
+	/* A worker's results may name it while an earlier one is under way. */
+	int i = s->kind == TZ_SEGMENT_SHARED && !t->parent ? -1 : find(t, s), r;
 
 	if (i >= 0)
 		return i;
@@ -237,7 +246,7 @@ static void adopt(struct tz_table *t, const struct message *m, int fd)
 	struct tz_table_entry *e = &t->entry[m->entry];
 	struct tz_segment *s = NULL;
 	/* What an argument refers to is the parent's own memory; a result becomes the parent's. */
-	bool writable = m->kind == TZ_SEGMENT_BYTES || t->parent;
+	bool writable = m->kind != TZ_SEGMENT_BUFFER || t->parent;
 
 	drop(e);
 	e->edition = m->edition;
@@ -247,7 +256,8 @@ static void adopt(struct tz_table *t, const struct message *m, int fd)
 		t->lost = true;
 		return;
 	}
-	if (!t->parent || m->kind == TZ_SEGMENT_BYTES) {
+	/* Shared memory may be handed on. */
+	if (m->kind == TZ_SEGMENT_BYTES || (m->kind == TZ_SEGMENT_BUFFER && !t->parent)) {
 		(void)close(s->fd);
 		s->fd = -1;
 	}
@@ -267,7 +277,7 @@ static int receive(struct tz_table *t)
 	if (r < 0)
 		return -EPROTO; /* also -EAGAIN: it was sent before its name */
 	if (r != sizeof m || n == 0 || m.entry >= TZ_TABLE_ENTRIES || m.edition != t->edition + 1 ||
-	    (m.kind != TZ_SEGMENT_BYTES && m.kind != TZ_SEGMENT_BUFFER)) {
+	    m.kind < TZ_SEGMENT_BYTES || m.kind > TZ_SEGMENT_FD) {
 		if (n > 0)
 			(void)close(fd);
 		return -EPROTO;
@@ -277,7 +287,7 @@ static int receive(struct tz_table *t)
 	return 0;
 }
 
-int tz_table_look_up(struct tz_table *t, struct tz_table_name name, enum tz_segment_kind kind, size_t size, struct tz_segment **ret)
+int tz_table_look_up(struct tz_table *t, struct tz_table_name name, bool bytes, size_t size, struct tz_segment **ret)
 {
 	const struct tz_table_entry *e;
 
@@ -287,7 +297,7 @@ int tz_table_look_up(struct tz_table *t, struct tz_table_name name, enum tz_segm
 	while ((int32_t)(name.edition - t->edition) > 0)
 		if (receive(t) < 0)
 			return -EPROTO;
-	if (e->edition != name.edition || e->kind != kind)
+	if (e->edition != name.edition || (e->kind == TZ_SEGMENT_BYTES) != bytes)
 		return -EPROTO;
 	if (!e->segment)
 		return -EMFILE;
@@ -304,6 +314,11 @@ static void give_back(struct tz_table *t, unsigned i)
 	t->busy &= ~bit(i);
 	if (!e->segment)
 		return;
+	if (e->kind == TZ_SEGMENT_SHARED || e->kind == TZ_SEGMENT_FD) {
+		drop(e);
+		atomic_store_explicit(&t->returned[i], e->edition, memory_order_release);
+		return;
+	}
 	/* Acquire: the reference that somebody gave up was the last look at the memory. */
 	if (atomic_load_explicit(&e->segment->references, memory_order_acquire) > 1) {
 		t->busy |= bit(i);

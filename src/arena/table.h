@@ -18,6 +18,9 @@
  * At the parent's end, segments of others are not held: who named them does that, until the task was collected. At the worker's they
  * are, until they are returned. A worker that has no free entry gives the one away for good that waits for the longest time: it disowns the segment (the parent has it) and uses the entry again.
  *
+ * Shared memory and descriptors. Shared memory that is an argument is kept as all else is, so it is sent once. As a result, it is sent each time that it is named, and
+ * the parent keeps nothing: what the program does not hold goes. A descriptor is sent each time in both directions, since the receiver takes it out.
+ *
  * A receiver without descriptors or memory to map a segment notes that it has lost it; whatever names that entry fails. The worker says so in its replies,
  * and then the parent forgets what the worker knew and sends it anew.
  */
@@ -75,8 +78,9 @@ void tz_table_forget(struct tz_table *t);
 
 /* --- receiver ----------------------------------------------------------------------------------------------------------- */
 
-/* The segment that is named, which stays the table's; -EPROTO: no such thing was sent, or of another kind, or with less than `size` bytes; -EMFILE: it was lost. */
-int tz_table_look_up(struct tz_table *t, struct tz_table_name name, enum tz_segment_kind kind, size_t size, struct tz_segment **ret);
+/* The segment that is named, which stays the table's; -EPROTO: no such thing was sent, or not of that kind, or with less than `size` bytes; -EMFILE: it was lost.
+ * `bytes`: of kind TZ_SEGMENT_BYTES, else of any other. */
+int tz_table_look_up(struct tz_table *t, struct tz_table_name name, bool bytes, size_t size, struct tz_segment **ret);
 
 /* At the parent's end: what was named is needed no longer, unless somebody else holds a reference. */
 void tz_table_return(struct tz_table *t, struct tz_table_name name);

@@ -96,7 +96,7 @@ struct tz_child_start {
 	void *arg;
 };
 
-enum { TZ_CHILD_FDS_MAX = 128 }; /* of fds and keep together */
+enum { TZ_CHILD_FDS_MAX = 200 }; /* of fds and keep together */
 
 /* Starts a child; when this returns, it exists, and its attributes (directory, limits, ...) are set. Blocks the calling thread for the time of a fork. *ret_child is a reference.
  * on_exit may be called before this returns.

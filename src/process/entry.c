@@ -2,7 +2,8 @@
  *
  * Design notes. The blob is a head, the task's name, and the arguments as bytes (codec.h); for a fork, where addresses mean the same, the descriptor's address and
  * the arguments as they are. The process runs the function in a frame, as a thread does, so that scopes and tz_fail work. A failure is written to
- * the pipe that is the first descriptor of its birth, in one piece; of an end without a failure the exit code says enough.
+ * the pipe that is the first descriptor of its birth, in one piece; of an end without a failure the exit code says enough. The other descriptors of its birth are
+ * those of shared memory, and whatever else goes beside the arguments; they are the process's for its life.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -26,8 +27,12 @@ struct head {
 	int32_t method_fixed;
 	uint64_t by_address; /* the task, or 0 */
 	uint64_t name, name_size, args, args_size;
-	uint32_t authkey_size, reserved;
+	uint32_t authkey_size, nrefs;
 	unsigned char authkey[TZ_AUTHKEY_MAX];
+	struct ref { /* of each segment */
+		uint32_t kind, reserved;
+		uint64_t size;
+	} refs[TZ_GIVER_MAX];
 };
 
 /* What comes back. */
@@ -38,14 +43,14 @@ struct report {
 
 /* --- packing ---------------------------------------------------------------------------------------------------------------- */
 
-static int refuse(const struct tz_plan *plan, const tz_task *task)
+static int refuse(const tz_task *task, int error, const char *why)
 {
-	tz_outcome o = { .status = TZ_FAILED, .code = plan->error, .worker = -1 };
+	tz_outcome o = { .status = TZ_FAILED, .code = error, .worker = -1 };
 
 	tz_copy_text(o.task, sizeof o.task, task->name);
-	tz_copy_text(o.message, sizeof o.message, plan->refusal);
+	tz_copy_text(o.message, sizeof o.message, why);
 	tz_remember(tz_strand_self(), &o);
-	return plan->error;
+	return error;
 }
 
 static uint64_t round_up(uint64_t n, uint64_t to)
@@ -85,12 +90,50 @@ static int pack_by_address(const tz_process *p, const tz_task *task, const void 
 	return 0;
 }
 
-int tz_process_pack(const tz_process *p, const tz_task *task, const void *args, bool by_address, void **ret_blob, size_t *ret_size)
+/* Why the arguments could not be encoded. */
+static int refuse_arguments(const struct tz_plan *plan, const void *args, const struct tz_carrier *carrier, int error)
+{
+	char why[TZ_MESSAGE_MAX];
+	int culprit;
+
+	if (error != -ENOTSUP)
+		return error;
+	culprit = tz_args_culprit(plan, args, carrier);
+	tz_plan_explain(plan, culprit ? culprit : 1, why, sizeof why);
+	return refuse(plan->task, error, why);
+}
+
+static void note_refs(struct head *h, const struct tz_giver *giver)
+{
+	h->nrefs = giver->n;
+	for (unsigned i = 0; i < giver->n; i++)
+		h->refs[i] = (struct ref){ .kind = giver->refs[i]->kind, .size = giver->refs[i]->size };
+}
+
+static int pack_by_name(const tz_process *p, const struct tz_plan *plan, const void *args, struct tz_giver *giver, void **ret_blob,
+			size_t *ret_size)
+{
+	size_t size = tz_args_size(plan, args, &giver->carrier);
+	struct head *h = new_blob(p, tz_task_name_size(plan->name), size, plan->align, ret_size);
+	int e;
+
+	if (!h)
+		return -ENOMEM;
+	memcpy((char *)h + h->name, plan->name, h->name_size);
+	e = tz_args_encode(plan, args, (char *)h + h->args, size, &giver->carrier);
+	if (e < 0) {
+		free(h);
+		return refuse_arguments(plan, args, &giver->carrier, e);
+	}
+	note_refs(h, giver);
+	*ret_blob = h;
+	return 0;
+}
+
+int tz_process_pack(const tz_process *p, const tz_task *task, const void *args, bool by_address, struct tz_giver *giver, void **ret_blob,
+		    size_t *ret_size)
 {
 	const struct tz_plan *plan;
-	struct head *h;
-	size_t size;
-	int e;
 
 	if (by_address)
 		return pack_by_address(p, task, args, ret_blob, ret_size);
@@ -98,18 +141,8 @@ int tz_process_pack(const tz_process *p, const tz_task *task, const void *args, 
 	if (!plan)
 		return -ENOMEM;
 	if (plan->error)
-		return refuse(plan, task);
-	size = tz_args_size(plan, args, NULL);
-	h = new_blob(p, tz_task_name_size(plan->name), size, plan->align, ret_size);
-	if (!h)
-		return -ENOMEM;
-	memcpy((char *)h + h->name, plan->name, h->name_size);
-	e = tz_args_encode(plan, args, (char *)h + h->args, size, NULL);
-	if (e < 0)
-		free(h);
-	else
-		*ret_blob = h;
-	return e;
+		return refuse(task, plan->error, plan->refusal);
+	return pack_by_name(p, plan, args, giver, ret_blob, ret_size);
 }
 
 bool tz_process_read_report(int fd, tz_outcome *ret)
@@ -220,8 +253,20 @@ static void *place_args(char *at, const struct head *h, size_t align)
 	return p ? memcpy(p, at, h->args_size) : NULL;
 }
 
+/* What the arguments refer to; it stays for the life of the process. */
+static int adopt_refs(const struct tz_birth *birth, const struct head *h, struct tz_segment **refs)
+{
+	int r = (unsigned)birth->nfds == h->nrefs + 1 ? 0 : -EPROTO;
+
+	for (unsigned i = 0; i < h->nrefs && r == 0; i++)
+		r = tz_segment_adopt((enum tz_segment_kind)h->refs[i].kind, birth->fds[1 + i], h->refs[i].size, true, &refs[i]);
+	return r;
+}
+
 static int run_by_name(const struct tz_birth *birth, char *blob, const struct head *h)
 {
+	static struct tz_segment *refs[TZ_GIVER_MAX];
+	struct tz_taker taker;
 	char why[TZ_MESSAGE_MAX];
 	const tz_task *task;
 	const struct tz_plan *plan;
@@ -237,7 +282,9 @@ static int run_by_name(const struct tz_birth *birth, char *blob, const struct he
 	bytes = plan ? place_args(blob + h->args, h, plan->align > 16 ? plan->align : 16) : NULL;
 	if (!bytes)
 		return fail(birth, -ENOMEM, "no memory for its arguments");
-	e = plan->error ? plan->error : tz_args_decode(plan, bytes, h->args_size, &args, NULL);
+	tz_taker_init(&taker, refs, h->nrefs, TZ_TAKE_FOR_LIFE);
+	e = plan->error ? plan->error : adopt_refs(birth, h, refs);
+	e = e < 0 ? e : tz_args_decode(plan, bytes, h->args_size, &args, &taker.carrier);
 	if (e < 0)
 		return fail(birth, e, "its arguments did not arrive whole");
 	return run_task(birth, task, args);
@@ -250,7 +297,8 @@ static int process_main(const struct tz_birth *birth)
 	void *args;
 	const tz_task *task;
 
-	if (birth->size < sizeof *h || h->magic != BLOB_MAGIC || h->authkey_size > TZ_AUTHKEY_MAX || h->args > birth->size ||
+	if (birth->size < sizeof *h || h->magic != BLOB_MAGIC || h->authkey_size > TZ_AUTHKEY_MAX ||
+	    h->nrefs > TZ_GIVER_MAX || h->args > birth->size ||
 	    h->args_size > birth->size - h->args || h->name > birth->size || h->name_size > birth->size - h->name)
 		return 127;
 	tz_own_authkey_set(h->authkey, h->authkey_size);

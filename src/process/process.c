@@ -36,6 +36,7 @@ static void destroy(tz_process *p)
 	if (p->report >= 0)
 		(void)close(p->report);
 	free(p->blob);
+	tz_giver_done(&p->giver);
 	tz_process_options_done(&p->options);
 	free(p);
 }
@@ -109,7 +110,16 @@ static int check(const tz_process_options *o)
 	return o->reserved[0] || o->reserved[1] || o->reserved[2] || o->reserved[3] ? -EINVAL : 0;
 }
 
-static int fill_start(struct tz_child_start *s, tz_process *p, const tz_process_options *o, int *report)
+/* The pipe for the report, and what goes beside the blob. Room for 1 + TZ_GIVER_MAX. */
+static int list_fds(const tz_process *p, int report, int *ret)
+{
+	ret[0] = report;
+	for (unsigned i = 0; i < p->giver.n; i++)
+		ret[1 + i] = p->giver.refs[i]->fd;
+	return 1 + (int)p->giver.n;
+}
+
+static int fill_start(struct tz_child_start *s, tz_process *p, const tz_process_options *o)
 {
 	int e = tz_child_method_of(o->method, &s->method);
 
@@ -117,8 +127,6 @@ static int fill_start(struct tz_child_start *s, tz_process *p, const tz_process_
 	s->entry = TZ_CHILD_PROCESS;
 	s->blob = p->blob;
 	s->size = p->blob_size;
-	s->fds = report;
-	s->nfds = 1;
 	s->keep = o->fds;
 	s->nkeep = (int)o->nfds;
 	s->name = p->name;
@@ -159,11 +167,13 @@ static int start_now(tz_process *p, const tz_process_options *o)
 	struct tz_child_start s = { .blob = NULL };
 	struct tz_child *c;
 	uint32_t starting = TZ_PROCESS_STARTING;
-	int pipe_fds[2], e = make_pipe(pipe_fds);
+	int fds[1 + TZ_GIVER_MAX], pipe_fds[2], e = make_pipe(pipe_fds);
 
 	if (e < 0)
 		return e;
-	e = fill_start(&s, p, o, &pipe_fds[1]);
+	e = fill_start(&s, p, o);
+	s.fds = fds;
+	s.nfds = list_fds(p, pipe_fds[1], fds);
 	p->report = pipe_fds[0];
 	if (e == 0) {
 		tz_roll_enter(p);
@@ -181,6 +191,7 @@ static int start_now(tz_process *p, const tz_process_options *o)
 	(void)atomic_compare_exchange_strong(&p->state, &starting, TZ_PROCESS_RUNNING);
 	free(p->blob);
 	p->blob = NULL;
+	tz_giver_done(&p->giver);
 	return 0;
 }
 
@@ -219,6 +230,7 @@ static tz_process *new_process(const tz_process_options *o, const tz_task *task)
 		return NULL;
 	atomic_init(&p->refs, 1);
 	p->report = p->pidfd = -1;
+	tz_giver_init(&p->giver, TZ_GIVER_MAX, false);
 	p->daemon = o->daemon;
 	p->outcome.worker = -1;
 	tz_copy_text(p->task, sizeof p->task, task->name);
@@ -246,7 +258,7 @@ int tz_process_open_raw(tz_process **ret_process, const tz_process_options *opti
 	p = new_process(o, task);
 	if (!p)
 		return -ENOMEM;
-	e = tz_process_pack(p, task, args, method == TZ_CHILD_FORK, &p->blob, &p->blob_size);
+	e = tz_process_pack(p, task, args, method == TZ_CHILD_FORK, &p->giver, &p->blob, &p->blob_size);
 	if (e == 0)
 		e = o->deferred ? tz_process_options_copy(&p->options, o) : start(p, o);
 	if (e < 0)

@@ -5,6 +5,7 @@
 #include <trenza/process.h>
 
 #include "process/child.h"
+#include "shared/giver.h"
 #include "sync/waiters.h"
 
 enum { TZ_AUTHKEY_MAX = 256 };
@@ -30,6 +31,7 @@ struct tz_process {
 	size_t authkey_size;
 	void *blob; /* until it was started */
 	size_t blob_size;
+	struct tz_giver giver; /* until it was started: what goes beside the blob */
 	tz_process_options options; /* a copy, of a deferred one */
 	struct tz_process *next, *prev; /* of those that run: roll.c */
 };
@@ -42,8 +44,9 @@ void tz_roll_end(tz_process *p); /* it has ended: says so to who waits, and give
 
 /* --- entry.c: what travels to a process, and what it does there ---------------------------------------------------------------- */
 
-/* The blob that a call becomes; from malloc. `by_address`: for a fork. */
-int tz_process_pack(const tz_process *p, const tz_task *task, const void *args, bool by_address, void **ret_blob, size_t *ret_size);
+/* The blob that a call becomes; from malloc. What goes beside it is the giver's. `by_address`: for a fork. */
+int tz_process_pack(const tz_process *p, const tz_task *task, const void *args, bool by_address, struct tz_giver *giver, void **ret_blob,
+		    size_t *ret_size);
 
 /* What the process has said of its function's failure; false if nothing. */
 bool tz_process_read_report(int fd, tz_outcome *ret);

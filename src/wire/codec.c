@@ -13,8 +13,10 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <trenza/buffer.h>
+#include <trenza/shared_memory.h>
 
 #include "wire/intern.h"
 
@@ -28,6 +30,11 @@ enum { CONTENT_ALIGN = 8, COLUMN_ALIGN = 64 };
 /* What lies at the offset then. */
 struct carried {
 	uint64_t key, offset;
+};
+
+/* The words of a handle for which one is too little. */
+struct handle {
+	uint64_t words[TZ_HANDLE_WORDS];
 };
 
 /* n images of one shape. */
@@ -121,7 +128,12 @@ static size_t content_size(const unsigned char *spot, uint32_t kind, const struc
 		if (carrier && carrier->give(carrier, bytes.data, bytes.size, NULL, NULL))
 			return sizeof(struct carried);
 		return bytes.size;
+	case TZ_SPOT_CONNECTION:
+		memcpy(&text, spot, sizeof text);
+		return text ? sizeof(struct handle) : 0;
 	case TZ_SPOT_BOOL:
+	case TZ_SPOT_POINTER:
+	case TZ_SPOT_FD:
 		break;
 	}
 	return 0;
@@ -179,7 +191,7 @@ static bool write_content(struct writer *w, const void *data, size_t size, uint6
 	return room != NULL;
 }
 
-static bool write_string(struct writer *w, const unsigned char *from, unsigned char *spot)
+static int write_string(struct writer *w, const unsigned char *from, unsigned char *spot)
 {
 	const char *text;
 	uint64_t word = 0;
@@ -190,15 +202,15 @@ static bool write_string(struct writer *w, const unsigned char *from, unsigned c
 		unsigned char *room = room_for(w, length + 1, &word);
 
 		if (!room)
-			return false;
+			return -EMSGSIZE;
 		memcpy(room, text, length);
 		room[length] = 0;
 	}
 	memcpy(spot, &word, sizeof word);
-	return true;
+	return 0;
 }
 
-static bool write_bytes(struct writer *w, const unsigned char *from, unsigned char *spot)
+static int write_bytes(struct writer *w, const unsigned char *from, unsigned char *spot)
 {
 	tz_bytes bytes;
 	struct carried beside;
@@ -209,14 +221,38 @@ static bool write_bytes(struct writer *w, const unsigned char *from, unsigned ch
 		bytes.size = 0;
 	} else if (w->carrier && w->carrier->give(w->carrier, bytes.data, bytes.size, &beside.key, &beside.offset)) {
 		if (!write_content(w, &beside, sizeof beside, &word))
-			return false;
+			return -EMSGSIZE;
 		word |= CARRIED;
 	} else if (!write_content(w, bytes.data, bytes.size, &word)) {
-		return false;
+		return -EMSGSIZE;
 	}
 	memcpy(spot, &word, sizeof word);
 	memcpy(spot + offsetof(tz_bytes, size), &bytes.size, sizeof bytes.size);
-	return true;
+	return 0;
+}
+
+static int give_handle(const struct tz_carrier *carrier, uint32_t kind, const unsigned char *from, struct handle *ret)
+{
+	*ret = (struct handle){ { 0 } };
+	return carrier && carrier->give_handle ? carrier->give_handle(carrier, (enum tz_spot_kind)kind, from, ret->words) : -ENOTSUP;
+}
+
+static int write_handle(struct writer *w, const unsigned char *from, unsigned char *spot, uint32_t kind)
+{
+	struct handle h;
+	int r = give_handle(w->carrier, kind, from, &h);
+	uint64_t word = h.words[0];
+	uint32_t half = (uint32_t)word;
+
+	if (r < 0)
+		return r;
+	if (kind == TZ_SPOT_CONNECTION && word && !write_content(w, &h, sizeof h, &word))
+		return -EMSGSIZE;
+	if (kind == TZ_SPOT_FD)
+		memcpy(spot, &half, sizeof half);
+	else
+		memcpy(spot, &word, sizeof word);
+	return 0;
 }
 
 /* Copies the parts of an image that travel; the rest is zero. */
@@ -239,7 +275,25 @@ static void copy_images(unsigned char *to, const unsigned char *from, size_t n, 
 			copy_image(to + j * s->size, from + j * s->size, s);
 }
 
-static bool write_column(struct writer *w, const struct column *c)
+static int write_spot(struct writer *w, const unsigned char *from, unsigned char *spot, uint32_t kind)
+{
+	switch ((enum tz_spot_kind)kind) {
+	case TZ_SPOT_STRING:
+	case TZ_SPOT_CONST_STRING:
+		return write_string(w, from, spot);
+	case TZ_SPOT_BYTES:
+		return write_bytes(w, from, spot);
+	case TZ_SPOT_POINTER:
+	case TZ_SPOT_FD:
+	case TZ_SPOT_CONNECTION:
+		return write_handle(w, from, spot, kind);
+	case TZ_SPOT_BOOL:
+		break;
+	}
+	return 0;
+}
+
+static int write_column(struct writer *w, const struct column *c)
 {
 	const struct tz_shape *s = c->shape;
 
@@ -248,29 +302,19 @@ static bool write_column(struct writer *w, const struct column *c)
 		for (uint32_t k = 0; k < s->nspots; k++) {
 			const unsigned char *from = c->from + j * s->size + s->spots[k].offset;
 			unsigned char *spot = w->to + c->at + j * s->size + s->spots[k].offset;
-			bool done = true;
+			int r = write_spot(w, from, spot, s->spots[k].kind);
 
-			switch ((enum tz_spot_kind)s->spots[k].kind) {
-			case TZ_SPOT_STRING:
-			case TZ_SPOT_CONST_STRING:
-				done = write_string(w, from, spot);
-				break;
-			case TZ_SPOT_BYTES:
-				done = write_bytes(w, from, spot);
-				break;
-			case TZ_SPOT_BOOL:
-				break;
-			}
-			if (!done)
-				return false;
+			if (r < 0)
+				return r;
 		}
-	return true;
+	return 0;
 }
 
 static int encode(const struct columns *c, void *to, size_t size, const struct tz_carrier *carrier)
 {
 	struct writer w = { to, size, contents_at(c->size, size), carrier };
 	size_t end = 0;
+	int r;
 
 	if (size < c->size)
 		return -EMSGSIZE;
@@ -279,12 +323,32 @@ static int encode(const struct columns *c, void *to, size_t size, const struct t
 	for (int i = 0; i < c->count; i++) {
 		memset(w.to + end, 0, c->column[i].at - end);
 		end = c->column[i].at + c->column[i].n * c->column[i].shape->size;
-		if (!write_column(&w, &c->column[i]))
-			return -EMSGSIZE;
+		r = write_column(&w, &c->column[i]);
+		if (r < 0)
+			return r;
 	}
 	memset(w.to + end, 0, contents_at(end, size) - end);
 	memset(w.to + w.used, 0, size - w.used); /* a string became shorter meanwhile */
 	return 0;
+}
+
+static bool is_handle(uint32_t kind)
+{
+	return kind == TZ_SPOT_POINTER || kind == TZ_SPOT_FD || kind == TZ_SPOT_CONNECTION;
+}
+
+/* The offset, in the image, of the first handle of a column that does not travel; or -1. */
+static int64_t find_culprit(const struct column *c, const struct tz_carrier *carrier)
+{
+	const struct tz_shape *s = c->shape;
+	struct handle h;
+
+	for (size_t j = 0; j < c->n && s->nspots; j++)
+		for (uint32_t k = 0; k < s->nspots; k++)
+			if (is_handle(s->spots[k].kind) &&
+			    give_handle(carrier, s->spots[k].kind, c->from + j * s->size + s->spots[k].offset, &h) == -ENOTSUP)
+				return s->spots[k].offset;
+	return -1;
 }
 
 /* --- decoding -------------------------------------------------------------------------------------------------------------- */
@@ -334,8 +398,39 @@ static const void *next_bytes(struct reader *r, uint64_t word, size_t size, bool
 	return r->carrier->take(r->carrier, beside.key, beside.offset, size);
 }
 
+/* Puts the handle in, in place. */
+static int read_handle(struct reader *r, unsigned char *spot, uint32_t kind)
+{
+	struct handle h = { { 0 } };
+	uint64_t word = 0;
+	uint32_t half;
+
+	if (kind == TZ_SPOT_FD) {
+		memcpy(&half, spot, sizeof half);
+		word = half;
+	} else {
+		memcpy(&word, spot, sizeof word);
+	}
+	if (word == 0) {
+		if (kind == TZ_SPOT_FD)
+			memset(spot, 0xff, sizeof half); /* -1 */
+		return 0;
+	}
+	h.words[0] = word;
+	if (kind == TZ_SPOT_CONNECTION) {
+		const unsigned char *content = next_content(r, word, sizeof h);
+
+		if (!content)
+			return -EBADMSG;
+		memcpy(&h, content, sizeof h);
+	}
+	if (!r->carrier || !r->carrier->take_handle)
+		return -EBADMSG;
+	return r->carrier->take_handle(r->carrier, (enum tz_spot_kind)kind, h.words, spot);
+}
+
 /* Puts the pointer in, in place. */
-static bool read_in_place(struct reader *r, unsigned char *spot, uint32_t kind)
+static int read_in_place(struct reader *r, unsigned char *spot, uint32_t kind)
 {
 	uint64_t word;
 	size_t size;
@@ -344,13 +439,15 @@ static bool read_in_place(struct reader *r, unsigned char *spot, uint32_t kind)
 
 	if (kind == TZ_SPOT_BOOL) {
 		*spot = *spot != 0;
-		return true;
+		return 0;
 	}
+	if (is_handle(kind))
+		return read_handle(r, spot, kind);
 	memcpy(&word, spot, sizeof word);
 	if (word == 0) {
 		if (kind == TZ_SPOT_BYTES)
 			memset(spot, 0, sizeof(tz_bytes));
-		return true;
+		return 0;
 	}
 	if (kind == TZ_SPOT_BYTES) {
 		memcpy(&size, spot + offsetof(tz_bytes, size), sizeof size);
@@ -359,7 +456,7 @@ static bool read_in_place(struct reader *r, unsigned char *spot, uint32_t kind)
 		data = next_string(r, word, &size);
 	}
 	memcpy(spot, &data, sizeof data);
-	return data != NULL;
+	return data ? 0 : -EBADMSG;
 }
 
 /* Zeroes what does not travel. */
@@ -390,9 +487,12 @@ static int decode_in_place(const struct columns *c, void *bytes, size_t size, co
 			unsigned char *image = (unsigned char *)bytes + c->column[i].at + j * s->size;
 
 			clear_gaps(image, s);
-			for (uint32_t k = 0; k < s->nspots; k++)
-				if (!read_in_place(&r, image + s->spots[k].offset, s->spots[k].kind))
-					return -EBADMSG;
+			for (uint32_t k = 0; k < s->nspots; k++) {
+				int error = read_in_place(&r, image + s->spots[k].offset, s->spots[k].kind);
+
+				if (error < 0)
+					return error;
+			}
 		}
 	}
 	return 0;
@@ -401,15 +501,23 @@ static int decode_in_place(const struct columns *c, void *bytes, size_t size, co
 /* What a spot of a result owns. */
 static void free_spot(const unsigned char *spot, uint32_t kind)
 {
-	void *owned;
+	void *owned = NULL;
+	int fd;
 
-	if (kind != TZ_SPOT_STRING && kind != TZ_SPOT_BYTES)
+	if (kind == TZ_SPOT_FD) {
+		memcpy(&fd, spot, sizeof fd);
+		if (fd >= 0)
+			(void)close(fd);
 		return;
-	memcpy(&owned, spot, sizeof owned);
+	}
+	if (kind != TZ_SPOT_BOOL)
+		memcpy(&owned, spot, sizeof owned);
 	if (kind == TZ_SPOT_STRING)
 		free(owned);
-	else
+	else if (kind == TZ_SPOT_BYTES)
 		tz_buffer_free(owned);
+	else if (kind == TZ_SPOT_POINTER)
+		tz_shared_free(owned);
 }
 
 /* Frees what the first `spots` spots of the results own. */
@@ -483,6 +591,10 @@ static int read_result_spot(struct reader *r, unsigned char *spot, uint32_t kind
 		return read_string(r, spot, kind);
 	case TZ_SPOT_BYTES:
 		return read_bytes(r, spot);
+	case TZ_SPOT_POINTER:
+	case TZ_SPOT_FD:
+	case TZ_SPOT_CONNECTION:
+		return read_handle(r, spot, kind);
 	case TZ_SPOT_BOOL:
 		*spot = *spot != 0;
 		break;
@@ -548,6 +660,18 @@ int tz_args_encode(const struct tz_plan *plan, const void *args, void *to, size_
 	return encode(&c, to, size, carrier);
 }
 
+int tz_args_culprit(const struct tz_plan *plan, const void *args, const struct tz_carrier *carrier)
+{
+	struct column column;
+	struct columns c = one(&column, args, &plan->args);
+	int64_t at = find_culprit(c.column, carrier);
+	int number = 0;
+
+	for (uint32_t k = 0; k < plan->task->nargs && at >= (int64_t)plan->task->arg_offset[k]; k++)
+		number = (int)k + 1;
+	return number;
+}
+
 int tz_args_decode(const struct tz_plan *plan, void *bytes, size_t size, const void **ret_args, const struct tz_carrier *carrier)
 {
 	struct column column;
@@ -598,6 +722,19 @@ int tz_block_encode(const struct tz_plan *plan, const void *const *in, size_t lo
 	struct columns c;
 
 	return block_columns(&c, column, plan, in, lo, hi - lo) ? encode(&c, to, size, carrier) : -EMSGSIZE;
+}
+
+int tz_block_culprit(const struct tz_plan *plan, const void *const *in, size_t lo, size_t hi, const struct tz_carrier *carrier)
+{
+	struct column column[TZ_ARGS_MAX];
+	struct columns c;
+
+	if (!block_columns(&c, column, plan, in, lo, hi - lo))
+		return 0;
+	for (int i = 0; i < c.count; i++)
+		if (find_culprit(&column[i], carrier) >= 0)
+			return i + 1;
+	return 0;
 }
 
 int tz_block_decode(const struct tz_plan *plan, void *bytes, size_t size, size_t n, const void **ret_in, const struct tz_carrier *carrier)

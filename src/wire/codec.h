@@ -3,6 +3,8 @@
  * The format. First the image: the arguments struct, or the result, as it lies in memory. A pointer in it is replaced by the offset of its content from
  * the beginning of the bytes; 0 is NULL. Contents follow, each at a multiple of 8; a string with its 0. tz_bytes keeps its size in the image, and may have the
  * top bit of its offset set: then the content did not come along, and at the offset lies {key, offset} of it, for the carrier (below).
+ * A handle is for the carrier altogether: its place holds the word that the carrier gave for it, 0 for none; or, where one word is too little, the offset of a
+ * content of TZ_HANDLE_WORDS of them.
  * For n calls at once, a *block*: the images of all first arguments, then of all second ones, each such column at a multiple of 64, then the contents; for n
  * results, the images in one column. That is how tz_task.range wants them. A block of one call is not the same as the bytes of one call.
  *
@@ -11,7 +13,7 @@
  * a check cannot see is what a plain value means to the program.
  *
  * Nothing here keeps state; any thread may call any function. Plans are those that can travel (plan->error == 0). Where `carrier` is NULL, all
- * contents are copied.
+ * contents are copied, and handles do not travel.
  */
 #ifndef TZ_WIRE_CODEC_H
 #define TZ_WIRE_CODEC_H
@@ -22,7 +24,9 @@
 
 #include "wire/plan.h"
 
-/* Who carries large contents beside the bytes. */
+enum { TZ_HANDLE_WORDS = 3 };
+
+/* Who carries large contents, and handles, beside the bytes. */
 struct tz_carrier {
 	/* Whether [data, data + size) goes beside the bytes; then the receiver's `take` gets *ret_key and *ret_offset. Called twice for each tz_bytes: for
 	 * the size, when both are NULL, and for encoding, when it is to happen; the two answers must be the same. */
@@ -30,6 +34,11 @@ struct tz_carrier {
 	/* What was given, or NULL if that is nothing that was given, or smaller. For arguments: it stays valid as long as the bytes. For results: it is a
 	 * tz_buffer, the caller's. */
 	const void *(*take)(const struct tz_carrier *carrier, uint64_t key, uint64_t offset, size_t size);
+	/* What stands for the handle at a spot; ret_words are zeros, and stay so for a handle that is none. Only the first word counts but for
+	 * TZ_SPOT_CONNECTION, and only 32 bits of that for TZ_SPOT_FD. -ENOTSUP: it does not travel; or another error. May be NULL: none travels. */
+	int (*give_handle)(const struct tz_carrier *carrier, enum tz_spot_kind kind, const void *spot, uint64_t *ret_words);
+	/* Writes the handle to the spot, which may lie at any address. -EBADMSG: the words mean nothing; or another error. May be NULL. */
+	int (*take_handle)(const struct tz_carrier *carrier, enum tz_spot_kind kind, const uint64_t *words, void *spot);
 };
 
 /* --- one call -------------------------------------------------------------------------------------------------------- */
@@ -37,17 +46,21 @@ struct tz_carrier {
 /* How many bytes the arguments take; SIZE_MAX: too many for any memory. */
 size_t tz_args_size(const struct tz_plan *plan, const void *args, const struct tz_carrier *carrier);
 
-/* Writes that many bytes. -EMSGSIZE: it is more now: somebody changes a string meanwhile. The arguments stay the caller's. */
+/* Writes that many bytes. -EMSGSIZE: it is more now: somebody changes a string meanwhile. -ENOTSUP: it has a handle that does not travel (tz_args_culprit); or what the
+ * carrier says of one. The arguments stay the caller's. */
 int tz_args_encode(const struct tz_plan *plan, const void *args, void *to, size_t size, const struct tz_carrier *carrier);
 
-/* Turns bytes into the arguments struct, in place. -EBADMSG: they are no arguments of that task; then they are spoilt. */
+/* The number of the argument, 1 being the first, that made it answer -ENOTSUP; 0: none does. */
+int tz_args_culprit(const struct tz_plan *plan, const void *args, const struct tz_carrier *carrier);
+
+/* Turns bytes into the arguments struct, in place. -EBADMSG: they are no arguments of that task; or what the carrier says of a handle. Then they are spoilt. */
 int tz_args_decode(const struct tz_plan *plan, void *bytes, size_t size, const void **ret_args, const struct tz_carrier *carrier);
 
 /* The same for a result. */
 size_t tz_result_size(const struct tz_plan *plan, const void *result, const struct tz_carrier *carrier);
 int tz_result_encode(const struct tz_plan *plan, const void *result, void *to, size_t size, const struct tz_carrier *carrier);
 
-/* Frees what a result owns: its `char *`, and the data of its tz_bytes. In the worker, after encoding; in the caller's process, for a result that
+/* Frees what a result owns: its `char *`, the data of its tz_bytes, its handles. In the worker, after encoding; in the caller's process, for a result that
  * nobody will take. */
 void tz_result_free(const struct tz_plan *plan, const void *result);
 
@@ -61,6 +74,8 @@ int tz_result_decode(const struct tz_plan *plan, const void *bytes, size_t size,
 size_t tz_block_size(const struct tz_plan *plan, const void *const *in, size_t lo, size_t hi, const struct tz_carrier *carrier);
 int tz_block_encode(const struct tz_plan *plan, const void *const *in, size_t lo, size_t hi, void *to, size_t size,
 		    const struct tz_carrier *carrier);
+
+int tz_block_culprit(const struct tz_plan *plan, const void *const *in, size_t lo, size_t hi, const struct tz_carrier *carrier);
 
 /* Turns bytes into n calls' arrays: ret_in has room for TZ_ARGS_MAX. */
 int tz_block_decode(const struct tz_plan *plan, void *bytes, size_t size, size_t n, const void **ret_in, const struct tz_carrier *carrier);

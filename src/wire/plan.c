@@ -179,6 +179,7 @@ static int add_type(struct making *m, const tz_type *type, uint32_t offset)
 		r = type->size == sizeof(tz_bytes) ? add_spot(m, offset, TZ_SPOT_BYTES) : -ENOTSUP;
 		break;
 	case TZ_KIND_POINTER:
+		r = type->size == sizeof(void *) ? add_spot(m, offset, TZ_SPOT_POINTER) : -ENOTSUP;
 		break;
 	}
 	if (r == 0 && type->kind != TZ_KIND_VALUE)
@@ -272,8 +273,20 @@ static void refuse(struct tz_plan *plan, int argument, const tz_type *type, cons
 		say(plan, -ENOTSUP, "%s %.32s %s a %.32s: say TZ_FLAT(%.32s) if it has no pointers, else describe it by TZ_STRUCT", where,
 		    plan->task->name, is, name, name);
 	else
-		say(plan, -ENOTSUP, "%s %.32s %s a %.32s: a pointer means nothing in another process; pass a string, tz_bytes or a struct",
-		    where, plan->task->name, is, name);
+		say(plan, -ENOTSUP, "%s %.32s %s a %.32s, which has an unusual size", where, plan->task->name, is, name);
+}
+
+void tz_plan_explain(const struct tz_plan *plan, int argument, char *text, size_t size)
+{
+	const tz_task *task = plan->task;
+	const tz_type *type = argument ? &task->args[argument - 1] : &task->result;
+	char where[32] = "the result of";
+
+	if (argument)
+		(void)snprintf(where, sizeof where, "argument %d of", argument);
+	(void)snprintf(text, size, "%s %.24s %s a %.24s that is not to shared memory (tz_shared_alloc); pass that, a string, tz_bytes or a struct", where,
+		       task->name, type->kind == TZ_KIND_POINTER ? "is" : "holds",
+		       type->kind == TZ_KIND_POINTER && type->name ? type->name : "pointer");
 }
 
 /* The shape of one type. Refuses the plan if it does not travel: 0 all the same; -ENOMEM. */

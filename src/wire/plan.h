@@ -30,7 +30,10 @@ enum tz_spot_kind {
 	TZ_SPOT_STRING, /* char *: the content; as a result, malloc'd by the task and the caller's after */
 	TZ_SPOT_CONST_STRING, /* const char *: the content; as a result, a copy that is kept for ever */
 	TZ_SPOT_BYTES, /* tz_bytes: the content; as a result, a tz_buffer (buffer.h) */
-	TZ_SPOT_BOOL /* bool: any byte but 0 is 1 */
+	TZ_SPOT_BOOL, /* bool: any byte but 0 is 1 */
+	TZ_SPOT_POINTER, /* any other pointer: a handle, to shared memory */
+	TZ_SPOT_FD, /* tz_fd: a handle, of 4 bytes */
+	TZ_SPOT_CONNECTION /* tz_connection *: a handle */
 };
 
 struct tz_spot {
@@ -64,6 +67,9 @@ struct tz_plan {
 	char refusal[160]; /* if error: why, in a sentence that names the argument */
 	struct tz_plan *next; /* of all plans */
 };
+
+/* Says why a call does not travel of which the argument with that number, 1 being the first, is or holds a pointer that does not; 0: the result. */
+void tz_plan_explain(const struct tz_plan *plan, int argument, char *text, size_t size);
 
 /* The plan of a task, from any thread; NULL without memory. Fast when called again: one load. */
 const struct tz_plan *tz_plan_of(const tz_task *task);

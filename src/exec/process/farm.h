@@ -42,6 +42,7 @@
 #include "core/spin.h"
 #include "os/mutex.h"
 #include "process/child.h"
+#include "shared/giver.h"
 #include "wire/codec.h"
 #include "wire/plan.h"
 
@@ -215,6 +216,10 @@ int farm_pack(struct tz_job *job, const struct tz_plan *plan); /* 0 or a negativ
 /* A parcel with room for so many bytes, and where they are to be written. */
 int farm_parcel_new(size_t size, struct farm_parcel **ret, void **ret_bytes);
 void farm_parcel_free(struct farm_parcel *parcel); /* NULL: nothing */
+void farm_parcel_hand_over(struct farm_parcel *parcel, struct tz_giver *giver); /* its references */
+/* Why farm_pack failed, in words; may be written to `text`. */
+const char *farm_explain(const struct tz_job *job, const struct tz_plan *plan, int error,
+			 char *text, size_t size);
 int farm_pack_chunk(const struct tz_plan *plan, struct farm_chunk *chunk, bool one_by_one,
 		    struct farm_parcel **ret);
 int farm_method_of(int start, enum tz_child_method *ret);

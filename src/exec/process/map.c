@@ -54,6 +54,7 @@ struct map {
 int farm_pack_chunk(const struct tz_plan *plan, struct farm_chunk *c, bool one_by_one,
 		    struct farm_parcel **ret)
 {
+	struct tz_giver giver;
 	size_t size = tz_block_size(plan, c->in, c->lo, c->hi, NULL);
 	struct farm_parcel *p;
 	struct term_block *block;
@@ -69,11 +70,14 @@ int farm_pack_chunk(const struct tz_plan *plan, struct farm_chunk *c, bool one_b
 	block->one_by_one = one_by_one;
 	p->plan = plan;
 	p->chunk = c;
-	r = tz_block_encode(plan, c->in, c->lo, c->hi, block + 1, size, NULL);
+	tz_giver_init(&giver, TZ_LANE_REFS, false);
+	r = tz_block_encode(plan, c->in, c->lo, c->hi, block + 1, size, &giver.carrier);
 	if (r < 0) {
+		tz_giver_done(&giver);
 		farm_parcel_free(p);
 		return r;
 	}
+	farm_parcel_hand_over(p, &giver);
 	*ret = p;
 	return 0;
 }
@@ -166,6 +170,22 @@ static size_t next_size(const struct map *m)
 	return n < left ? n : left;
 }
 
+/* Says, as the strand's last outcome, which argument has a pointer that does not travel. */
+static void explain(const struct map *m, size_t lo, size_t hi)
+{
+	tz_outcome o = { .status = TZ_FAILED, .code = -ENOTSUP, .worker = -1 };
+	struct tz_giver giver;
+	int culprit;
+
+	tz_giver_init(&giver, TZ_LANE_REFS, false);
+	culprit = tz_block_culprit(m->plan, m->range->in, lo, hi, &giver.carrier);
+	tz_giver_done(&giver);
+	tz_plan_explain(m->plan, culprit ? culprit : 1, o.message, sizeof o.message);
+	tz_copy_text(o.task, sizeof o.task, m->range->task->name);
+	tz_remember(tz_strand_self(), &o);
+}
+
+/* Elements from `lo` on, up to `hi` or, where they refer to too much, not so far. */
 static void give_piece(struct map *m, size_t lo, size_t hi)
 {
 	struct tz_range *r = m->range;
@@ -178,6 +198,13 @@ static void give_piece(struct map *m, size_t lo, size_t hi)
 					.called_to = lo,
 					.failed_at = SIZE_MAX };
 	m->error = submit_piece(m, p);
+	/* One payload refers to so much shared memory at the most. */
+	while (m->error == -EMSGSIZE && p->chunk.hi - lo > 1) {
+		p->chunk.hi = lo + (p->chunk.hi - lo) / 2;
+		m->error = submit_piece(m, p);
+	}
+	if (m->error == -ENOTSUP)
+		explain(m, lo, hi);
 	if (m->error == 0)
 		m->count++;
 }
@@ -188,11 +215,9 @@ static void give_out(struct map *m)
 
 	while (m->count < m->ahead && m->next < r->end &&
 	       (goes_on(m) || (m->error == 0 && r->policy == TZ_MAP_ALL))) {
-		size_t n = next_size(m);
-
-		give_piece(m, m->next, m->next + n);
+		give_piece(m, m->next, m->next + next_size(m));
 		if (m->error == 0)
-			m->next += n;
+			m->next = m->pieces[(m->first + m->count - 1) % m->room].chunk.hi;
 	}
 }
 

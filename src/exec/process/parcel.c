@@ -1,15 +1,15 @@
 /* Parcels: arguments on their way to a worker, and results on their way back. See farm.h.
  *
  * Design notes. Arguments that are plain bytes stay in the job, and are copied into the lane when their turn comes. All others are encoded when they are
- * submitted: afterwards the caller may do with them what it likes. Large contents that lie in a segment (tz_buffer) are not encoded, but kept alive by a
- * reference.
+ * submitted: afterwards the caller may do with them what it likes. Large contents that lie in a segment (tz_buffer), shared memory and descriptors are not
+ * encoded, but kept alive by a reference.
  */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "exec/process/farm.h"
-#include "exec/process/giver.h"
+#include "shared/giver.h"
 
 /* --- tasks ---------------------------------------------------------------------------------------------------------------- */
 
@@ -104,10 +104,17 @@ int farm_parcel_new(size_t size, struct farm_parcel **ret, void **ret_bytes)
 	return 0;
 }
 
+void farm_parcel_hand_over(struct farm_parcel *p, struct tz_giver *giver)
+{
+	memcpy(p->refs, giver->refs, giver->n * sizeof *giver->refs);
+	p->nrefs = giver->n;
+	giver->n = 0;
+}
+
 int farm_pack(struct tz_job *job, const struct tz_plan *plan)
 {
-	struct farm_giver giver;
-	farm_giver_init(&giver);
+	struct tz_giver giver;
+	tz_giver_init(&giver, TZ_LANE_REFS, true);
 	size_t size = tz_args_size(plan, job->payload, &giver.carrier);
 	struct farm_parcel *p = NULL;
 	void *bytes = NULL;
@@ -116,15 +123,28 @@ int farm_pack(struct tz_job *job, const struct tz_plan *plan)
 	if (r == 0)
 		r = tz_args_encode(plan, job->payload, bytes, size, &giver.carrier);
 	if (r < 0) {
-		farm_giver_done(&giver);
+		tz_giver_done(&giver);
 		farm_parcel_free(p);
 		return r;
 	}
-	memcpy(p->refs, giver.refs, giver.n * sizeof *giver.refs); /* they are the parcel's now */
-	p->nrefs = giver.n;
+	farm_parcel_hand_over(p, &giver);
 	p->plan = plan;
 	job->parcel = p;
 	return 0;
+}
+
+const char *farm_explain(const struct tz_job *job, const struct tz_plan *plan, int error, char *text, size_t size)
+{
+	struct tz_giver giver;
+	int culprit;
+
+	if (error != -ENOTSUP)
+		return "its arguments could not be copied";
+	tz_giver_init(&giver, TZ_LANE_REFS, true);
+	culprit = tz_args_culprit(plan, job->payload, &giver.carrier);
+	tz_giver_done(&giver);
+	tz_plan_explain(plan, culprit ? culprit : 1, text, size);
+	return text;
 }
 
 void farm_load_of(const struct tz_job *job, struct tz_lane_load *ret)
@@ -146,29 +166,9 @@ void farm_load_of(const struct tz_job *job, struct tz_lane_load *ret)
 
 /* --- and back -------------------------------------------------------------------------------------------------------------- */
 
-struct taker {
-	struct tz_carrier carrier; /* first */
-	const struct tz_lane_mail *mail;
-};
-
-static const void *take(const struct tz_carrier *carrier, uint64_t key, uint64_t offset,
-			size_t size)
-{
-	const struct tz_lane_mail *mail = ((const struct taker *)carrier)->mail;
-	struct tz_segment *s;
-
-	if (key >= mail->nrefs)
-		return NULL;
-	s = mail->refs[key];
-	if (offset != 0 || size > s->size) /* the caller frees it by tz_buffer_free, which takes the beginning of one */
-		return NULL;
-	tz_segment_own(tz_segment_ref(s)); /* where it is found by its address */
-	return s->base;
-}
-
 int farm_unpack(struct tz_job *job, const struct tz_plan *plan, const struct tz_lane_mail *mail)
 {
-	struct taker taker = { .carrier.take = take, .mail = mail };
+	struct tz_taker taker;
 
 	if (plan->result.size == 0)
 		return 0;
@@ -178,18 +178,19 @@ int farm_unpack(struct tz_job *job, const struct tz_plan *plan, const struct tz_
 		memcpy(tz_job_result(job), mail->bytes, mail->size);
 		return 0;
 	}
+	tz_taker_init(&taker, mail->refs, mail->nrefs, TZ_TAKE_RESULT);
 	return tz_result_decode(plan, mail->bytes, mail->size, tz_job_result(job), &taker.carrier);
 }
 
 int farm_unpack_many(const struct tz_plan *plan, const struct tz_lane_mail *mail, size_t skip,
 		     size_t n, void *to)
 {
-	struct taker taker = { .carrier.take = take, .mail = mail };
-
+	struct tz_taker taker;
 	const unsigned char *bytes = (const unsigned char *)mail->bytes + skip;
 
 	if (plan->result.size == 0)
 		return 0;
+	tz_taker_init(&taker, mail->refs, mail->nrefs, TZ_TAKE_RESULT);
 	if (!plan->result.flat)
 		return tz_results_decode(plan, bytes, mail->size - skip, n, to, &taker.carrier);
 	if (mail->size - skip != n * plan->result.size)

@@ -92,6 +92,7 @@ static int open_processes(tz_executor **ret, const tz_executor_options *options)
 static bool prepare(struct tz_job *job)
 {
 	const struct tz_plan *plan = tz_plan_of(job->task);
+	char text[TZ_MESSAGE_MAX];
 	int r = plan ? plan->error : -ENOMEM;
 
 	if (job->parcel) { /* a piece of a map has come with one */
@@ -103,7 +104,7 @@ static bool prepare(struct tz_job *job)
 	if (r < 0) {
 		(void)tz_job_end(job, TZ_FAILED, r,
 				 plan && plan->error ? plan->refusal
-						     : "its arguments could not be copied");
+						     : farm_explain(job, plan, r, text, sizeof text));
 		return false;
 	}
 	job->remote = 1;

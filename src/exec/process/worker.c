@@ -29,11 +29,11 @@
 #include "core/outcome.h"
 #include "core/strand.h"
 #include "exec/process/farm.h"
-#include "exec/process/giver.h"
 #include "exec/process/terms.h"
 #include "os/clock.h"
 #include "os/thread.h"
 #include "process/child.h"
+#include "shared/giver.h"
 #include "wire/codec.h"
 #include "wire/plan.h"
 
@@ -162,8 +162,8 @@ static int encode(const struct tz_plan *plan, const void *results, size_t n, boo
 /* A result, or n of a piece of a map. */
 static int answer_encoded(const struct tz_plan *plan, const void *results, size_t n, bool one)
 {
-	struct farm_giver g;
-	farm_giver_init(&g);
+	struct tz_giver g;
+	tz_giver_init(&g, TZ_LANE_REFS, true);
 	size_t size = one ? tz_result_size(plan, results, &g.carrier)
 			  : tz_results_size(plan, results, n, &g.carrier);
 	void *bytes = size < SIZE_MAX ? malloc(size ? size : 1) : NULL;
@@ -172,8 +172,20 @@ static int answer_encoded(const struct tz_plan *plan, const void *results, size_
 	if (r == 0)
 		r = answer_bytes(bytes, size, g.refs, g.n);
 	free(bytes);
-	farm_giver_done(&g);
+	tz_giver_done(&g);
 	return r;
+}
+
+/* Why results could not be sent. */
+static void answer_unsent(const struct tz_plan *plan, int error, const char *message)
+{
+	char text[TZ_MESSAGE_MAX];
+
+	if (error == -ENOTSUP) {
+		tz_plan_explain(plan, 0, text, sizeof text);
+		message = text;
+	}
+	answer_error(error, message);
 }
 
 static void answer_result(const struct tz_plan *plan, const void *result)
@@ -184,7 +196,7 @@ static void answer_result(const struct tz_plan *plan, const void *result)
 	if (!plan->result.flat)
 		tz_result_free(plan, result);
 	if (r < 0)
-		answer_error(r, "its result could not be sent");
+		answer_unsent(plan, r, "its result could not be sent");
 }
 
 /* --- tasks ------------------------------------------------------------------------------------------------------------------------ */
@@ -235,23 +247,6 @@ static const struct lesson *lesson_of(const struct tz_lane_mail *mail)
 		l && l->error ? l->error : -ENOEXEC,
 		"its worker does not find the task: the program, or a library of it, was changed meanwhile");
 	return NULL;
-}
-
-/* What tz_tasks are given as references. */
-struct taker {
-	struct tz_carrier carrier; /* first */
-	const struct tz_lane_mail *mail;
-};
-
-static const void *take(const struct tz_carrier *carrier, uint64_t key, uint64_t offset,
-			size_t size)
-{
-	const struct tz_lane_mail *mail = ((const struct taker *)carrier)->mail;
-
-	if (key >= mail->nrefs || offset > mail->refs[key]->size ||
-	    size > mail->refs[key]->size - offset)
-		return NULL;
-	return mail->refs[key]->base + offset;
 }
 
 /* Room of that alignment for the payload, which is moved there. NULL without memory. */
@@ -345,18 +340,14 @@ static void release(struct tz_job *job)
 	(void)tz_detach_raw(tz_job_handle(job));
 }
 
-static void call(const struct tz_lane_mail *mail)
+static void call_with(const struct tz_lane_mail *mail, const struct lesson *l, struct tz_taker *taker)
 {
-	const struct lesson *l = lesson_of(mail);
-	struct taker taker = { .carrier.take = take, .mail = mail };
 	const void *args = mail->bytes;
 
-	if (!l)
-		return;
 	if (mail->what.flags & TERM_ENCODED) {
 		void *bytes =
 			aligned(mail->bytes, mail->size, l->plan->align > 8 ? l->plan->align : 8);
-		int r = bytes ? tz_args_decode(l->plan, bytes, mail->size, &args, &taker.carrier)
+		int r = bytes ? tz_args_decode(l->plan, bytes, mail->size, &args, &taker->carrier)
 			      : -ENOMEM;
 
 		if (r < 0) {
@@ -378,6 +369,18 @@ static void call(const struct tz_lane_mail *mail)
 	else
 		answer_outcome(job);
 	release(job);
+}
+
+static void call(const struct tz_lane_mail *mail)
+{
+	const struct lesson *l = lesson_of(mail);
+	struct tz_taker taker;
+
+	if (!l)
+		return;
+	tz_taker_init(&taker, mail->refs, mail->nrefs, TZ_TAKE_FOR_CALL);
+	call_with(mail, l, &taker);
+	tz_taker_done(&taker);
 }
 
 /* --- pieces of maps ----------------------------------------------------------------------------------------------------------------- */
@@ -435,16 +438,16 @@ static int answer_failed_piece(const struct piece *p, struct tz_job *job)
 {
 	const struct tz_plan *plan = p->lesson->plan;
 	struct term_failure *f;
-	struct farm_giver g;
+	struct tz_giver g;
 	tz_outcome o;
-	farm_giver_init(&g);
+	tz_giver_init(&g, TZ_LANE_REFS, true);
 	size_t size = tz_results_size(plan, p->results, p->n, &g.carrier);
 	char *bytes = size < SIZE_MAX - sizeof *f
 			      ? aligned_alloc(64, (sizeof *f + size + 63) / 64 * 64)
 			      : NULL;
 
 	if (!bytes) {
-		farm_giver_done(&g);
+		tz_giver_done(&g);
 		return -ENOMEM;
 	}
 	f = (struct term_failure *)bytes;
@@ -462,7 +465,7 @@ static int answer_failed_piece(const struct piece *p, struct tz_job *job)
 	load.nrefs = g.n;
 	if (r == 0)
 		r = tz_lane_reply(&me.lane, &what, &load);
-	farm_giver_done(&g);
+	tz_giver_done(&g);
 	free(bytes);
 	return r;
 }
@@ -485,18 +488,14 @@ static void answer_piece(const struct piece *p, struct tz_job *job)
 	if (!plan->result.flat)
 		tz_results_free(plan, p->results, p->n);
 	if (r < 0)
-		answer_error(r, "its results could not be sent");
+		answer_unsent(plan, r, "its results could not be sent");
 }
 
-static void call_piece(const struct tz_lane_mail *mail)
+static void call_piece_with(const struct tz_lane_mail *mail, const struct lesson *l, struct tz_taker *taker)
 {
-	const struct lesson *l = lesson_of(mail);
-	struct taker taker = { .carrier.take = take, .mail = mail };
 	struct piece p = { .lesson = l }, *at = &p;
 	struct term_block *block;
 
-	if (!l)
-		return;
 	block = mail->size >= sizeof *block ? aligned(mail->bytes, mail->size, 64) : NULL;
 	if (!block) {
 		answer_error(mail->size >= sizeof *block ? -ENOMEM : -EBADMSG, NULL);
@@ -505,7 +504,7 @@ static void call_piece(const struct tz_lane_mail *mail)
 	p.n = block->n;
 	p.lo = block->lo;
 	int r = tz_block_decode(l->plan, block + 1, mail->size - sizeof *block, p.n, p.in,
-				&taker.carrier);
+				&taker->carrier);
 
 	if (r == 0 && !make_results(&p))
 		r = -ENOMEM;
@@ -521,6 +520,18 @@ static void call_piece(const struct tz_lane_mail *mail)
 	}
 	answer_piece(&p, job);
 	release(job);
+}
+
+static void call_piece(const struct tz_lane_mail *mail)
+{
+	const struct lesson *l = lesson_of(mail);
+	struct tz_taker taker;
+
+	if (!l)
+		return;
+	tz_taker_init(&taker, mail->refs, mail->nrefs, TZ_TAKE_FOR_CALL);
+	call_piece_with(mail, l, &taker);
+	tz_taker_done(&taker);
 }
 
 /* --- the attendant -------------------------------------------------------------------------------------------------------------------- */

@@ -1,0 +1,201 @@
+/* Givers and takers. See giver.h. */
+#include "shared/giver.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { OFFSET_BITS = 48 };
+
+/* --- giving --------------------------------------------------------------------------------------------------------------- */
+
+static struct tz_giver *giver_of(const struct tz_carrier *carrier)
+{
+	return (struct tz_giver *)(uintptr_t)carrier;
+}
+
+/* The index that the segment has, or gets. Takes the caller's reference. -EMSGSIZE: there is no room for one more. */
+static int add(struct tz_giver *g, struct tz_segment *s)
+{
+	unsigned i = 0;
+
+	while (i < g->n && g->refs[i] != s)
+		i++;
+	if (i < g->n || i == g->limit)
+		tz_segment_unref(s);
+	if (i == g->limit)
+		return -EMSGSIZE;
+	if (i == g->n)
+		g->refs[g->n++] = s;
+	return (int)i;
+}
+
+static bool give(const struct tz_carrier *carrier, const void *data, size_t size, uint64_t *ret_key, uint64_t *ret_offset)
+{
+	struct tz_giver *g = giver_of(carrier);
+	struct tz_segment *s = g->buffers && size >= TZ_SEGMENT_LEAST ? tz_segment_find(data, size) : NULL;
+	int i;
+
+	if (s && s->kind != TZ_SEGMENT_BUFFER) {
+		tz_segment_unref(s);
+		return false;
+	}
+	const unsigned char *base = s ? s->base : NULL;
+
+	i = s ? add(g, s) : -1;
+	if (i < 0)
+		return false;
+	if (ret_key) {
+		*ret_key = (uint64_t)i;
+		*ret_offset = (uint64_t)((const unsigned char *)data - base);
+	}
+	return true;
+}
+
+static int give_pointer(struct tz_giver *g, const void *spot, uint64_t *ret_words)
+{
+	const unsigned char *p, *base;
+	struct tz_segment *s;
+	int i;
+
+	memcpy(&p, spot, sizeof p);
+	if (!p)
+		return 0;
+	s = tz_segment_find_shared(p);
+	if (!s)
+		return -ENOTSUP;
+	base = s->base;
+	i = add(g, s);
+	if (i < 0)
+		return i;
+	ret_words[0] = (uint64_t)(i + 1) << OFFSET_BITS | (uint64_t)(p - base);
+	return 0;
+}
+
+static int give_fd(struct tz_giver *g, const void *spot, uint64_t *ret_words)
+{
+	struct tz_segment *s;
+	int fd, i;
+
+	memcpy(&fd, spot, sizeof fd);
+	if (fd < 0)
+		return 0;
+	i = tz_segment_of_fd(fd, &s);
+	if (i == 0)
+		i = add(g, s);
+	if (i < 0)
+		return i;
+	ret_words[0] = (uint64_t)i + 1;
+	return 0;
+}
+
+static int give_handle(const struct tz_carrier *carrier, enum tz_spot_kind kind, const void *spot, uint64_t *ret_words)
+{
+	switch (kind) {
+	case TZ_SPOT_POINTER:
+		return give_pointer(giver_of(carrier), spot, ret_words);
+	case TZ_SPOT_FD:
+		return give_fd(giver_of(carrier), spot, ret_words);
+	default:
+		return -ENOTSUP;
+	}
+}
+
+void tz_giver_init(struct tz_giver *ret, unsigned limit, bool buffers)
+{
+	ret->carrier = (struct tz_carrier){ .give = give, .give_handle = give_handle };
+	ret->n = 0;
+	ret->limit = limit;
+	ret->buffers = buffers;
+}
+
+void tz_giver_done(struct tz_giver *giver)
+{
+	for (unsigned i = 0; i < giver->n; i++)
+		tz_segment_unref(giver->refs[i]);
+	giver->n = 0;
+}
+
+/* --- taking --------------------------------------------------------------------------------------------------------------- */
+
+static struct tz_taker *taker_of(const struct tz_carrier *carrier)
+{
+	return (struct tz_taker *)(uintptr_t)carrier;
+}
+
+static struct tz_segment *ref_of(const struct tz_taker *t, uint64_t index, enum tz_segment_kind kind)
+{
+	return index < t->nrefs && t->refs[index]->kind == kind ? t->refs[index] : NULL;
+}
+
+static const void *take(const struct tz_carrier *carrier, uint64_t key, uint64_t offset, size_t size)
+{
+	const struct tz_taker *t = taker_of(carrier);
+	struct tz_segment *s = ref_of(t, key, TZ_SEGMENT_BUFFER);
+
+	if (!s || offset > s->size || size > s->size - offset)
+		return NULL;
+	if (t->how != TZ_TAKE_RESULT)
+		return s->base + offset;
+	if (offset != 0) /* the caller frees it by tz_buffer_free, which takes the beginning of one */
+		return NULL;
+	tz_segment_own(tz_segment_ref(s)); /* where it is found by its address */
+	return s->base;
+}
+
+static int take_pointer(const struct tz_taker *t, uint64_t word, void *spot)
+{
+	struct tz_segment *s = word ? ref_of(t, (word >> OFFSET_BITS) - 1, TZ_SEGMENT_SHARED) : NULL;
+	uint64_t offset = word & ((UINT64_C(1) << OFFSET_BITS) - 1);
+	const unsigned char *p;
+
+	if (!s || offset >= tz_segment_backed(s))
+		return -EBADMSG;
+	if (t->how == TZ_TAKE_RESULT)
+		(void)tz_segment_ref(s);
+	p = s->base + offset;
+	memcpy(spot, &p, sizeof p);
+	return 0;
+}
+
+static int take_fd(struct tz_taker *t, uint64_t word, void *spot)
+{
+	struct tz_segment *s = ref_of(t, word - 1, TZ_SEGMENT_FD);
+	int fd = s ? s->fd : -1;
+
+	if (fd < 0 || t->nfds == TZ_GIVER_MAX)
+		return -EBADMSG;
+	s->fd = -1;
+	if (t->how == TZ_TAKE_FOR_CALL)
+		t->fds[t->nfds++] = fd;
+	memcpy(spot, &fd, sizeof fd);
+	return 0;
+}
+
+static int take_handle(const struct tz_carrier *carrier, enum tz_spot_kind kind, const uint64_t *words, void *spot)
+{
+	switch (kind) {
+	case TZ_SPOT_POINTER:
+		return take_pointer(taker_of(carrier), words[0], spot);
+	case TZ_SPOT_FD:
+		return take_fd(taker_of(carrier), words[0], spot);
+	default:
+		return -EBADMSG;
+	}
+}
+
+void tz_taker_init(struct tz_taker *ret, struct tz_segment *const *refs, unsigned nrefs, enum tz_take how)
+{
+	ret->carrier = (struct tz_carrier){ .take = take, .take_handle = take_handle };
+	ret->refs = refs;
+	ret->nrefs = nrefs;
+	ret->how = how;
+	ret->nfds = 0;
+}
+
+void tz_taker_done(struct tz_taker *taker)
+{
+	for (unsigned i = 0; i < taker->nfds; i++)
+		(void)close(taker->fds[i]);
+	taker->nfds = 0;
+}

@@ -1,0 +1,517 @@
+/* Pointers into shared memory travel: to workers, to processes by every start method, and back. */
+#define _GNU_SOURCE
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <trenza.h>
+
+#include "../descriptors.h"
+#include "check.h"
+
+struct account {
+	_Atomic long balance;
+	long note;
+};
+
+static tz_executor *ex;
+
+static int open_executor(void **state)
+{
+	(void)state;
+	return tz_executor_open(&ex, "processes:2");
+}
+
+static int close_executor(void **state)
+{
+	(void)state;
+	tz_executor_close(ex);
+	return 0;
+}
+
+static void check_done(int r, const char *what)
+{
+	if (r < 0)
+		fail_msg("%s: %s", what, tz_last()->message);
+}
+
+static int process(void)
+{
+	return (int)getpid();
+}
+TZ_TASK(int, process, void);
+
+static bool is_mapped(const void *p)
+{
+	unsigned char there;
+
+	return mincore((void *)((uintptr_t)p / 4096 * 4096), 1, &there) == 0;
+}
+
+/* What others close meanwhile is closed soon. */
+static void check_descriptors(int most)
+{
+	tz_deadline end = tz_after(20);
+
+	while (open_descriptors() > most && !tz_expired(end))
+		(void)tz_sleep(0.001);
+	assert_in_range(open_descriptors(), 0, most);
+}
+
+static tz_executor *open_alone(void)
+{
+	tz_executor *alone;
+	int pid;
+
+	assert_int_equal(tz_executor_open(&alone, "processes:1"), 0);
+	check_done(tz_result(tz_submit(alone, process), &pid), "process");
+	return alone;
+}
+
+/* --- arguments ------------------------------------------------------------------------------------------------------------ */
+
+static int deposit(struct account *a, long amount)
+{
+	a->balance += amount;
+	return (int)getpid();
+}
+TZ_TASK(int, deposit, struct account *, long);
+
+static void a_task_changes_it(void **state)
+{
+	struct account *a = TZ_SHARED_NEW(struct account);
+	deposit_future f[200];
+	int pid;
+
+	(void)state;
+	assert_non_null(a);
+	for (int i = 0; i < 200; i++)
+		f[i] = tz_submit(ex, deposit, a, i);
+	for (int i = 0; i < 200; i++) {
+		check_done(tz_result(f[i], &pid), "deposit");
+		assert_int_not_equal(pid, (int)getpid());
+	}
+	assert_int_equal(a->balance, 199 * 200 / 2);
+	tz_shared_free(a);
+	assert_false(is_mapped(a));
+}
+
+static uintptr_t peek(const int *p, int *ret)
+{
+	if (p && ret)
+		*ret = *p;
+	return (uintptr_t)p;
+}
+TZ_TASK(uintptr_t, peek, const int *, int *);
+
+static void into_the_middle(void **state)
+{
+	enum { N = 10000 };
+	int *array = TZ_SHARED_ARRAY(int, N), *seen = TZ_SHARED_NEW(int);
+	uintptr_t first = 0, at = 0;
+
+	(void)state;
+	assert_true(array && seen);
+	for (int i = 0; i < N; i++)
+		array[i] = i;
+	check_done(tz_result(tz_submit(ex, peek, array + N - 1, seen), &at), "peek");
+	assert_int_equal(*seen, N - 1);
+	check_done(tz_result(tz_submit(ex, peek, &array[5], &array[6]), &at), "peek");
+	assert_int_equal(array[6], 5);
+	check_done(tz_result(tz_submit(ex, peek, NULL, seen), &at), "peek");
+	assert_true(at == 0);
+	/* A worker has it at one place. */
+	tz_executor *alone = open_alone();
+
+	check_done(tz_result(tz_submit(alone, peek, array, seen), &first), "peek");
+	check_done(tz_result(tz_submit(alone, peek, array + 7, seen), &at), "peek");
+	assert_true(at == first + 7 * sizeof *array);
+	tz_executor_close(alone);
+	tz_shared_free(array);
+	tz_shared_free(seen);
+}
+
+static void it_may_go_when_it_was_submitted(void **state)
+{
+	struct account *a = TZ_SHARED_NEW(struct account), *b = TZ_SHARED_NEW(struct account);
+	int pid;
+
+	(void)state;
+	assert_true(a && b);
+	deposit_future f = tz_submit(ex, deposit, a, 1);
+
+	tz_shared_free(a);
+	check_done(tz_result(f, &pid), "deposit");
+	f = tz_submit(ex, deposit, b, 1);
+	assert_int_equal(tz_shared_ref(b), 0);
+	tz_shared_free(b);
+	check_done(tz_result(f, &pid), "deposit");
+	assert_int_equal(b->balance, 1);
+	tz_shared_free(b);
+}
+
+/* What is a pointer to memory of ours is refused, and so is what was shared memory once. */
+static void any_other_is_refused(void **state)
+{
+	struct account here = { 0 }, *gone = TZ_SHARED_NEW(struct account);
+	int pid = 0;
+
+	(void)state;
+	assert_int_equal(tz_result(tz_submit(ex, deposit, &here, 1), &pid), -EREMOTEIO);
+	assert_int_equal(tz_last()->code, -ENOTSUP);
+	assert_non_null(strstr(tz_last()->message, "argument 1 of deposit is a struct account * that is not to shared memory (tz_shared_alloc)"));
+	assert_non_null(gone);
+	tz_shared_free(gone);
+	assert_int_equal(tz_result(tz_submit(ex, deposit, gone, 1), &pid), -EREMOTEIO);
+	check_done(tz_result(tz_submit(ex, peek, NULL, NULL), &(uintptr_t){ 0 }), "peek");
+	int *seen = TZ_SHARED_NEW(int), other = 0;
+
+	assert_int_equal(tz_result(tz_submit(ex, peek, seen, &other), &(uintptr_t){ 0 }), -EREMOTEIO);
+	assert_non_null(strstr(tz_last()->message, "argument 2 of peek"));
+	tz_shared_free(seen);
+}
+
+static int count_mine(void)
+{
+	return open_descriptors();
+}
+TZ_TASK(int, count_mine, void);
+
+/* However much is sent, a worker keeps a bounded part of it. */
+static void workers_forget(void **state)
+{
+	int before = open_descriptors(), first = 0, last = 0, pid;
+	tz_executor *alone = open_alone();
+
+	(void)state;
+	check_done(tz_result(tz_submit(alone, count_mine), &first), "count_mine");
+	for (int i = 0; i < 300; i++) {
+		struct account *a = TZ_SHARED_NEW(struct account);
+
+		assert_non_null(a);
+		check_done(tz_result(tz_submit(alone, deposit, a, i), &pid), "deposit");
+		assert_int_equal(a->balance, i);
+		tz_shared_free(a);
+	}
+	check_done(tz_result(tz_submit(alone, count_mine), &last), "count_mine");
+	assert_in_range(last, first, first + 70);
+	tz_executor_close(alone);
+	check_descriptors(before);
+}
+
+static int die_with(struct account *a)
+{
+	a->balance = 5;
+	(void)kill(getpid(), SIGKILL);
+	return 0;
+}
+TZ_TASK(int, die_with, struct account *);
+
+static void a_crash_leaves_it(void **state)
+{
+	struct account *a = TZ_SHARED_NEW(struct account);
+	int r;
+
+	(void)state;
+	assert_non_null(a);
+	assert_int_equal(tz_result(tz_submit(ex, die_with, a), &r), -EREMOTEIO);
+	assert_int_equal(tz_last()->status, TZ_CRASHED);
+	assert_int_equal(a->balance, 5);
+	check_done(tz_result(tz_submit(ex, deposit, a, 2), &r), "deposit");
+	assert_int_equal(a->balance, 7);
+	tz_shared_free(a);
+}
+
+/* --- maps ------------------------------------------------------------------------------------------------------------------ */
+
+static void maps_take_it(void **state)
+{
+	enum { N = 1000 };
+	struct account *a = TZ_SHARED_NEW(struct account), *in[N];
+	long amounts[N];
+	int out[N];
+
+	(void)state;
+	assert_non_null(a);
+	for (int i = 0; i < N; i++) {
+		in[i] = a;
+		amounts[i] = i;
+	}
+	check_done(tz_map(ex, deposit, N, out, in, amounts), "map");
+	assert_int_equal(a->balance, N * (N - 1) / 2);
+	tz_shared_free(a);
+}
+
+static void maps_over_many(void **state)
+{
+	enum { N = 100 };
+	struct account *in[N];
+	long amounts[N];
+	int out[N];
+
+	(void)state;
+	for (int i = 0; i < N; i++) {
+		in[i] = i % 10 == 9 ? in[i - 1] : TZ_SHARED_NEW(struct account);
+		assert_non_null(in[i]);
+		amounts[i] = i;
+	}
+	check_done(tz_map(ex, deposit, N, out, in, amounts), "map");
+	for (int i = 0; i < N; i++)
+		assert_int_equal(in[i]->balance, i % 10 == 9 ? 2 * i - 1 : i % 10 == 8 ? 2 * i + 1 : i);
+	long here = 0;
+	struct account *wrong = (struct account *)&here;
+
+	in[50] = wrong;
+	assert_int_equal(tz_map(ex, deposit, N, out, in, amounts), -ENOTSUP);
+	assert_non_null(strstr(tz_last()->message, "argument 1 of deposit is a struct account *"));
+	assert_int_equal(here, 0);
+	for (int i = 0; i < N; i++)
+		if (i % 10 != 9 && i != 50)
+			tz_shared_free(in[i]);
+}
+
+/* --- results ---------------------------------------------------------------------------------------------------------------- */
+
+static int *squares(int n)
+{
+	int *a = TZ_SHARED_ARRAY(int, (size_t)n);
+
+	for (int i = 0; a && i < n; i++)
+		a[i] = i * i;
+	return a;
+}
+TZ_TASK(int *, squares, int);
+
+static void a_result_is_ours(void **state)
+{
+	tz_executor *alone = open_alone();
+	int before = open_descriptors(), *a = NULL;
+
+	(void)state;
+	for (int round = 0; round < 200; round++) {
+		check_done(tz_result(tz_submit(alone, squares, 1000), &a), "squares");
+		assert_non_null(a);
+		for (int i = 0; i < 1000; i++)
+			assert_int_equal(a[i], i * i);
+		tz_shared_free(a);
+		assert_false(is_mapped(a));
+	}
+	check_descriptors(before);
+	squares_future many[100];
+
+	for (int i = 0; i < 100; i++)
+		many[i] = tz_submit(alone, squares, 10);
+	for (int i = 0; i < 100; i++) {
+		check_done(tz_result(many[i], &a), "squares");
+		assert_int_equal(a[9], 81);
+		tz_shared_free(a);
+	}
+	check_descriptors(before);
+	tz_executor_close(alone);
+}
+
+static struct account *same(struct account *a)
+{
+	return tz_shared_ref(a) == 0 ? a : NULL;
+}
+TZ_TASK(struct account *, same, struct account *);
+
+static struct account *stolen(struct account *a)
+{
+	static struct account *kept;
+	struct account *before = kept;
+
+	if (a)
+		(void)tz_shared_ref(a);
+	kept = a;
+	return before;
+}
+TZ_TASK(struct account *, stolen, struct account *);
+
+static void what_was_ours_comes_back_as_it_is(void **state)
+{
+	struct account *a = TZ_SHARED_NEW(struct account), *b = NULL;
+
+	(void)state;
+	assert_non_null(a);
+	check_done(tz_result(tz_submit(ex, same, a), &b), "same");
+	assert_ptr_equal(b, a);
+	tz_shared_free(b);
+	check_done(tz_result(tz_submit(ex, same, (struct account *)&a->note), &b), "same");
+	assert_ptr_equal(b, &a->note);
+	tz_shared_free(b);
+	a->balance = 1;
+	/* What the task keeps it has in the next one. */
+	tz_executor *alone = open_alone();
+
+	check_done(tz_result(tz_submit(alone, stolen, a), &b), "stolen");
+	assert_null(b);
+	tz_shared_free(a);
+	assert_false(is_mapped(a));
+	check_done(tz_result(tz_submit(alone, stolen, NULL), &b), "stolen");
+	assert_non_null(b);
+	assert_int_equal(b->balance, 1);
+	tz_shared_free(b);
+	tz_executor_close(alone);
+}
+
+static int *bad_result(void)
+{
+	static int here;
+
+	return &here;
+}
+TZ_TASK(int *, bad_result, void);
+
+static void results_that_do_not_travel(void **state)
+{
+	int *p;
+
+	(void)state;
+	assert_int_equal(tz_result(tz_submit(ex, bad_result), &p), -EREMOTEIO);
+	assert_int_equal(tz_last()->code, -ENOTSUP);
+	assert_non_null(strstr(tz_last()->message, "the result of bad_result is a int * that is not to shared memory"));
+	check_done(tz_result(tz_submit(ex, squares, 2), &p), "squares");
+	tz_shared_free(p);
+}
+
+static void maps_bring_it(void **state)
+{
+	enum { N = 40 };
+	tz_executor *alone = open_alone();
+	int n[N], *out[N], before = open_descriptors();
+
+	(void)state;
+	for (int i = 0; i < N; i++)
+		n[i] = i + 1;
+	check_done(tz_map(alone, squares, N, out, n), "map");
+	for (int i = 0; i < N; i++) {
+		assert_int_equal(out[i][i], i * i);
+		tz_shared_free(out[i]);
+	}
+	check_descriptors(before);
+	tz_executor_close(alone);
+}
+
+/* --- processes ----------------------------------------------------------------------------------------------------------- */
+
+static void fill(int *array, int n, double *value)
+{
+	for (int i = 0; i < n; i++)
+		array[i] = i * i;
+	*value = 5.35;
+}
+TZ_TASK(void, fill, int *, int, double *);
+
+static void start_and_check(int method, bool deferred)
+{
+	int *array = TZ_SHARED_ARRAY(int, 10), code = -1;
+	double *value = TZ_SHARED_NEW(double);
+	tz_process *p;
+	tz_process_options o = { .method = (tz_start_method)method, .deferred = deferred, .insist = true };
+
+	assert_true(array && value);
+	assert_int_equal(tz_process_open_with(&p, &o, fill, array, 10, value), 0);
+	if (deferred) {
+		assert_int_equal(tz_shared_ref(array), 0);
+		assert_int_equal(tz_shared_ref(value), 0);
+		tz_shared_free(array);
+		tz_shared_free(value);
+		assert_int_equal(tz_process_start(p), 0);
+	}
+	assert_int_equal(tz_process_join_until(p, tz_after(30)), 0);
+	assert_int_equal(tz_process_exitcode(p, &code), 0);
+	assert_int_equal(code, 0);
+	assert_int_equal(tz_process_close(p), 0);
+	for (int i = 0; i < 10; i++)
+		assert_int_equal(array[i], i * i);
+	assert_true(*value == 5.35);
+	tz_shared_free(array);
+	tz_shared_free(value);
+}
+
+static void processes_of_every_method(void **state)
+{
+	static const int methods[] = { TZ_START_FORKSERVER, TZ_START_SPAWN, TZ_START_FORK };
+	int before = 0;
+
+	(void)state;
+	for (int round = 0; round < 2; round++) {
+		for (int i = 0; i < 3; i++) {
+			start_and_check(methods[i], false);
+			start_and_check(methods[i], true);
+		}
+		if (round == 0)
+			before = open_descriptors();
+	}
+	check_descriptors(before);
+}
+
+static void processes_refuse_others(void **state)
+{
+	int array[10];
+	double *value = TZ_SHARED_NEW(double);
+	tz_process *p;
+	tz_process_options o = { .method = TZ_START_SPAWN };
+
+	(void)state;
+	assert_non_null(value);
+	assert_int_equal(tz_process_open_with(&p, &o, fill, array, 10, value), -ENOTSUP);
+	assert_non_null(strstr(tz_last()->message, "argument 1 of fill is a int * that is not to shared memory"));
+	tz_shared_free(value);
+}
+
+/* The memory lives as long as somebody has it. */
+static void linger(struct account *a)
+{
+	while (a->note == 0)
+		(void)tz_sleep(0.001);
+	a->balance = 9;
+}
+TZ_TASK(void, linger, struct account *);
+
+static void the_last_one_has_it(void **state)
+{
+	struct account *a = TZ_SHARED_NEW(struct account);
+	tz_process *p;
+	tz_process_options o = { .method = TZ_START_SPAWN };
+	int code = -1;
+
+	(void)state;
+	assert_non_null(a);
+	assert_int_equal(tz_process_open_with(&p, &o, linger, a), 0);
+	a->note = 1;
+	tz_shared_free(a);
+	assert_int_equal(tz_process_join_until(p, tz_after(30)), 0);
+	assert_int_equal(tz_process_exitcode(p, &code), 0);
+	assert_int_equal(code, 0);
+	assert_int_equal(tz_process_close(p), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_task_changes_it),
+		cmocka_unit_test(into_the_middle),
+		cmocka_unit_test(it_may_go_when_it_was_submitted),
+		cmocka_unit_test(any_other_is_refused),
+		cmocka_unit_test(workers_forget),
+		cmocka_unit_test(a_crash_leaves_it),
+		cmocka_unit_test(maps_take_it),
+		cmocka_unit_test(maps_over_many),
+		cmocka_unit_test(a_result_is_ours),
+		cmocka_unit_test(what_was_ours_comes_back_as_it_is),
+		cmocka_unit_test(results_that_do_not_travel),
+		cmocka_unit_test(maps_bring_it),
+		cmocka_unit_test(processes_of_every_method),
+		cmocka_unit_test(processes_refuse_others),
+		cmocka_unit_test(the_last_one_has_it),
+	};
+
+	return cmocka_run_group_tests(tests, open_executor, close_executor);
+}
