@@ -10,6 +10,7 @@
 #include <trenza/base.h>
 #include <trenza/buffer.h>
 #include <trenza/condition.h>
+#include <trenza/connection.h>
 #include <trenza/context.h>
 #include <trenza/cpu.h>
 #include <trenza/descriptor.h>

@@ -25,7 +25,7 @@
  * has lost nothing: the next one goes on with the same message. A send that ends early has sent nothing, and the connection is as before, unless a part of
  * the message is out already: then nothing can be sent any more (-EPIPE from then on), and the peer is told that the message was cut off.
  *
- * Several strands may use one handle at a time: messages do not mix. Several processes may send through handles on one end; messages of up to 64 KiB do not
+ * Several strands may use one handle at a time: messages do not mix. Several processes may send through handles on one end; messages of up to 32 KiB do not
  * mix then. Only one process at a time may receive from one end, since a handle reads ahead.
  *
  * A handle travels: as an argument of a task or of a process, and inside a message (tz_send_fds). The sender's handle stays. What a task got is
@@ -69,7 +69,8 @@ typedef struct tz_connection_options {
  * Errors: -EINVAL, -ENOMEM, -EMFILE, -ENFILE; then neither is made. */
 TZ_API TZ_NODISCARD int tz_pipe(tz_connection **ret_first, tz_connection **ret_second, tz_pipe_ways ways);
 
-/* tz_connection_open - makes a connection of a stream socket or a pipe's descriptor, whatever is at the other end. It is made non-blocking and close-on-exec.
+/* tz_connection_open - makes a connection of a stream socket or a pipe's descriptor, whatever is at the other end. It is made
+ * close-on-exec, and a pipe is made non-blocking.
  *
  * Ownership: the descriptor becomes the connection's, on success. *ret_connection is the caller's. The options are copied; NULL is all-zero.
  * Threads: any.
@@ -195,7 +196,8 @@ typedef struct tz_ready {
  *
  * Ownership: none.
  * Threads: any; blocks a thread, suspends a coroutine.
- * Errors: -ETIMEDOUT at the deadline or the scope's, -ECANCELED, -EBADF, -ENOMEM, -EMFILE, -EINVAL for n == 0; nothing is written then. */
+ * Errors: -ETIMEDOUT at the deadline or the scope's, -ECANCELED, -EBADF, -ENOMEM, -EMFILE, -EINVAL for n == 0, -EBUSY if
+ * another strand receives from one of the connections; nothing is written then. */
 TZ_API int tz_wait_ready(tz_ready *things, size_t n, tz_deadline deadline);
 
 /* Underneath tz_recv_item. */
