@@ -4,8 +4,9 @@
  *
  * Guided self-scheduling. The elements lie behind one counter; whoever has time takes the next chunk. A chunk is meant to last about
  * CHUNK_US, so that the counter (one fetch-and-add a chunk) costs nothing, but is never more than a quarter of an even share of what is left,
- * so that all end at about the same time. How long an element takes is measured, chunk by chunk. The caller begins alone, with one element
- * and GROWTH times as many each time, for ALONE_US: a map of cheap elements is over before anybody needs to be woken.
+ * so that all end at about the same time. How long an element takes is measured, chunk by chunk. The caller begins alone, with one element,
+ * then GROWTH times as many, then GROWTH * FASTER times as many as that, and so on, for ALONE_US: a map of cheap elements is over before
+ * anybody needs to be woken, and after few chunks, each of which costs a clock and the start of a loop.
  * (C. Polychronopoulos and D. Kuck, "Guided Self-Scheduling", 1987.) Lazy binary splitting, the other candidate, needs deques, cannot split what a worker that
  * does not poll holds, and measured no better: docs/decisions.md.
  *
@@ -34,7 +35,8 @@ enum {
 	CHUNK_US = 50, /* what a chunk is meant to last: long beside a fetch-and-add and a clock, short beside a wake-up chain */
 	WORTH_US = 20, /* work that is worth one more wake-up */
 	ALONE_US = 8, /* that the caller works before it looks whether others are worth waking */
-	GROWTH = 8, /* of the caller's first chunks */
+	GROWTH = 8, /* of the caller's first chunks: from the first to the second, */
+	FASTER = 4, /* and from one to the next so many times more */
 	LINE = 8 /* of so many elements are most chunks a multiple */
 };
 
@@ -153,6 +155,16 @@ struct tz_range_run {
 	bool returned;
 };
 
+/* Field by field: zeros for all of it would take longer than a short piece. */
+static void set_up_run(struct tz_range_run *run, struct tz_range *r, size_t end)
+{
+	run->range = r;
+	run->next = NULL;
+	run->at = NULL;
+	run->end = end;
+	run->returned = false;
+}
+
 /* Makes the piece known to tz_range_interrupt. The caller's own strand is woken by its scope. */
 static void link_run(struct tz_range_run *run)
 {
@@ -257,8 +269,9 @@ static void run_body(struct tz_range_run *run, size_t lo, size_t hi)
 /* Runs [lo, hi), of a chunk that goes to `end`, in one frame. */
 static void run_piece(struct tz_range *r, size_t lo, size_t hi, size_t end, int worker)
 {
-	struct tz_range_run run __attribute__((cleanup(on_unwind))) = { .range = r, .end = end };
+	struct tz_range_run run __attribute__((cleanup(on_unwind)));
 
+	set_up_run(&run, r, end);
 	begin_run(&run, worker);
 	run_body(&run, lo, hi);
 	end_run(&run, lo);
@@ -322,21 +335,13 @@ static size_t whole_lines(const struct tz_range *r, size_t lo, size_t hi)
 	return end > lo ? end : hi;
 }
 
-/* The next chunk of who works alone: GROWTH times as long as the last, but not beyond what is left of the time. */
-static size_t grown(size_t last, uint64_t last_ticks, int64_t ticks_left)
-{
-	size_t n = last * GROWTH;
-	double fits = (double)ticks_left * (double)last / (double)(last_ticks ? last_ticks : 1);
-
-	return fits >= (double)n ? n : fits > 1 ? (size_t)fits : 1;
-}
-
 /* The caller's time alone. */
 struct solo {
 	struct tz_range_run run;
 	uint64_t began, now; /* in ticks */
 	uint64_t took; /* for the last chunk, which had n elements */
 	size_t lo, n; /* next */
+	size_t growth; /* of the next chunk */
 };
 
 static void on_solo_unwind(struct solo *s)
@@ -350,17 +355,32 @@ static void run_solo_chunk(struct solo *s, size_t end)
 	uint64_t before = s->now;
 
 	run_body(&s->run, s->lo, hi);
-	s->now = tz_clock_ticks();
-	s->took = (int64_t)(s->now - before) > 0 ? s->now - before : 1;
 	s->n = hi - s->lo;
 	s->lo = hi;
+	if (hi == end)
+		return; /* nobody needs to know */
+	s->now = tz_clock_ticks();
+	s->took = (int64_t)(s->now - before) > 0 ? s->now - before : 1;
+}
+
+/* The next chunk of who works alone: longer than the last, but not beyond what is left of the time. */
+static void grow(struct solo *s, uint64_t ticks_left)
+{
+	if (s->took <= ticks_left / s->growth) {
+		s->n *= s->growth;
+		s->growth *= FASTER;
+	} else {
+		size_t fits = (size_t)((double)ticks_left * (double)s->n / (double)s->took);
+
+		s->n = fits > 1 ? fits : 1;
+	}
 }
 
 /* Whether the caller is to go on alone; if so, n is the size of its next chunk. */
 static bool goes_on(struct tz_range *r, struct solo *s, int *why)
 {
-	int64_t us = (int64_t)tz_clock_ticks_per_us(), time = (int64_t)(s->now - s->began);
-	int64_t budget = r->workers > 1 ? ALONE_US * us : CHUNK_US * us;
+	uint64_t us = tz_clock_ticks_per_us(), time = (int64_t)(s->now - s->began) > 0 ? s->now - s->began : 0;
+	uint64_t budget = r->workers > 1 ? ALONE_US * us : CHUNK_US * us;
 
 	if (r->workers > 1 && time >= budget)
 		return false;
@@ -370,7 +390,7 @@ static bool goes_on(struct tz_range *r, struct solo *s, int *why)
 		s->began = s->now;
 		time = 0;
 	}
-	s->n = grown(s->n, s->took, budget - time);
+	grow(s, budget - time);
 	return true;
 }
 
@@ -378,16 +398,22 @@ static bool goes_on(struct tz_range *r, struct solo *s, int *why)
  * some clocks. */
 static void begin_alone(struct tz_range *r, int worker)
 {
-	struct solo s __attribute__((cleanup(on_solo_unwind))) = { .run.range = r, .took = 1, .lo = r->begin, .n = 1 };
+	struct solo s __attribute__((cleanup(on_solo_unwind)));
 	int why = 0;
 
+	set_up_run(&s.run, r, 0);
+	s.took = 1;
+	s.lo = r->begin;
+	s.n = 1;
+	s.growth = GROWTH;
 	s.began = s.now = tz_clock_ticks();
 	begin_run(&s.run, worker);
 	do
 		run_solo_chunk(&s, r->end);
 	while (s.lo < r->end && !s.run.frame.failed && goes_on(r, &s, &why));
 	atomic_store_explicit(&r->next, s.lo, memory_order_relaxed);
-	measure(r, s.took, s.n);
+	if (s.lo < r->end)
+		measure(r, s.took, s.n);
 	end_run(&s.run, s.lo);
 	if (why < 0)
 		tz_range_interrupt(r, why);
@@ -516,9 +542,8 @@ static int run_range(struct tz_range *r)
 	r->scope = self->scope;
 	r->caller = self->frame;
 	r->bindings = tz_bindings_ref(self->bindings);
-	r->stop = r->end;
-	r->next = r->begin;
-	r->failed_at = SIZE_MAX;
+	atomic_store_explicit(&r->stop, r->end, memory_order_relaxed);
+	atomic_store_explicit(&r->next, r->begin, memory_order_relaxed);
 	if (r->workers <= 0 || r->workers > r->executor->workers)
 		r->workers = r->executor->workers;
 	if (tz_executor_is_lost(r->executor))
@@ -577,17 +602,29 @@ static void user_body(struct tz_range *r, size_t lo, size_t hi, struct tz_cursor
 	r->user_body(lo, hi, r->user_arg);
 }
 
+/* Field by field, like a run. What is called, and with what, follows. */
 static bool set_up(struct tz_range *r, tz_executor *executor, const tz_map_options *options, size_t begin, size_t end)
 {
+	r->task = NULL;
+	r->out = NULL;
+	r->in = NULL;
+	r->calls = NULL;
 	r->executor = executor ? executor : tz_executor_default();
 	r->begin = begin;
 	r->end = end;
-	if (options) {
-		r->fixed_chunk = options->chunk;
-		r->workers = options->workers;
-		r->policy = options->policy;
-		r->outcomes = options->outcomes;
-	}
+	r->fixed_chunk = options ? options->chunk : 0;
+	r->workers = options ? options->workers : 0;
+	r->policy = options ? options->policy : TZ_MAP_STOP;
+	r->outcomes = options ? options->outcomes : NULL;
+	r->accepted = false;
+	atomic_init(&r->ticks_per_4096, 0);
+	r->lock = (struct tz_mutex){ 0 };
+	r->failed_at = SIZE_MAX;
+	r->failed_status = TZ_PENDING;
+	r->failure = NULL;
+	r->failed_worker = r->failed_code = 0;
+	r->runs = NULL;
+	r->interrupted = 0;
 	return r->executor != NULL;
 }
 
@@ -599,12 +636,16 @@ static bool is_map(const tz_task *task, size_t n, const void *out)
 int tz_map_raw(tz_executor *executor, const tz_map_options *options, const tz_task *task, size_t n, void *out,
 	       const void *const *in)
 {
-	struct tz_range r = { .body = map_body, .task = task, .out = out, .in = in };
+	struct tz_range r;
 
 	if (!is_map(task, n, out) || !task->range)
 		return -EINVAL;
 	if (!set_up(&r, executor, options, 0, n))
 		return -EAGAIN;
+	r.body = map_body;
+	r.task = task;
+	r.out = out;
+	r.in = in;
 	return n ? run_range(&r) : 0;
 }
 
@@ -644,7 +685,7 @@ static int map_columns(tz_executor *executor, const tz_map_options *options, con
 int tz_map_bound_raw(tz_executor *executor, const tz_map_options *options, const tz_task *task, size_t n, void *out,
 		     const void *calls)
 {
-	struct tz_range r = { .body = bound_body, .task = task, .out = out, .calls = calls };
+	struct tz_range r;
 
 	if (!is_map(task, n, out) || (n && task->args_size && !calls))
 		return -EINVAL;
@@ -652,28 +693,39 @@ int tz_map_bound_raw(tz_executor *executor, const tz_map_options *options, const
 		return -EAGAIN;
 	if (!(r.executor->ops->capabilities & TZ_CAN_SHARE_MEMORY))
 		return task->range ? map_columns(r.executor, options, task, n, out, calls) : -EINVAL;
+	r.body = bound_body;
+	r.task = task;
+	r.out = out;
+	r.calls = calls;
 	return n ? run_range(&r) : 0;
 }
 
 int tz_map_run(const struct tz_map_call *c)
 {
-	struct tz_range r = {
-		.body = c->bound ? bound_body : map_body, .task = c->task, .out = c->out, .in = c->in, .calls = c->calls, .accepted = true,
-	};
+	struct tz_range r;
 
 	if (!set_up(&r, c->executor, &c->options, 0, c->n))
 		return -EAGAIN;
+	r.body = c->bound ? bound_body : map_body;
+	r.task = c->task;
+	r.out = c->out;
+	r.in = c->in;
+	r.calls = c->calls;
+	r.accepted = true;
 	return c->n ? run_range(&r) : 0;
 }
 
 int tz_for_range(tz_executor *executor, const tz_map_options *options, size_t begin, size_t end,
 		 void (*body)(size_t lo, size_t hi, void *arg), void *arg)
 {
-	struct tz_range r = { .body = user_body, .user_body = body, .user_arg = arg };
+	struct tz_range r;
 
 	if (!body || begin > end || (options && options->outcomes))
 		return -EINVAL;
 	if (!set_up(&r, executor, options, begin, end))
 		return -EAGAIN;
+	r.body = user_body;
+	r.user_body = body;
+	r.user_arg = arg;
 	return begin < end ? run_range(&r) : 0;
 }
