@@ -26,7 +26,8 @@
  * the message is out already: then nothing can be sent any more (-EPIPE from then on), and the peer is told that the message was cut off.
  *
  * Several strands may use one handle at a time: messages do not mix. Several processes may send through handles on one end; messages of up to 32 KiB do not
- * mix then. Only one process at a time may receive from one end, since a handle reads ahead.
+ * mix then. Only one process at a time may receive from one end; the next one goes on where it left off, if the handle was given to it as an argument. (After a
+ * plain fork() both have what the parent had read ahead.)
  *
  * A handle travels: as an argument of a task or of a process, and inside a message (tz_send_fds). The sender's handle stays. What a task got is
  * closed when the task ends, if it was not closed or kept (tz_connection_keep) before.

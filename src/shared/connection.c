@@ -253,6 +253,7 @@ int tz_connection_depart(tz_connection *c, int *ret_fd, struct tz_connection_ter
 	if (tz_lock_try(&c->receiving) < 0)
 		return -EBUSY;
 	ahead = c->in.begin < c->in.end || c->in.headed || c->in.ngroup > 0;
+	c->exact = c->exact || !ahead;
 	(void)tz_lock_release(&c->receiving);
 	if (ahead)
 		return -EBUSY;
@@ -274,9 +275,11 @@ int tz_connection_arrive(tz_connection **ret_connection, int fd, const struct tz
 	o.no_send = !(terms->ways & WAY_OUT);
 	o.no_receive = !(terms->ways & WAY_IN);
 	e = tz_connection_open(ret_connection, fd, &o);
-	if (e == 0 && task)
-		(*ret_connection)->place = PLACE_TASK;
-	return e;
+	if (e < 0)
+		return e;
+	(*ret_connection)->exact = true;
+	(*ret_connection)->place = task ? PLACE_TASK : PLACE_OWN;
+	return 0;
 }
 
 /* --- what is known of it ------------------------------------------------------------------------------------------ */

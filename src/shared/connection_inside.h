@@ -13,7 +13,8 @@
  * read, or begins there; anything else is no peer of ours.
  *
  * Reading ahead. Frames that fit are read into `buf`, as many as there are; of a larger one, what does not lie there already is read to where it is to go:
- * the caller's memory, or a tz_buffer, `body`. A receive that ends early leaves in `in` all that it has got.
+ * the caller's memory, or a tz_buffer, `body`. A receive that ends early leaves in `in` all that it has got. Where other processes have handles on the same
+ * end, nothing is read that is not being received, since it would be lost to them.
  */
 #ifndef TZ_SHARED_CONNECTION_INSIDE_H
 #define TZ_SHARED_CONNECTION_INSIDE_H
@@ -66,6 +67,7 @@ struct tz_connection {
 	uint32_t ways; /* enum tz_connection_ways */
 	_Atomic size_t max_message; /* 0: of any size */
 	tz_lock sending, receiving;
+	bool exact; /* others receive here, too: do not read ahead */
 	bool cut; /* a message was cut off: nothing goes out any more */
 	struct tz_incoming in;
 	struct tz_connection *next; /* in the register */

@@ -120,7 +120,7 @@ static int fill(struct tz_connection *c, size_t need, const struct tz_patient *p
 		ssize_t r;
 
 		make_room(in, need);
-		r = read_some(c, in->buf + in->end, READ_AHEAD - in->end, true, patient);
+		r = read_some(c, in->buf + in->end, c->exact ? need - (in->end - in->begin) : READ_AHEAD - in->end, true, patient);
 		if (r < 0)
 			return (int)r;
 		in->end += (size_t)r;

@@ -184,13 +184,17 @@ static void *send_all_sizes(void *arg)
 	return NULL;
 }
 
+/* With `state`, at an end that others may receive from, too. */
 static void all_sizes(void **state)
 {
 	struct crew crew = { .count = 0 };
+	struct tz_connection_terms terms;
 	struct ends e;
+	int fd;
 
-	(void)state;
 	open_pipe(&e);
+	if (*state)
+		assert_int_equal(tz_connection_depart(e.b, &fd, &terms), 0);
 	crew_add(&crew, send_all_sizes, e.a);
 	for (unsigned i = 0; i < SIZES; i++) {
 		tz_bytes got;
@@ -1025,12 +1029,15 @@ static void *send_with_files(void *arg)
 static void messages_of_all_sizes_have_descriptors(void **state)
 {
 	struct crew crew = { .count = 0 };
+	struct tz_connection_terms terms;
 	static struct traffic t;
 	void *to = malloc(sizes[SIZES - 1]);
+	int end;
 
-	(void)state;
 	assert_non_null(to);
 	open_pipe(&t.e);
+	if (*state)
+		assert_int_equal(tz_connection_depart(t.e.b, &end, &terms), 0);
 	crew_add(&crew, send_with_files, &t);
 	for (unsigned i = 0; i < 2 * SIZES; i++) {
 		int n = -1, fd = -1;
@@ -1182,14 +1189,23 @@ static void a_handle_departs_and_arrives(void **state)
 	assert_int_equal(tz_connection_depart(e.b, &fd, &terms), 0);
 	bad = terms;
 	bad.ways |= 4;
-	assert_int_equal(tz_connection_arrive(&there, dup(fd), &bad, false), -EPROTO);
+	assert_int_equal(tz_connection_arrive(&there, fd, &bad, false), -EPROTO);
 	assert_int_equal(tz_connection_arrive(&there, dup(fd), &terms, false), 0);
+	/* Each takes what it receives, and no more. */
 	assert_int_equal(tz_recv_bytes_into(there, text, sizeof text), 3);
-	assert_int_equal(tz_connection_depart(there, &fd, &terms), -EBUSY); /* has read "two" ahead */
-	assert_int_equal(tz_recv_bytes_into(there, text, sizeof text), 3);
+	assert_memory_equal(text, "one", 3);
 	assert_int_equal(tz_connection_depart(there, &fd, &terms), 0);
 	assert_true(terms.max_message == 100);
 	tz_connection_close(there);
+	assert_int_equal(tz_recv_bytes_into(e.b, text, sizeof text), 3);
+	assert_memory_equal(text, "two", 3);
+	/* What has been read ahead cannot go along. */
+	assert_int_equal(tz_send_bytes(e.b, "one", 3), 0);
+	assert_int_equal(tz_send_bytes(e.b, "two", 3), 0);
+	assert_int_equal(tz_recv_bytes_into(e.a, text, sizeof text), 3);
+	assert_int_equal(tz_connection_depart(e.a, &fd, &terms), -EBUSY);
+	assert_int_equal(tz_recv_bytes_into(e.a, text, sizeof text), 3);
+	assert_int_equal(tz_connection_depart(e.a, &fd, &terms), 0);
 	close_ends(&e);
 }
 
@@ -1431,12 +1447,14 @@ static void a_process_that_ends_is_ready(void **state)
 
 int main(void)
 {
+	static int exact;
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_sent_is_received),
 		cmocka_unit_test(both_ways),
 		cmocka_unit_test(an_empty_message_is_one),
 		cmocka_unit_test(one_way_is_one_way),
 		cmocka_unit_test(all_sizes),
+		{ "all_sizes_without_reading_ahead", all_sizes, NULL, NULL, &exact },
 		cmocka_unit_test(all_sizes_into_memory),
 		cmocka_unit_test(what_was_polled_can_go_into_memory),
 		cmocka_unit_test(items),
@@ -1464,6 +1482,7 @@ int main(void)
 		cmocka_unit_test(deadlines_are_those_of_the_loop),
 		cmocka_unit_test(descriptors_come_with_their_message),
 		cmocka_unit_test(messages_of_all_sizes_have_descriptors),
+		{ "descriptors_without_reading_ahead", messages_of_all_sizes_have_descriptors, NULL, NULL, &exact },
 		cmocka_unit_test(too_many_descriptors),
 		cmocka_unit_test(descriptors_that_cannot_be_opened),
 		cmocka_unit_test(descriptors_out_of_place),
