@@ -13,7 +13,7 @@ shift $(($# > 3 ? 3 : $#))
 work=$(mktemp -d)
 trap 'rm -rf "$work" "$tap_log"' EXIT
 
-[ $# -gt 0 ] || set -- wire_args wire_result wire_name
+[ $# -gt 0 ] || set -- wire_args wire_result wire_name wire_value
 compile() {
     clang -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -std=c11 -D_GNU_SOURCE -Wall -Wextra \
         -I"$root/include" -I"$root/src" "$root/fuzz/$1.c" "$root"/src/wire/*.c "$library" -pthread -o "$work/$1"

@@ -43,6 +43,7 @@
 #include <trenza/time.h>
 #include <trenza/timer.h>
 #include <trenza/types.h>
+#include <trenza/value.h>
 #include <trenza/version.h>
 #include <trenza/with.h>
 

@@ -1,0 +1,20 @@
+/* What the reader and the printer of values need of them beyond value.h. */
+#ifndef TZ_WIRE_VALUE_H
+#define TZ_WIRE_VALUE_H
+
+#include <trenza/value.h>
+
+/* How deep it is nested: a number not at all. */
+uint32_t tz_value_depth(const tz_value *v);
+
+/* A failed value. */
+tz_value tz_value_failed(int error);
+
+/* Puts a pair at the end of a dictionary that is not sorted yet; no other function but tz_value_free and this one may see it before it is. Key
+ * and value are the dictionary's, or freed on failure. -EINVAL: that cannot be a key; -ENOMEM. */
+int tz_value_add_pair(tz_value *dict, tz_value key, tz_value value);
+
+/* Sorts it: 0; -EEXIST: a key is there twice. */
+int tz_value_sort(tz_value *dict);
+
+#endif
