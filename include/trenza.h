@@ -16,6 +16,7 @@
 #include <trenza/descriptor.h>
 #include <trenza/event.h>
 #include <trenza/executor.h>
+#include <trenza/fd.h>
 #include <trenza/fork.h>
 #include <trenza/future.h>
 #include <trenza/group.h>

@@ -17,7 +17,11 @@
  *                                                              equal strings
  *   TZ_KIND_BYTES         tz_bytes                             the content; a result is a tz_buffer made by the task, and what arrives
  *                                                              is the caller's, to be freed with tz_buffer_free
- *   TZ_KIND_POINTER       any other pointer                    not: an error at submit that names the task and the argument
+ *   TZ_KIND_POINTER       any other pointer                    if it points into shared memory (shared_memory.h), as the address at which the
+ *                                                              receiver has that; NULL as NULL; else not: an error at submit that names
+ *                                                              the task and the argument
+ *   TZ_KIND_FD            tz_fd                                as a descriptor of the receiver's (fd.h)
+ *   TZ_KIND_CONNECTION    tz_connection *                      as a handle of the receiver's (connection.h)
  *   TZ_KIND_VALUE         structs, unions, vectors             by value if TZ_FLAT, field by field if TZ_STRUCT (types.h); else not
  *
  * Where the address space is shared, all of them are passed as they are: a pointer is the same pointer.
@@ -35,6 +39,13 @@ typedef struct tz_bytes {
 	size_t size;
 } tz_bytes;
 
+/* A descriptor, as argument or result: fd.h. */
+typedef struct tz_fd {
+	int fd; /* negative: none */
+} tz_fd;
+
+struct tz_connection; /* connection.h */
+
 /* The kinds of types; see the table above. The numbers are part of the ABI. */
 typedef enum tz_kind {
 	TZ_KIND_VOID = 0,
@@ -47,7 +58,9 @@ typedef enum tz_kind {
 	TZ_KIND_CONST_STRING = 7,
 	TZ_KIND_BYTES = 8,
 	TZ_KIND_POINTER = 9,
-	TZ_KIND_VALUE = 10
+	TZ_KIND_VALUE = 10,
+	TZ_KIND_FD = 11,
+	TZ_KIND_CONNECTION = 12
 } tz_kind;
 
 /* One type of a task's prototype. */

@@ -14,7 +14,7 @@
  *     static double distance(struct place a, struct place b) ...
  *     TZ_TASK(double, distance, struct place, struct place);
  *
- * Numbers, strings and tz_bytes travel by themselves (descriptor.h). A struct or a union may hold anything, and C cannot look into it; so it has to be said
+ * Numbers, strings, tz_bytes, and pointers into shared memory travel by themselves (descriptor.h). A struct or a union may hold anything, and C cannot look into it; so it has to be said
  * once, by one of these two, in the source file that has the TZ_TASK or in a header that it includes, before it or after it. The
  * type is to be written as it is in TZ_TASK: in C, `struct point` and a typedef of it are two names, and either needs its own line.
  *
@@ -99,6 +99,8 @@ TZ__KIND_IS(tz__complex_long_double, TZ_KIND_COMPLEX);
 TZ__KIND_IS(char *, TZ_KIND_STRING);
 TZ__KIND_IS(const char *, TZ_KIND_CONST_STRING);
 TZ__KIND_IS(tz_bytes, TZ_KIND_BYTES);
+TZ__KIND_IS(tz_fd, TZ_KIND_FD);
+TZ__KIND_IS(struct tz_connection *, TZ_KIND_CONNECTION);
 #undef TZ__KIND_IS
 
 /* A type's identity: the address of a variable that it has for itself. */
@@ -123,6 +125,8 @@ template <typename T> const char tz__identity_of<T>::here = 0;
 		char *: TZ_KIND_STRING, \
 		const char *: TZ_KIND_CONST_STRING, \
 		tz_bytes: TZ_KIND_BYTES, \
+		tz_fd: TZ_KIND_FD, \
+		struct tz_connection *: TZ_KIND_CONNECTION, \
 		default: __builtin_classify_type(*(T *)0) == 5 ? TZ_KIND_POINTER : \
 			 __builtin_classify_type(*(T *)0) < 5  ? TZ_KIND_INT : \
 			 __builtin_classify_type(*(T *)0) == 8 ? TZ_KIND_FLOAT : \
@@ -183,17 +187,17 @@ TZ_END_DECLS
 	TZ__DESCRIPTION(N, 0, NULL, __VA_ARGS__) \
 	TZ__FLAT_CHECK(__VA_ARGS__)
 
-/* TZ_STRUCT - says of what fields a struct consists when it travels: numbers, strings, tz_bytes, other structs that are flat or described, and
- * arrays of these. At file scope, followed by a semicolon.
+/* TZ_STRUCT - says of what fields a struct consists when it travels: numbers, strings, tz_bytes, pointers into shared memory, descriptors, connections, other structs that
+ * are flat or described, and arrays of these. At file scope, followed by a semicolon.
  *
  * A field that is a struct itself, or an array of such, is given with its type: (struct point, at). Strings and tz_bytes travel by content, as
- * those that are arguments or results by themselves do, with the same rules of who frees them. A field that is not named does not travel: it is zero in what
+ * those that are arguments or results by themselves do, with the same rules of who frees them; and so do pointers. A field that is not named does not travel: it is zero in what
  * arrives. Up to 32 fields, of which none may be a bit-field.
  *
  * Form: TZ_STRUCT(struct place, name, (struct point, at), height);
  * Ownership: none; what it makes is static and constant.
  * Threads: any.
- * Errors: a field that there is not, that is a pointer, or that has another type than was given, does not compile. */
+ * Errors: a field that there is not, or that has another type than was given, does not compile. */
 #define TZ_STRUCT(T, ...) TZ__STRUCT(T, __COUNTER__, __VA_ARGS__)
 #define TZ__STRUCT(T, N, ...) \
 	TZ__EACH(TZ__FIELD_TYPE, T, N, __VA_ARGS__) \
@@ -239,16 +243,11 @@ template <typename T> struct tz__kind_check {
 #define TZ__FIELD_TYPE_0(T, N, k, field) \
 	typedef tz__element<decltype(((T *)0)->field)>::type TZ__ELEMENT(N, k); \
 	static_assert(TZ__FIELD_KIND(N, k) != TZ_KIND_VALUE, \
-		      "TZ_STRUCT(" #T "): " #field " is a struct itself: write (its type, " #field ")"); \
-	TZ__FIELD_CHECK(T, N, k, field)
+		      "TZ_STRUCT(" #T "): " #field " is a struct itself: write (its type, " #field ")");
 #define TZ__FIELD_TYPE_PAIR_(T, N, k, type_, field) \
 	typedef tz__element<decltype(((T *)0)->field)>::type TZ__ELEMENT(N, k); \
 	static_assert(tz__is_same<TZ__ELEMENT(N, k), tz__bare<type_>::type>::value, \
-		      "TZ_STRUCT(" #T "): " #field " has another type than " #type_); \
-	TZ__FIELD_CHECK(T, N, k, field)
-#define TZ__FIELD_CHECK(T, N, k, field) \
-	static_assert(TZ__FIELD_KIND(N, k) != TZ_KIND_POINTER, \
-		      "TZ_STRUCT(" #T "): " #field " is a pointer, which does not travel");
+		      "TZ_STRUCT(" #T "): " #field " has another type than " #type_);
 #else
 #define TZ__FLAT_CHECK(T) \
 	_Static_assert(TZ__KIND(T) != TZ_KIND_POINTER, "TZ_FLAT(" #T "): a pointer is not flat")
@@ -269,16 +268,11 @@ template <typename T> struct tz__kind_check {
 #define TZ__FIELD_TYPE_0(T, N, k, field) \
 	TZ__FIELD_TYPES(T, N, k, field) \
 	_Static_assert(TZ__FIELD_KIND(N, k) != TZ_KIND_VALUE, \
-		       "TZ_STRUCT(" #T "): " #field " is a struct itself: write (its type, " #field ")"); \
-	TZ__FIELD_CHECK(T, N, k, field)
+		       "TZ_STRUCT(" #T "): " #field " is a struct itself: write (its type, " #field ")");
 #define TZ__FIELD_TYPE_PAIR_(T, N, k, type_, field) \
 	TZ__FIELD_TYPES(T, N, k, field) \
 	_Static_assert(__builtin_types_compatible_p(TZ__ELEMENT(N, k), type_), \
-		       "TZ_STRUCT(" #T "): " #field " has another type than " #type_); \
-	TZ__FIELD_CHECK(T, N, k, field)
-#define TZ__FIELD_CHECK(T, N, k, field) \
-	_Static_assert(TZ__FIELD_KIND(N, k) != TZ_KIND_POINTER, \
-		       "TZ_STRUCT(" #T "): " #field " is a pointer, which does not travel");
+		       "TZ_STRUCT(" #T "): " #field " has another type than " #type_);
 #endif
 
 #define TZ__FIELD_ENTRY(T, N, k, field, type) \

@@ -181,6 +181,12 @@ static int add_type(struct making *m, const tz_type *type, uint32_t offset)
 	case TZ_KIND_POINTER:
 		r = type->size == sizeof(void *) ? add_spot(m, offset, TZ_SPOT_POINTER) : -ENOTSUP;
 		break;
+	case TZ_KIND_FD:
+		r = type->size == sizeof(tz_fd) ? add_spot(m, offset, TZ_SPOT_FD) : -ENOTSUP;
+		break;
+	case TZ_KIND_CONNECTION:
+		r = type->size == sizeof(void *) ? add_spot(m, offset, TZ_SPOT_CONNECTION) : -ENOTSUP;
+		break;
 	}
 	if (r == 0 && type->kind != TZ_KIND_VALUE)
 		r = add_stretch(m, offset, type->size);

@@ -2,11 +2,14 @@
 #define _GNU_SOURCE
 
 #include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <trenza.h>
@@ -398,6 +401,198 @@ static void maps_bring_it(void **state)
 	tz_executor_close(alone);
 }
 
+/* --- in structs ------------------------------------------------------------------------------------------------------------ */
+
+struct order {
+	struct account *from, *to[2];
+	const char *why;
+	long amount;
+	struct order *next; /* does not travel */
+};
+TZ_STRUCT(struct order, from, to, why, amount);
+
+static struct order transfer(struct order o)
+{
+	o.from->balance -= 2 * o.amount;
+	for (int i = 0; i < 2; i++)
+		o.to[i]->balance += o.amount;
+	(void)tz_shared_ref(o.from);
+	(void)tz_shared_ref(o.to[1]);
+	return (struct order){ .from = o.from, .to = { NULL, o.to[1] }, .amount = (long)strlen(o.why), .next = o.next };
+}
+TZ_TASK(struct order, transfer, struct order);
+
+static void fields_of_structs(void **state)
+{
+	struct account *a = TZ_SHARED_ARRAY(struct account, 3), here;
+	struct order o = { .from = a, .to = { a + 1, a + 2 }, .why = "why", .amount = 4, .next = &o }, back;
+
+	(void)state;
+	assert_non_null(a);
+	check_done(tz_result(tz_submit(ex, transfer, o), &back), "transfer");
+	assert_int_equal(a[0].balance, -8);
+	assert_int_equal(a[1].balance, 4);
+	assert_int_equal(a[2].balance, 4);
+	assert_ptr_equal(back.from, a);
+	assert_null(back.to[0]);
+	assert_ptr_equal(back.to[1], a + 2);
+	assert_int_equal(back.amount, 3);
+	assert_null(back.next);
+	tz_shared_free(back.from);
+	tz_shared_free(back.to[1]);
+	o.to[1] = &here;
+	assert_int_equal(tz_result(tz_submit(ex, transfer, o), &back), -EREMOTEIO);
+	assert_non_null(strstr(tz_last()->message, "argument 1 of transfer holds a pointer that is not to shared memory"));
+	tz_shared_free(a);
+	assert_false(is_mapped(a));
+}
+
+/* --- descriptors ----------------------------------------------------------------------------------------------------------- */
+
+static int greet(tz_fd to, const char *name)
+{
+	return dprintf(to.fd, "hello, %s\n", name) < 0 ? -errno : fcntl(to.fd, F_GETFD);
+}
+TZ_TASK(int, greet, tz_fd, const char *);
+
+/* Reads until the end: there is one only when nobody has the other end any more. */
+static void read_all(int fd, char *text, size_t size)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	size_t n = 0;
+	ssize_t r;
+
+	do {
+		assert_int_equal(poll(&p, 1, 20000), 1);
+		r = read(fd, text + n, size - 1 - n);
+		assert_true(r >= 0);
+		n += (size_t)r;
+	} while (r > 0);
+	text[n] = '\0';
+}
+
+static void a_descriptor_is_the_receivers_own(void **state)
+{
+	int ends[2], r = -1;
+	char text[100];
+
+	(void)state;
+	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+	for (int i = 0; i < 3; i++) {
+		check_done(tz_result(tz_submit(ex, greet, ((tz_fd){ ends[1] }), "worker"), &r), "greet");
+		assert_int_equal(r, FD_CLOEXEC);
+	}
+	(void)close(ends[1]);
+	read_all(ends[0], text, sizeof text); /* the workers have it no more */
+	assert_string_equal(text, "hello, worker\nhello, worker\nhello, worker\n");
+	(void)close(ends[0]);
+	assert_int_equal(tz_result(tz_submit(ex, greet, ((tz_fd){ -5 }), ""), &r), 0);
+	assert_int_equal(r, -EBADF);
+	assert_int_equal(tz_result(tz_submit(ex, greet, ((tz_fd){ 9999 }), ""), &r), -EREMOTEIO);
+	assert_int_equal(tz_last()->code, -EBADF);
+}
+
+static tz_fd open_pipe(tz_fd other, bool keep)
+{
+	static int kept = -1;
+	int ends[2];
+
+	if (kept >= 0)
+		(void)close(kept);
+	kept = keep ? tz_fd_take(other) : -1;
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return (tz_fd){ -1 };
+	(void)!write(ends[1], "x", 1);
+	(void)close(ends[1]);
+	return (tz_fd){ ends[0] };
+}
+TZ_TASK(tz_fd, open_pipe, tz_fd, bool);
+
+static void descriptors_come_back(void **state)
+{
+	tz_executor *alone = open_alone();
+	int ends[2], before, first = 0, last = 0;
+	struct pollfd p = { .events = POLLIN };
+	char text[10];
+	tz_fd f;
+
+	(void)state;
+	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+	before = open_descriptors();
+	check_done(tz_result(tz_submit(alone, count_mine), &first), "count_mine");
+	for (int i = 0; i < 100; i++) {
+		check_done(tz_result(tz_submit(alone, open_pipe, ((tz_fd){ ends[1] }), i == 99), &f), "open_pipe");
+		assert_int_equal(fcntl(f.fd, F_GETFD), FD_CLOEXEC);
+		read_all(f.fd, text, sizeof text);
+		assert_string_equal(text, "x");
+		(void)close(f.fd);
+	}
+	check_descriptors(before);
+	check_done(tz_result(tz_submit(alone, count_mine), &last), "count_mine");
+	assert_in_range(last, first, first + 1);
+	/* One was kept, until the next call. */
+	(void)close(ends[1]);
+	p.fd = ends[0];
+	assert_int_equal(poll(&p, 1, 0), 0);
+	check_done(tz_result(tz_submit(alone, open_pipe, ((tz_fd){ -1 }), false), &f), "open_pipe");
+	read_all(ends[0], text, sizeof text);
+	(void)close(f.fd);
+	(void)close(ends[0]);
+	tz_executor_close(alone);
+}
+
+static int fails_first(tz_fd to, int *tries)
+{
+	if (++*tries < 3)
+		return tz_fail(-EIO, "again"), 0;
+	return (int)write(to.fd, "3", 1);
+}
+TZ_TASK(int, fails_first, tz_fd, int *);
+
+static void another_try_gets_it_again(void **state)
+{
+	int ends[2], *tries = TZ_SHARED_NEW(int), r = 0;
+	char text[10];
+
+	(void)state;
+	assert_non_null(tries);
+	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+	check_done(tz_result(tz_submit_with(ex, TZ_OPTIONS(tz_submit_options, .retries = 5), fails_first, ((tz_fd){ ends[1] }), tries), &r), "fails_first");
+	(void)close(ends[1]);
+	read_all(ends[0], text, sizeof text);
+	assert_string_equal(text, "3");
+	(void)close(ends[0]);
+	tz_shared_free(tries);
+}
+
+static void say(tz_fd to)
+{
+	(void)!write(to.fd, "said", 4);
+}
+TZ_TASK(void, say, tz_fd);
+
+static void processes_get_descriptors(void **state)
+{
+	static const int methods[] = { TZ_START_FORKSERVER, TZ_START_SPAWN, TZ_START_FORK };
+	char text[10];
+
+	(void)state;
+	for (int i = 0; i < 3; i++) {
+		tz_process_options o = { .method = (tz_start_method)methods[i], .insist = true };
+		tz_process *p;
+		int ends[2];
+
+		assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+		assert_int_equal(tz_process_open_with(&p, &o, say, ((tz_fd){ ends[1] })), 0);
+		(void)close(ends[1]);
+		read_all(ends[0], text, sizeof text);
+		assert_string_equal(text, "said");
+		(void)close(ends[0]);
+		assert_int_equal(tz_process_join_until(p, tz_after(30)), 0);
+		assert_int_equal(tz_process_close(p), 0);
+	}
+}
+
 /* --- processes ----------------------------------------------------------------------------------------------------------- */
 
 static void fill(int *array, int n, double *value)
@@ -508,7 +703,12 @@ int main(void)
 		cmocka_unit_test(what_was_ours_comes_back_as_it_is),
 		cmocka_unit_test(results_that_do_not_travel),
 		cmocka_unit_test(maps_bring_it),
+		cmocka_unit_test(fields_of_structs),
+		cmocka_unit_test(a_descriptor_is_the_receivers_own),
+		cmocka_unit_test(descriptors_come_back),
+		cmocka_unit_test(another_try_gets_it_again),
 		cmocka_unit_test(processes_of_every_method),
+		cmocka_unit_test(processes_get_descriptors),
 		cmocka_unit_test(processes_refuse_others),
 		cmocka_unit_test(the_last_one_has_it),
 	};
