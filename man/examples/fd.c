@@ -1,5 +1,3 @@
-#include <fcntl.h>
-#include <stdio.h>
 #include <unistd.h>
 
 #include <trenza.h>
@@ -11,7 +9,7 @@ static int keep(tz_fd log)
 
 	if (kept < 0)
 		kept = tz_fd_take(log); /* the next calls have it, too */
-	return dprintf(kept, "kept\n");
+	return (int)write(kept, "kept\n", 5);
 }
 TZ_TASK(int, keep, tz_fd);
 /* } */
