@@ -131,6 +131,16 @@ TZ_API tz_handle tz_call_at_raw(tz_loop *loop, tz_deadline when, const tz_task *
  * Errors: outside of a coroutine the future has failed with -EINVAL. */
 TZ_API tz_future tz_timer_future(tz_deadline when);
 
+/* tz_timer_future_reschedule - has a timer future be done at another time, earlier or later.
+ *
+ * That is cheaper than to cancel it and to make another one: a timer that is put off again and again, as that of a connection which must
+ * not stay idle, hardly costs more than reading the clock.
+ *
+ * Ownership: the future stays the caller's.
+ * Threads: coroutines of the loop on which the timer was made.
+ * Errors: -EALREADY if its time had come, or it was cancelled. -EINVAL: no timer future of the calling coroutine's loop. -ESTALE. */
+TZ_API int tz_timer_future_reschedule(tz_future timer, tz_deadline when);
+
 /* tz_add_reader, tz_add_writer - have fn(fd, arg) called, in a coroutine of the loop, whenever the descriptor is ready to be read or written.
  *
  * Level-triggered: if fn leaves something unread, it is called again. To end it, tz_cancel the future; it is done once fn will not be called

@@ -183,6 +183,19 @@ static void first_of_many(void)
 TZ_TASK(void, first_of_many, void);
 /* } */
 
+/* tz_timer_future_reschedule { */
+static void end_when_idle(void)
+{
+	tz_future idle = tz_timer_future(tz_after(60));
+
+	for (int message = 0; message < 1000; message++) /* with each that comes, idleness is as far away as before */
+		tz_timer_future_reschedule(idle, tz_after(60));
+	tz_timer_future_reschedule(idle, tz_after(0.001));
+	printf("idle: %s\n", tz_result(idle, NULL) == 0 ? "yes" : "no");
+}
+TZ_TASK(void, end_when_idle, void);
+/* } */
+
 /* tz_loop_current { */
 static void say_where(void)
 {
@@ -221,6 +234,7 @@ int main(void)
 	tz_run(lines_through_a_pipe);
 	tz_run(by_a_word);
 	tz_run(first_of_many);
+	tz_run(end_when_idle);
 	say_where();
 	tz_run(say_where);
 	{
@@ -274,6 +288,7 @@ read A
 one line
 ready: 0
 timer 42
+idle: yes
 on a loop: no
 on a loop: yes
 not before the loop runs

@@ -95,6 +95,22 @@ tz_handle tz_later_timer(struct tz_loop *l, tz_deadline when)
 	return h;
 }
 
+int tz_later_move(struct tz_loop *l, tz_handle h, tz_deadline when)
+{
+	struct tz_job *job = h.tz__cell;
+	int r = tz_done_raw(h);
+
+	if (r < 0)
+		return r;
+	if (job->task != &tz_timer_task || job->executor != &l->executor)
+		return -EINVAL;
+	if (r == 1)
+		return -EALREADY;
+	/* Who cancels it on another thread meanwhile comes too late to take it off the wheel: its time does. */
+	tz_wheel_set(&l->wheel, (struct tz_wheel_timer *)(void *)((char *)job + AT), when.ns ? when.ns : UINT64_MAX, end_future);
+	return 0;
+}
+
 void tz_later_forget(struct tz_loop *l, struct tz_job *job)
 {
 	if (job->task == &tz_timer_task && job->executor == &l->executor &&

@@ -17,6 +17,9 @@ bool tz_later_hold(struct tz_loop *loop, struct tz_job *job);
 /* A new timer future on the loop, which is not closing. A job without a cell: -ENOMEM, as of tz_submit_raw. */
 tz_handle tz_later_timer(struct tz_loop *loop, tz_deadline when);
 
+/* As tz_timer_future_reschedule, on the loop's thread. */
+int tz_later_move(struct tz_loop *loop, tz_handle timer, tz_deadline when);
+
 /* A timer future was cancelled on the loop's thread: lets go of it, if it is held here. */
 void tz_later_forget(struct tz_loop *loop, struct tz_job *job);
 

@@ -326,6 +326,11 @@ tz_future tz_timer_future(tz_deadline when)
 	return f;
 }
 
+int tz_timer_future_reschedule(tz_future timer, tz_deadline when)
+{
+	return tz_loop_self ? tz_later_move(tz_loop_self, timer.handle, when) : -EINVAL;
+}
+
 /* --- with a descriptor -------------------------------------------------------------------------------------------------------------- */
 
 struct watcher {

@@ -196,14 +196,14 @@ void tz_wheel_init(struct tz_wheel *w, uint64_t now)
 void tz_wheel_set(struct tz_wheel *w, struct tz_wheel_timer *t, uint64_t when,
 		  void (*fire)(struct tz_wheel_timer *timer))
 {
-	bool later = when >= t->when;
+	bool stays = t->list && t->list != TZ_WHEEL_DUE && (t->list == TZ_WHEEL_LATE ? when >= t->when : when >= w->bounds[t->list]);
 
 	t->when = when;
 	t->order = w->set++;
 	t->fire = fire;
+	if (stays)
+		return; /* it is moved when the slot's time comes */
 	if (t->list) {
-		if (later && t->list != TZ_WHEEL_DUE)
-			return; /* it is moved when the time comes that it was set for */
 		take_out(w, t);
 		w->count--;
 	}

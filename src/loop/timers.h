@@ -21,10 +21,12 @@
  *   base    no later than the present, and no later than any timer in a slot. Times that are not
  *           after it go to the list LATE.
  *   bound   of a slot: no timer in it is earlier. It is exact unless the earliest was cleared or
- *           extended since.
+ *           moved since.
  *
- * Extending is lazy: a timer that is set to a later time stays in its slot, and is moved when that
- * slot's time comes. So a timer lies in the slot of its time or in an earlier one.
+ * Moving is lazy: a timer that is set to another time, but not to one before its slot's bound, stays
+ * in its slot, and is moved when that slot's time comes. So a timer lies in the slot of its time or in
+ * an earlier one; and one that is moved to and fro all the time soon lies in the earliest of these,
+ * where setting it touches no other timer.
  *
  * Order. Timers fire by (when, order of setting). A slot's list is in order of arrival, which is
  * that order among equal times except after a lazy move; what is taken out together is checked, and
@@ -85,7 +87,7 @@ static inline bool tz_wheel_is_set(const struct tz_wheel_timer *timer)
 }
 
 /* When to call tz_wheel_fire next; 0: there is no timer. Never after the time of the earliest;
- * before it only if an earlier one was cleared or extended. */
+ * before it only if an earlier one was cleared or moved. */
 uint64_t tz_wheel_next(const struct tz_wheel *wheel);
 
 /* Fires all timers that were set before the call and for `now` or earlier; returns how many. Not to

@@ -495,6 +495,70 @@ static void timer_futures(void)
 	must(tz_sleep(0.002) == 0);
 }
 
+static tz_future moved(double from, double to)
+{
+	tz_future f = tz_timer_future(tz_after(from));
+
+	must(tz_timer_future_reschedule(f, tz_after(to)) == 0);
+	return f;
+}
+
+static void timer_futures_moved(void)
+{
+	tz_future f[4] = { moved(LONG, STEP), moved(2 * STEP, LONG), moved(STEP, 2 * STEP), moved(LONG, -1) };
+	tz_future never = tz_timer_future(tz_never());
+	nothing_future other = tz_submit(tz_loop_executor(tz_loop_current()), nothing);
+	tz_completed *c;
+
+	must(tz_timer_future_reschedule(f[1], tz_never()) == 0);
+	must(tz_timer_future_reschedule(f[1], tz_after(3 * STEP)) == 0);
+	must(tz_as_completed(&c, f, 4) == 0);
+	must(tz_completed_next(c, tz_never()) == 3);
+	must(tz_completed_next(c, tz_never()) == 0);
+	must(tz_completed_next(c, tz_never()) == 2);
+	must(tz_completed_next(c, tz_never()) == 1);
+	tz_completed_close(c);
+	must(tz_timer_future_reschedule(f[0], tz_after(STEP)) == -EALREADY);
+	must(tz_gather_all(f, 4) == 0);
+	must(tz_timer_future_reschedule(f[0], tz_after(STEP)) == -ESTALE);
+	must(tz_timer_future_reschedule((tz_future){ .handle = other.handle }, tz_after(STEP)) == -EINVAL);
+	must(tz_cancel(never) == 0);
+	must(tz_timer_future_reschedule(never, tz_after(STEP)) == -EALREADY);
+	must(tz_detach(never) == 0 && tz_result(other, NULL) == 0);
+}
+
+/* Somebody else cancels it, and so it stays on the wheel until its time. */
+static void cancel_there(tz_future f)
+{
+	must(tz_cancel(f) == 0);
+}
+TZ_TASK(void, cancel_there, tz_future);
+
+static void timer_future_moved_on_one_that_is_cancelled(void)
+{
+	for (int i = 0; i < 100; i++) {
+		tz_future f = tz_timer_future(tz_after(LONG));
+		cancel_there_future c = tz_to_thread(cancel_there, f);
+		int r = tz_timer_future_reschedule(f, tz_after(i % 2 ? LONG : LONG / 2));
+
+		must(r == 0 || r == -EALREADY);
+		must(tz_result(c, NULL) == 0);
+		must(tz_timer_future_reschedule(f, tz_after(0.001)) == -EALREADY);
+		must(tz_result(f, NULL) == -EREMOTEIO && tz_last()->status == TZ_CANCELLED);
+	}
+}
+
+static void futures_of_time_are_moved(void **state)
+{
+	tz_future f = tz_timer_future(tz_after(0));
+
+	(void)state;
+	everywhere(timer_futures_moved);
+	on(&real, timer_future_moved_on_one_that_is_cancelled);
+	assert_int_equal(tz_timer_future_reschedule(f, tz_after(0)), -EINVAL);
+	(void)tz_detach(f);
+}
+
 static void futures_of_time(void **state)
 {
 	tz_future f = tz_timer_future(tz_after(0));
@@ -1079,6 +1143,7 @@ int main(void)
 		cmocka_unit_test(calls_with_a_time),
 		cmocka_unit_test(calls_in_order),
 		cmocka_unit_test(futures_of_time),
+		cmocka_unit_test(futures_of_time_are_moved),
 		cmocka_unit_test(a_million_timers),
 		cmocka_unit_test(functions_for_descriptors),
 		cmocka_unit_test(kinds_of_descriptors),
