@@ -33,9 +33,14 @@
 #include <trenza/rwlock.h>
 #include <trenza/scope.h>
 #include <trenza/semaphore.h>
+#include <trenza/shared_barrier.h>
+#include <trenza/shared_condition.h>
+#include <trenza/shared_event.h>
 #include <trenza/shared_lock.h>
 #include <trenza/shared_memory.h>
 #include <trenza/shared_queue.h>
+#include <trenza/shared_rwlock.h>
+#include <trenza/shared_semaphore.h>
 #include <trenza/spawn.h>
 #include <trenza/stream.h>
 #include <trenza/task.h>

@@ -56,6 +56,20 @@ typedef struct tz_shared_rlock {
 	uint64_t tz__strand;
 } tz_shared_rlock;
 
+/* TZ_SHARED_PROCESSES - how many processes at a time can hold or wait for something of one semaphore, condition, barrier or read-write lock in shared memory. Those
+ * that have ended do not count.
+ *
+ * Ownership: none.
+ * Threads: any.
+ * Errors: none. */
+#define TZ_SHARED_PROCESSES 60
+
+/* What a process has of such an object. Private. */
+typedef struct tz__shared_holder {
+	uint32_t tz__owner;
+	uint32_t tz__amount;
+} tz__shared_holder;
+
 /* tz_shared_lock_acquire - takes the lock, waiting for it as long as it takes.
  *
  * Neither a deadline nor a cancelled scope ends this wait; see tz_shared_lock_acquire_until.

@@ -15,9 +15,9 @@
  *
  * There is no lock of the process in front: the word holds a process, not a strand, so strands of one process exclude each other by it as well.
  */
-#include <errno.h>
+#include "shared/lock.h"
 
-#include <trenza/shared_lock.h>
+#include <errno.h>
 
 #include "core/strand.h"
 #include "shared/nap.h"
@@ -178,4 +178,24 @@ int tz_shared_lock_recover(tz_shared_lock *lock)
 bool tz_shared_lock_is_held(const tz_shared_lock *lock)
 {
 	return (load(lock) & TZ_OWNER_MASK) != 0;
+}
+
+/* --- for the rest of the room ------------------------------------------------------------------------------------------------ */
+
+bool tz_shared_lock_is_own(const tz_shared_lock *lock)
+{
+	uint32_t w = load(lock);
+
+	return is_mine(w) && !(w & DIED);
+}
+
+void tz_monitor_enter(tz_shared_lock *lock)
+{
+	if (tz_shared_lock_acquire(lock) == -EOWNERDEAD)
+		(void)tz_shared_lock_recover(lock);
+}
+
+void tz_monitor_leave(tz_shared_lock *lock)
+{
+	(void)tz_shared_lock_release(lock);
 }

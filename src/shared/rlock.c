@@ -6,9 +6,8 @@
  */
 #include <errno.h>
 
-#include <trenza/shared_lock.h>
-
 #include "core/strand.h"
+#include "shared/lock.h"
 #include "shared/owner.h"
 
 static uint64_t address_of(const struct tz_strand *strand)
@@ -87,4 +86,19 @@ bool tz_shared_rlock_is_held(const tz_shared_rlock *lock)
 bool tz_shared_rlock_is_mine(const tz_shared_rlock *lock)
 {
 	return is_mine(lock, tz_strand_self());
+}
+
+bool tz_shared_rlock_unfold(tz_shared_rlock *lock, uint32_t *ret_depth)
+{
+	if (!is_mine(lock, tz_strand_self()) || !tz_shared_lock_is_own(&lock->tz__lock))
+		return false;
+	*ret_depth = lock->tz__depth;
+	__atomic_store_n(&lock->tz__process, 0, __ATOMIC_RELAXED);
+	return true;
+}
+
+void tz_shared_rlock_fold(tz_shared_rlock *lock, uint32_t depth)
+{
+	(void)begin(lock, tz_strand_self(), 0);
+	lock->tz__depth = depth;
 }
