@@ -18,6 +18,14 @@
 #define BUILT_FOR_SANITIZER 0
 #endif
 
+/* What would end a process by SIGSEGV, SIGBUS or SIGFPE is a report of the sanitizer, and an exit code of its own: .ci/run tells it to be the only one to handle
+ * those. */
+#ifdef __SANITIZE_ADDRESS__
+#define HANDLES_FAULTS 1
+#else
+#define HANDLES_FAULTS 0
+#endif
+
 /* Under qemu-user, which has limits and words of its own. */
 #ifdef TRENZA_EMULATED
 #define EMULATED 1

@@ -10,6 +10,7 @@
 #define TZ_ASAN 1
 #include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
+#include <sanitizer/lsan_interface.h>
 #else
 #define TZ_ASAN 0
 #endif

@@ -7,6 +7,9 @@
  *
  * Anybody's wait(-1) can take its status away, and SIGCHLD ignored drops it. The kernel tells it of a pidfd all the same, if it is new enough; else there
  * is what the child itself has left in a shared word on its way through exit().
+ *
+ * The leak sanitizer would search such a child on its way through exit(), too: memory of which only threads of the parent know, on their stacks, counts as leaked there, and
+ * the exit code would be the sanitizer's. What was allocated is the parent's to free, so the child is not searched.
  */
 #include "process/forked.h"
 
@@ -97,6 +100,16 @@ static void bind_life_to(int life)
 		_exit(127);
 }
 
+#if TZ_ASAN
+static bool is_child;
+
+/* A hook of the leak sanitizer. The program may have its own. */
+__attribute__((weak, visibility("default"))) int __lsan_is_turned_off(void)
+{
+	return is_child;
+}
+#endif
+
 /* What the thread was in the middle of is the parent's. */
 static void leave_strand(void)
 {
@@ -135,6 +148,9 @@ static void run_child(const struct tz_child_start *start, struct tz_request_mess
 	int e, code;
 
 	bind_life_to(life);
+#if TZ_ASAN
+	is_child = true;
+#endif
 	leave_strand();
 	(void)on_exit(leave_record, NULL);
 	e = become(m);

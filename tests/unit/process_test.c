@@ -184,13 +184,13 @@ static void tells_how_it_ended(void **state)
 
 	assert_int_equal(tz_process_open_with(&p, by(state), answer, 41), 0);
 	assert_int_equal(exit_code(p), 0);
-	assert_int_equal(tz_process_open_with(&p, by(state), leave_by, 23), 0);
+	assert_int_equal(tz_process_open_with(&p, by(state), leave_by, 24), 0);
 	assert_int_equal(tz_process_join_until(p, soon()), 0);
 	tz_process_outcome(p, &o);
 	assert_int_equal(o.status, TZ_CRASHED);
 	assert_string_equal(o.task, "leave_by");
-	assert_non_null(strstr(o.message, "exit code 23"));
-	assert_int_equal(exit_code(p), 23);
+	assert_non_null(strstr(o.message, "exit code 24"));
+	assert_int_equal(exit_code(p), 24);
 	assert_int_equal(tz_process_open_with(&p, by(state), leave_by, 0), 0);
 	assert_int_equal(exit_code(p), 0);
 
@@ -206,6 +206,11 @@ static void tells_how_it_ended(void **state)
 	assert_int_equal(tz_process_join_until(p, soon()), 0);
 	tz_process_outcome(p, &o);
 	assert_int_equal(o.status, TZ_CRASHED);
+	if (HANDLES_FAULTS && o.signal == 0) {
+		assert_non_null(strstr(o.message, "exit code"));
+		assert_true(exit_code(p) > 0);
+		return;
+	}
 	assert_int_equal(o.signal, SIGSEGV);
 	assert_non_null(strstr(o.message, "SIGSEGV"));
 	assert_int_equal(exit_code(p), -SIGSEGV);
@@ -522,6 +527,36 @@ static void *hold_still(void *arg)
 	return NULL;
 }
 
+static void *hold_memory(void *arg)
+{
+	void *volatile held = malloc(100);
+
+	(void)hold_still(arg);
+	free(held);
+	return NULL;
+}
+
+/* A sanitizer that looks for leaks would find it in the child, where there is no such thread, and end that with a code of its own. */
+static void a_fork_has_not_leaked_what_threads_hold(void **state)
+{
+	tz_process *p = NULL;
+	tz_process_options o = { .method = TZ_START_FORK, .insist = true };
+	pthread_t other;
+	int fds[2];
+
+	(void)state;
+	make_pipe(fds);
+	assert_int_equal(pthread_create(&other, NULL, hold_memory, &fds[0]), 0);
+	(void)tz_sleep(0.05);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(tz_process_open_with(&p, &o, leave_by, 24), 0);
+		assert_int_equal(exit_code(p), 24);
+	}
+	(void)close(fds[1]);
+	assert_int_equal(pthread_join(other, NULL), 0);
+	(void)close(fds[0]);
+}
+
 static void a_fork_is_refused_where_threads_run(void **state)
 {
 	tz_process *p = NULL;
@@ -667,6 +702,7 @@ int main(void)
 	size_t n = 1;
 
 	setenv("CMOCKA_MESSAGE_OUTPUT", "TAP", 1);
+	(void)signal(SIGINT, SIG_DFL); /* a shell that has put us into the background ignores it for us */
 	for (size_t m = 0; m < 3; m++) {
 		for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 			(void)snprintf(names[n], sizeof names[n], "a process by %s %s", tz_start_method_name(methods[m]), cases[i].name);
@@ -675,5 +711,6 @@ int main(void)
 		}
 	}
 	tests[n++] = (struct CMUnitTest){ "a fork is refused where threads run", a_fork_is_refused_where_threads_run, NULL, NULL, NULL };
+	tests[n++] = (struct CMUnitTest){ "a fork has not leaked what threads hold", a_fork_has_not_leaked_what_threads_hold, NULL, NULL, NULL };
 	return _cmocka_run_group_tests("process", tests, n, NULL, NULL);
 }
