@@ -61,6 +61,8 @@ typedef struct tz_connection_options {
 	size_t size; /* sizeof(tz_connection_options), or 0: for fields to come */
 	size_t max_message; /* longer ones are not received (-EMSGSIZE); 0: of any size */
 	bool no_send, no_receive; /* this end is for the other way only */
+	void (*on_close)(void *arg); /* called by tz_connection_close of this handle; NULL: nothing */
+	void *on_close_arg;
 } tz_connection_options;
 
 /* tz_pipe - makes two connected ends.

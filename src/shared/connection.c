@@ -146,7 +146,13 @@ int tz_connection_open(tz_connection **ret_connection, int fd, const tz_connecti
 	if (!(ways & (WAY_IN | WAY_OUT)))
 		return -EINVAL;
 	e = tz_fds_set_cloexec(fd, 1);
-	return e < 0 ? e : make(ret_connection, fd, (uint32_t)ways, o->max_message);
+	if (e == 0)
+		e = make(ret_connection, fd, (uint32_t)ways, o->max_message);
+	if (e < 0)
+		return e;
+	(*ret_connection)->on_close = o->on_close;
+	(*ret_connection)->on_close_arg = o->on_close_arg;
+	return 0;
 }
 
 /* Makes both ends, or none. */
@@ -198,6 +204,9 @@ static void finish(struct tz_connection *c)
 		(void)close(c->fd);
 	c->fd = -1;
 	tz_incoming_done(&c->in);
+	if (c->on_close)
+		c->on_close(c->on_close_arg);
+	c->on_close = NULL;
 }
 
 void tz_connection_close(tz_connection *c)

@@ -70,6 +70,8 @@ struct tz_connection {
 	bool exact; /* others receive here, too: do not read ahead */
 	bool cut; /* a message was cut off: nothing goes out any more */
 	struct tz_incoming in;
+	void (*on_close)(void *arg);
+	void *on_close_arg;
 	struct tz_connection *next; /* in the register */
 	uint32_t place; /* who frees it: see connection.c */
 };
