@@ -87,6 +87,17 @@ TZ_API int tz_shared_ref(const void *memory);
  * Errors: 0: it is no shared memory. */
 TZ_API size_t tz_shared_size(const void *memory);
 
+/* tz_shared_resize - lets all of the memory that the address is in grow, in place, up to what was reserved; what is new is all zeros. Every process that has the memory
+ * can use it from then on.
+ *
+ * Memory does not get smaller.
+ *
+ * Ownership: as it was.
+ * Threads: any; of several that resize it at once, the largest size wins.
+ * Errors: -EFAULT: it is no shared memory; -EINVAL: it is smaller than what there is; -ENOMEM: more than was reserved; -ENOSPC: there is not so much memory;
+ * nothing has changed then. */
+TZ_API int tz_shared_resize(const void *memory, size_t size);
+
 /* --- for the macros ------------------------------------------------------------------------------------------------------ */
 
 TZ_API TZ_NODISCARD void *tz__shared_array(size_t size, size_t n);

@@ -648,6 +648,25 @@ size_t tz_segment_backed(struct tz_segment *s)
 	return backed;
 }
 
+/* What is there already may be asked for again: then nothing changes. The file becomes longer when all of its pages are there. */
+int tz_segment_grow(struct tz_segment *s, size_t size)
+{
+	size_t there = tz_segment_backed(s), whole;
+	int r;
+
+	if (size > s->size)
+		return -ENOMEM;
+	whole = up(size, PAGE);
+	if (whole <= there)
+		return 0;
+	if (is_beyond_limit(whole) || (whole - there >= MUCH && whole - there > tz_memory_available("")))
+		return -ENOSPC;
+	do
+		r = fallocate(s->fd, 0, (off_t)there, (off_t)(whole - there)) < 0 ? errno : 0;
+	while (r == EINTR);
+	return r == EFBIG ? -ENOSPC : -r;
+}
+
 /* --- descriptors --------------------------------------------------------------------------------------------------------- */
 
 int tz_segment_of_fd(int fd, struct tz_segment **ret)

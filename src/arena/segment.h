@@ -103,6 +103,9 @@ struct tz_segment *tz_segment_find_shared(const void *p);
 /* How many bytes of it there are; the rest is reserved. */
 size_t tz_segment_backed(struct tz_segment *s);
 
+/* Makes it at least so large, in place: zeros are added to what there is. -ENOMEM: more than was reserved. -ENOSPC: nothing has changed. */
+int tz_segment_grow(struct tz_segment *s, size_t size);
+
 /* --- descriptors --------------------------------------------------------------------------------------------------------- */
 
 /* A segment of kind TZ_SEGMENT_FD, whose descriptor is a new one of the same open file. -EBADF, -EMFILE, -ENOMEM. */

@@ -80,3 +80,15 @@ size_t tz_shared_size(const void *memory)
 	tz_segment_unref(s);
 	return size > before ? size - before : 0;
 }
+
+int tz_shared_resize(const void *memory, size_t size)
+{
+	struct tz_segment *s = tz_segment_find_shared(memory);
+	int r;
+
+	if (!s)
+		return -EFAULT;
+	r = size < tz_segment_backed(s) ? -EINVAL : tz_segment_grow(s, size);
+	tz_segment_unref(s);
+	return r;
+}

@@ -13,7 +13,7 @@
  * and it frees by a compare-and-swap, that fails if somebody became the owner meanwhile, as who takes the message out does first. What it sees in slots that are used anew
  * meanwhile can only make it keep too much.
  *
- * Growth. There is as much memory behind the entries as whole pages give.
+ * Growth. Behind heap_end there are addresses only; memory is added (tz_shared_resize) before heap_end says so. The heap does not get smaller.
  */
 #include "shared/queue.h"
 
@@ -201,9 +201,14 @@ static bool sweep(tz_shared_queue *q)
 static int grow_to(tz_shared_queue *q, uint64_t end)
 {
 	uint64_t there = tz_shared_size(q) - q->heap;
+	int r = 0;
 
-	if (there < end)
-		return -ENOSPC;
+	if (there < end) {
+		r = tz_shared_resize(q, q->heap + end);
+		there = end;
+	}
+	if (r < 0)
+		return r;
 	there = there < q->heap_most ? there : q->heap_most;
 	there -= there % UNIT;
 	store(chunk_at(q, end_of(q)), word_of((there - end_of(q)) / UNIT, 0));
