@@ -673,6 +673,11 @@ int tz_lane_reply(struct tz_lane_worker *w, const struct tz_lane_what *what, con
 	return 0;
 }
 
+void tz_lane_drop_fds(struct tz_lane_worker *w, uint32_t sent)
+{
+	tz_table_drop_fds(&w->in, sent);
+}
+
 /* A new wish, or a call. */
 static bool is_attendant_wanted(struct tz_lane_worker *w, uint64_t last)
 {

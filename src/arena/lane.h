@@ -174,6 +174,12 @@ void tz_lane_end(struct tz_lane_parent *p);
 /* Whether the worker may spin before it sleeps; true at first. */
 void tz_lane_allow_spinning(struct tz_lane_parent *p, bool may);
 
+/* The last segment that was sent: for tz_lane_drop_fds. Of who puts. */
+static inline uint32_t tz_lane_sent(const struct tz_lane_parent *p)
+{
+	return p->out.edition;
+}
+
 /* The worker's end. */
 struct tz_lane_worker {
 	struct tz_lane *lane;
@@ -196,6 +202,9 @@ int tz_lane_claim(struct tz_lane_worker *w, uint64_t deadline_ns, struct tz_lane
 /* Answers the task that was claimed. On failure nothing has been answered, and the caller answers with something smaller: a load of up to TZ_LANE_SIDE bytes
  * without segments never fails. -ENOMEM, -ENOSPC, -EMFILE, -ENFILE, -EPIPE, -EMSGSIZE. */
 int tz_lane_reply(struct tz_lane_worker *w, const struct tz_lane_what *what, const struct tz_lane_load *load);
+
+/* Closes descriptors that came up to then (tz_lane_sent) and were not taken, for tasks that were taken back. Not while a task that has some is waiting. */
+void tz_lane_drop_fds(struct tz_lane_worker *w, uint32_t sent);
 
 /* Ticks (os/clock.h) when the running task was claimed. */
 static inline uint64_t tz_lane_begun(const struct tz_lane_worker *w)

@@ -307,6 +307,19 @@ int tz_table_look_up(struct tz_table *t, struct tz_table_name name, bool bytes, 
 	return 0;
 }
 
+void tz_table_drop_fds(struct tz_table *t, uint32_t edition)
+{
+	while ((int32_t)(edition - t->edition) > 0)
+		if (receive(t) < 0)
+			return;
+	for (unsigned i = 0; i < TZ_TABLE_ENTRIES; i++) {
+		struct tz_table_entry *e = &t->entry[i];
+
+		if (e->segment && e->kind == TZ_SEGMENT_FD && (int32_t)(edition - e->edition) >= 0)
+			drop(e);
+	}
+}
+
 static void give_back(struct tz_table *t, unsigned i)
 {
 	struct tz_table_entry *e = &t->entry[i];

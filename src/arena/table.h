@@ -82,6 +82,9 @@ void tz_table_forget(struct tz_table *t);
  * `bytes`: of kind TZ_SEGMENT_BYTES, else of any other. */
 int tz_table_look_up(struct tz_table *t, struct tz_table_name name, bool bytes, size_t size, struct tz_segment **ret);
 
+/* Reads what was sent up to that edition, and closes the descriptors among it that nobody has taken out. */
+void tz_table_drop_fds(struct tz_table *t, uint32_t edition);
+
 /* At the parent's end: what was named is needed no longer, unless somebody else holds a reference. */
 void tz_table_return(struct tz_table *t, struct tz_table_name name);
 void tz_table_return_rest(struct tz_table *t); /* what somebody held then and does not now */

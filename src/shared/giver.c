@@ -5,6 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "shared/connection.h"
+
 enum { OFFSET_BITS = 48 };
 
 /* --- giving --------------------------------------------------------------------------------------------------------------- */
@@ -72,21 +74,42 @@ static int give_pointer(struct tz_giver *g, const void *spot, uint64_t *ret_word
 	return 0;
 }
 
-static int give_fd(struct tz_giver *g, const void *spot, uint64_t *ret_words)
+static int add_fd(struct tz_giver *g, int fd, uint64_t *ret_word)
 {
 	struct tz_segment *s;
-	int fd, i;
+	int i = tz_segment_of_fd(fd, &s);
 
-	memcpy(&fd, spot, sizeof fd);
-	if (fd < 0)
-		return 0;
-	i = tz_segment_of_fd(fd, &s);
 	if (i == 0)
 		i = add(g, s);
 	if (i < 0)
 		return i;
-	ret_words[0] = (uint64_t)i + 1;
+	*ret_word = (uint64_t)i + 1;
 	return 0;
+}
+
+static int give_fd(struct tz_giver *g, const void *spot, uint64_t *ret_words)
+{
+	int fd;
+
+	memcpy(&fd, spot, sizeof fd);
+	return fd < 0 ? 0 : add_fd(g, fd, ret_words);
+}
+
+static int give_connection(struct tz_giver *g, const void *spot, uint64_t *ret_words)
+{
+	struct tz_connection_terms terms;
+	tz_connection *c;
+	int fd, r;
+
+	_Static_assert(sizeof terms == 2 * sizeof *ret_words, "the terms are the other words");
+	memcpy(&c, spot, sizeof c);
+	if (!c)
+		return 0;
+	r = tz_connection_is(c) ? tz_connection_depart(c, &fd, &terms) : -EBADF;
+	if (r < 0)
+		return r;
+	memcpy(ret_words + 1, &terms, sizeof terms);
+	return add_fd(g, fd, ret_words);
 }
 
 static int give_handle(const struct tz_carrier *carrier, enum tz_spot_kind kind, const void *spot, uint64_t *ret_words)
@@ -96,6 +119,8 @@ static int give_handle(const struct tz_carrier *carrier, enum tz_spot_kind kind,
 		return give_pointer(giver_of(carrier), spot, ret_words);
 	case TZ_SPOT_FD:
 		return give_fd(giver_of(carrier), spot, ret_words);
+	case TZ_SPOT_CONNECTION:
+		return give_connection(giver_of(carrier), spot, ret_words);
 	default:
 		return -ENOTSUP;
 	}
@@ -158,17 +183,46 @@ static int take_pointer(const struct tz_taker *t, uint64_t word, void *spot)
 	return 0;
 }
 
-static int take_fd(struct tz_taker *t, uint64_t word, void *spot)
+/* Takes a descriptor out of its segment; -1: there is none. */
+static int take_out(const struct tz_taker *t, uint64_t word)
 {
 	struct tz_segment *s = ref_of(t, word - 1, TZ_SEGMENT_FD);
 	int fd = s ? s->fd : -1;
 
-	if (fd < 0 || t->nfds == TZ_GIVER_MAX)
+	if (s)
+		s->fd = -1;
+	return fd;
+}
+
+static int take_fd(struct tz_taker *t, uint64_t word, void *spot)
+{
+	int fd = t->nfds < TZ_GIVER_MAX ? take_out(t, word) : -1;
+
+	if (fd < 0)
 		return -EBADMSG;
-	s->fd = -1;
 	if (t->how == TZ_TAKE_FOR_CALL)
 		t->fds[t->nfds++] = fd;
 	memcpy(spot, &fd, sizeof fd);
+	return 0;
+}
+
+static int take_connection(struct tz_taker *t, const uint64_t *words, void *spot)
+{
+	struct tz_connection_terms terms;
+	tz_connection *c;
+	int fd = t->nconnections < TZ_GIVER_MAX ? take_out(t, words[0]) : -1, r;
+
+	if (fd < 0)
+		return -EBADMSG;
+	memcpy(&terms, words + 1, sizeof terms);
+	r = tz_connection_arrive(&c, fd, &terms, t->how == TZ_TAKE_FOR_CALL);
+	if (r < 0) {
+		(void)close(fd);
+		return r == -EPROTO ? -EBADMSG : r;
+	}
+	if (t->how == TZ_TAKE_FOR_CALL)
+		t->connections[t->nconnections++] = c;
+	memcpy(spot, &c, sizeof c);
 	return 0;
 }
 
@@ -179,6 +233,8 @@ static int take_handle(const struct tz_carrier *carrier, enum tz_spot_kind kind,
 		return take_pointer(taker_of(carrier), words[0], spot);
 	case TZ_SPOT_FD:
 		return take_fd(taker_of(carrier), words[0], spot);
+	case TZ_SPOT_CONNECTION:
+		return take_connection(taker_of(carrier), words, spot);
 	default:
 		return -EBADMSG;
 	}
@@ -190,12 +246,14 @@ void tz_taker_init(struct tz_taker *ret, struct tz_segment *const *refs, unsigne
 	ret->refs = refs;
 	ret->nrefs = nrefs;
 	ret->how = how;
-	ret->nfds = 0;
+	ret->nfds = ret->nconnections = 0;
 }
 
 void tz_taker_done(struct tz_taker *taker)
 {
 	for (unsigned i = 0; i < taker->nfds; i++)
 		(void)close(taker->fds[i]);
-	taker->nfds = 0;
+	for (unsigned i = 0; i < taker->nconnections; i++)
+		tz_connection_task_over(taker->connections[i]);
+	taker->nfds = taker->nconnections = 0;
 }

@@ -14,6 +14,8 @@
 #ifndef TZ_SHARED_GIVER_H
 #define TZ_SHARED_GIVER_H
 
+#include <trenza/connection.h>
+
 #include "arena/segment.h"
 #include "wire/codec.h"
 
@@ -43,8 +45,9 @@ struct tz_taker {
 	struct tz_segment *const *refs; /* what came: not the taker's */
 	unsigned nrefs;
 	enum tz_take how;
-	unsigned nfds;
+	unsigned nfds, nconnections;
 	int fds[TZ_GIVER_MAX]; /* to be closed */
+	tz_connection *connections[TZ_GIVER_MAX];
 };
 
 void tz_taker_init(struct tz_taker *ret, struct tz_segment *const *refs, unsigned nrefs, enum tz_take how);

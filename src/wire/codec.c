@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include <trenza/buffer.h>
+#include <trenza/connection.h>
 #include <trenza/shared_memory.h>
 
 #include "wire/intern.h"
@@ -518,6 +519,8 @@ static void free_spot(const unsigned char *spot, uint32_t kind)
 		tz_buffer_free(owned);
 	else if (kind == TZ_SPOT_POINTER)
 		tz_shared_free(owned);
+	else if (kind == TZ_SPOT_CONNECTION)
+		tz_connection_close(owned);
 }
 
 /* Frees what the first `spots` spots of the results own. */

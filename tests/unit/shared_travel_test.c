@@ -565,6 +565,32 @@ static void another_try_gets_it_again(void **state)
 	tz_shared_free(tries);
 }
 
+/* A worker that got it for a call that it never began has it no more. */
+static void a_cancelled_call_leaves_none(void **state)
+{
+	char text[100];
+
+	(void)state;
+	for (int i = 0; i < 20; i++) {
+		tz_executor *fresh;
+		int ends[2];
+
+		assert_int_equal(tz_executor_open(&fresh, "processes:1"), 0);
+		assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+		greet_future f = tz_submit(fresh, greet, ((tz_fd){ ends[1] }), "nobody");
+
+		(void)close(ends[1]);
+		if (i % 2)
+			(void)tz_sleep(0.0001 * i);
+		(void)tz_cancel(f);
+		read_all(ends[0], text, sizeof text);
+		assert_true(text[0] == '\0' || strcmp(text, "hello, nobody\n") == 0);
+		tz_detach(f);
+		(void)close(ends[0]);
+		tz_executor_close(fresh);
+	}
+}
+
 static void say(tz_fd to)
 {
 	(void)!write(to.fd, "said", 4);
@@ -588,6 +614,127 @@ static void processes_get_descriptors(void **state)
 		read_all(ends[0], text, sizeof text);
 		assert_string_equal(text, "said");
 		(void)close(ends[0]);
+		assert_int_equal(tz_process_join_until(p, tz_after(30)), 0);
+		assert_int_equal(tz_process_close(p), 0);
+	}
+}
+
+/* --- connections ------------------------------------------------------------------------------------------------------------ */
+
+static int answer(tz_connection *c, bool close_it)
+{
+	char text[16];
+	ptrdiff_t n = tz_recv_bytes_into(c, text, sizeof text);
+	int r = n < 0 ? (int)n : tz_send_bytes(c, text, (size_t)n);
+
+	if (close_it)
+		tz_connection_close(c);
+	return r;
+}
+TZ_TASK(int, answer, tz_connection *, bool);
+
+static void check_message(tz_connection *c, const char *text)
+{
+	char got[16] = "";
+
+	TZ_TIMEOUT(20)
+		assert_int_equal(tz_recv_bytes_into(c, got, sizeof got), strlen(text));
+	assert_memory_equal(got, text, strlen(text));
+}
+
+/* Nobody has the other end. */
+static void check_end(tz_connection *c)
+{
+	char got[16];
+
+	TZ_TIMEOUT(20)
+		assert_int_equal(tz_recv_bytes_into(c, got, sizeof got), -ENODATA);
+}
+
+static void connections_go_to_tasks(void **state)
+{
+	tz_connection *ours, *theirs;
+	int r = -1, before;
+
+	(void)state;
+	assert_int_equal(tz_pipe(&ours, &theirs, TZ_DUPLEX), 0);
+	before = open_descriptors();
+	for (int i = 0; i < 20; i++) {
+		answer_future f = tz_submit(ex, answer, theirs, i % 2);
+
+		assert_int_equal(tz_send_bytes(ours, "ping", 4), 0);
+		check_message(ours, "ping");
+		check_done(tz_result(f, &r), "answer");
+		assert_int_equal(r, 0);
+	}
+	check_descriptors(before);
+	tz_connection_close(theirs);
+	check_end(ours);
+	tz_connection_close(ours);
+	assert_int_equal(tz_result(tz_submit(ex, answer, NULL, false), &r), -EREMOTEIO);
+}
+
+static tz_connection *spare;
+
+static tz_connection *make_one(bool keep)
+{
+	tz_connection *a, *b;
+
+	if (tz_pipe(&a, &b, TZ_DUPLEX) < 0)
+		return NULL;
+	(void)tz_send_bytes(b, "from there", 10);
+	tz_connection_close(spare);
+	spare = keep ? b : NULL;
+	if (!keep)
+		tz_connection_close(b);
+	return a;
+}
+TZ_TASK(tz_connection *, make_one, bool);
+
+static void connections_come_back(void **state)
+{
+	tz_executor *alone = open_alone();
+	tz_connection *c = NULL;
+	int before = open_descriptors();
+
+	(void)state;
+	for (int i = 0; i < 20; i++) {
+		check_done(tz_result(tz_submit(alone, make_one, false), &c), "make_one");
+		assert_non_null(c);
+		check_message(c, "from there");
+		check_end(c);
+		tz_connection_close(c);
+	}
+	check_descriptors(before);
+	tz_executor_close(alone);
+}
+
+static void serve(tz_connection *c)
+{
+	char text[16];
+	ptrdiff_t n;
+
+	while ((n = tz_recv_bytes_into(c, text, sizeof text)) >= 0)
+		(void)tz_send_bytes(c, text, (size_t)n);
+}
+TZ_TASK(void, serve, tz_connection *);
+
+static void connections_go_to_processes(void **state)
+{
+	static const int methods[] = { TZ_START_FORKSERVER, TZ_START_SPAWN };
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		tz_process_options o = { .method = (tz_start_method)methods[i] };
+		tz_connection *ours, *theirs;
+		tz_process *p;
+
+		assert_int_equal(tz_pipe(&ours, &theirs, TZ_DUPLEX), 0);
+		assert_int_equal(tz_process_open_with(&p, &o, serve, theirs), 0);
+		tz_connection_close(theirs);
+		assert_int_equal(tz_send_bytes(ours, "one", 3), 0);
+		check_message(ours, "one");
+		tz_connection_close(ours);
 		assert_int_equal(tz_process_join_until(p, tz_after(30)), 0);
 		assert_int_equal(tz_process_close(p), 0);
 	}
@@ -707,6 +854,10 @@ int main(void)
 		cmocka_unit_test(a_descriptor_is_the_receivers_own),
 		cmocka_unit_test(descriptors_come_back),
 		cmocka_unit_test(another_try_gets_it_again),
+		cmocka_unit_test(a_cancelled_call_leaves_none),
+		cmocka_unit_test(connections_go_to_tasks),
+		cmocka_unit_test(connections_come_back),
+		cmocka_unit_test(connections_go_to_processes),
 		cmocka_unit_test(processes_of_every_method),
 		cmocka_unit_test(processes_get_descriptors),
 		cmocka_unit_test(processes_refuse_others),

@@ -3,6 +3,9 @@
  * Design notes. A job goes to the worker that will come to it first, by what is known: what lies in its lane already, and what it costs to wake it, or to start it. So a
  * stream of small tasks keeps one worker awake, and others join when there is more than it can do at once. Small tasks are put in batches of about
  * FARM_SHORT_NS of work: one store and at most one wake-up for all of them.
+ *
+ * Descriptors that go with a job are in the worker's hands as soon as it was put. So a job that has some is put only where nothing else waits; and when it is taken back, the
+ * worker is told to close them: else somebody might wait for the end of a pipe whose other end lies there.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -33,9 +36,16 @@ static bool is_special(const struct tz_job *job)
 	return job->options && (job->options->deadline.ns || job->options->kill);
 }
 
+static bool has_fds(const struct tz_job *job)
+{
+	const struct farm_parcel *p = job->parcel;
+
+	return p && p->has_fds;
+}
+
 static bool is_slow(const struct tz_job *job, uint64_t ns)
 {
-	return ns == 0 || ns >= FARM_MIDDLE_NS || is_special(job);
+	return has_fds(job) || ns == 0 || ns >= FARM_MIDDLE_NS || is_special(job);
 }
 
 /* Whether a job may be put into a lane now. */
@@ -124,7 +134,9 @@ static int put(struct farm_hand *h, struct tz_job *job, struct farm_task *task,
 static int teach(struct farm_hand *h, struct farm_task *task)
 {
 	const struct tz_task_name *name = task->plan->name;
-	struct tz_lane_what what = { .code = task->number, .kind = TERM_TEACH };
+	struct tz_lane_what what = { .code = task->number,
+				     .kind = TERM_TEACH,
+				     .time = tz_lane_sent(&h->lane) };
 	struct tz_lane_load load = { .bytes = name, .size = tz_task_name_size(name) };
 	int r = grow_taught(h, (size_t)task->number + 1);
 
@@ -242,6 +254,8 @@ void farm_forget_oldest(struct farm_hand *h)
 	uint64_t ns = h->tasks[h->first % TZ_LANE_SLOTS]->ns;
 
 	h->jobs[h->first % TZ_LANE_SLOTS] = NULL;
+	if (h->drops && h->drop_number == h->first)
+		h->drops = false;
 	h->first++;
 	h->in_flight--;
 	h->backlog_ns = h->in_flight && h->backlog_ns > ns ? h->backlog_ns - ns : 0;
@@ -250,13 +264,31 @@ void farm_forget_oldest(struct farm_hand *h)
 		h->kill_at = 0;
 }
 
+/* Has the worker close the descriptors of what was taken back: it is taught a task once more. */
+static void have_dropped(struct farm_hand *h, struct farm_task *task)
+{
+	uint32_t number = h->lane.put;
+
+	if (h->killed || atomic_load_explicit(&h->dead, memory_order_relaxed))
+		return;
+	h->taught[task->number] = 0;
+	if (teach(h, task) < 0)
+		return;
+	tz_lane_publish(&h->lane);
+	h->drops = true;
+	h->drop_number = number;
+}
+
 void farm_take_back(struct farm *farm, struct farm_hand *h, uint32_t n)
 {
 	uint32_t taken = tz_lane_retract(&h->lane, n);
+	struct farm_task *told = NULL; /* of which descriptors lie there */
 
 	for (uint32_t i = taken; i-- > 0;) {
 		uint32_t at = (h->lane.put + i) % TZ_LANE_SLOTS;
 
+		if (h->jobs[at] ? has_fds(h->jobs[at]) : h->drops)
+			told = h->tasks[at];
 		if (h->jobs[at])
 			farm_push_again(farm, h->jobs[at]);
 		else
@@ -266,6 +298,8 @@ void farm_take_back(struct farm *farm, struct farm_hand *h, uint32_t n)
 	}
 	if (h->in_flight == 0)
 		h->backlog_ns = 0;
+	if (told)
+		have_dropped(h, told);
 }
 
 static bool is_idle(const struct farm_hand *h)

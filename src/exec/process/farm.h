@@ -75,6 +75,7 @@ struct farm_parcel {
 	struct farm_chunk *chunk; /* of a map, or NULL */
 	size_t size; /* of the bytes */
 	struct tz_segment *whole; /* in which they lie; NULL: behind this struct */
+	bool has_fds; /* among its references */
 	unsigned nrefs;
 	struct tz_segment *refs[TZ_LANE_REFS];
 	_Alignas(64) unsigned char bytes[];
@@ -111,6 +112,8 @@ struct farm_hand {
 	uint64_t backlog_ns; /* that they take, by what is known */
 	uint64_t used; /* when it was given something or answered last */
 	uint64_t head_since; /* since when the oldest one is the oldest */
+	bool drops; /* it is told, by task drop_number, to close descriptors (dispatch.c) */
+	uint32_t drop_number;
 	unsigned char *taught; /* by number of task */
 	size_t ntaught;
 	bool collecting; /* somebody reads a large result without the lock */

@@ -108,6 +108,8 @@ void farm_parcel_hand_over(struct farm_parcel *p, struct tz_giver *giver)
 {
 	memcpy(p->refs, giver->refs, giver->n * sizeof *giver->refs);
 	p->nrefs = giver->n;
+	for (unsigned i = 0; i < giver->n; i++)
+		p->has_fds |= giver->refs[i]->kind == TZ_SEGMENT_FD;
 	giver->n = 0;
 }
 

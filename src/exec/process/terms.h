@@ -12,7 +12,8 @@
 
 /* tz_lane_what.kind of a task. */
 enum {
-	TERM_TEACH = 1, /* code is the number of a task, from now on; the payload is its name */
+	TERM_TEACH = 1, /* code is the number of a task, from now on; the payload is its name; time is
+			   for tz_lane_drop_fds */
 	TERM_CALL, /* code is a task's number, the payload its arguments; time is the deadline, in ns */
 	TERM_BLOCK /* code is a task's number, the payload a struct term_block and its elements */
 };

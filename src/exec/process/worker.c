@@ -223,6 +223,8 @@ static void learn(const struct tz_lane_mail *mail)
 {
 	struct lesson *l;
 
+	if (mail->what.time)
+		tz_lane_drop_fds(&me.lane, (uint32_t)mail->what.time);
 	if (!make_room((size_t)mail->what.code + 1)) {
 		answer_error(-ENOMEM, NULL);
 		return;
