@@ -2,7 +2,7 @@
  *
  *     static void child(tz_connection *c)
  *     {
- *             tz_send_bytes(c, "hello", 5);
+ *             tz_send(c, tz_list(42, tz_none, "hello"));
  *             tz_connection_close(c);
  *     }
  *     TZ_TASK(void, child, tz_connection *);
@@ -11,9 +11,11 @@
  *     tz_pipe(&parent, &end, TZ_DUPLEX);
  *     tz_process_open(&p, child, end);                  // the handle travels; the process gets one of its own
  *     tz_connection_close(end);                         // so that the end of the child is the end of the messages
- *     tz_bytes message;
- *     if (tz_recv_bytes(parent, &message) == 0)
- *             tz_buffer_free((void *)message.data);
+ *     tz_value message;
+ *     if (tz_recv(parent, &message) == 0) {
+ *             tz_value_print(&message, stdout);
+ *             tz_value_free(message);
+ *     }
  *
  * What is sent as one message is received as one, of any size: 0 bytes, or more than 4 GiB. The frames on the wire are those of Python's
  * multiprocessing.connection, so a connection over a socket can have a Python program's send_bytes and recv_bytes at its other end.
@@ -40,6 +42,7 @@
 #include <trenza/options.h>
 #include <trenza/time.h>
 #include <trenza/types.h>
+#include <trenza/value.h>
 
 #if defined(__GNUC__)
 #pragma GCC system_header
@@ -166,6 +169,22 @@ TZ_API int tz_connection_poll(tz_connection *connection);
  * Errors: 0; -ETIMEDOUT at the deadline or the scope's, -ECANCELED; -EBADF. */
 TZ_API int tz_connection_poll_until(tz_connection *connection, tz_deadline deadline);
 
+/* tz_send_value - sends a value as one message, in MessagePack; tz_send(connection, "hello"), tz_send(connection, tz_list(42, tz_none)) make one of anything that
+ * TZ_VALUE takes.
+ *
+ * Form: int tz_send(tz_connection *connection, anything x)
+ * Ownership: takes the value, also if it fails.
+ * Threads: any; blocks a thread, suspends a coroutine.
+ * Errors: as tz_send_bytes and tz_value_pack. */
+TZ_API int tz_send_value(tz_connection *connection, tz_value value);
+
+/* tz_recv - receives a value.
+ *
+ * Ownership: *ret_value is the caller's, to be freed with tz_value_free.
+ * Threads: any; blocks a thread, suspends a coroutine.
+ * Errors: as tz_recv_bytes; -EBADMSG if the message is no value, or exceeds the limits of tz_value_unpack: it is received all the same, and dropped. -ENOMEM. */
+TZ_API int tz_recv(tz_connection *connection, tz_value *ret_value);
+
 /* tz_send_fds - as tz_send_bytes, with n descriptors, at most TZ_FDS_IN_MESSAGE. Unix sockets only, such as those of tz_pipe.
  *
  * To send a connection, send tz_connection_fd of it, and make one of what arrives with tz_connection_open.
@@ -207,6 +226,8 @@ TZ_API int tz_wait_ready(tz_ready *things, size_t n, tz_deadline deadline);
 TZ_API int tz__recv_item(tz_connection *connection, void *ret_item, size_t size);
 
 TZ_END_DECLS
+
+#define tz_send(connection, ...) tz_send_value(connection, TZ_VALUE((__VA_ARGS__)))
 
 /* tz_send_item, tz_recv_item - send and receive a number or a flat struct as one message, its bytes as they lie in memory. Both ends are on the same kind of machine and
  * mean the same type.

@@ -112,6 +112,23 @@ int main(void)
 		/* } */
 	}
 	{
+		/* tz_send_value, tz_recv { */
+		tz_connection *here, *there;
+		tz_value got;
+
+		if (tz_pipe(&here, &there, TZ_ONE_WAY) < 0)
+			return 1;
+		tz_send(there, tz_list(42, tz_none, "hello"));
+		if (tz_recv(here, &got) == 0) {
+			tz_value_print(&got, stdout); /* [42, None, 'hello'] */
+			puts("");
+			tz_value_free(got);
+		}
+		tz_connection_close(here);
+		tz_connection_close(there);
+		/* } */
+	}
+	{
 		/* tz_send_item { */
 		tz_connection *here, *there;
 		struct order o = { .table = 4, .price = 9.5 };

@@ -288,6 +288,39 @@ static void items(void **state)
 	close_ends(&e);
 }
 
+static void values(void **state)
+{
+	tz_value got = tz_none;
+	struct ends e;
+	char *text;
+
+	(void)state;
+	open_pipe(&e);
+	assert_int_equal(tz_send(e.a, "hello"), 0);
+	assert_int_equal(tz_send(e.a, 42), 0);
+	assert_int_equal(tz_send(e.a, tz_list(42, tz_none, tz_dict("pi", 3.5))), 0);
+	assert_int_equal(tz_send_bytes(e.a, "\xc1", 1), 0); /* never used in MessagePack */
+	assert_int_equal(tz_send_bytes(e.a, "\1\1", 2), 0); /* two values */
+	assert_int_equal(tz_send(e.a, tz_none), 0);
+	for (int i = 0; i < 3; i++) {
+		static const char *const wanted[] = { "'hello'", "42", "[42, None, {'pi': 3.5}]" };
+
+		assert_int_equal(tz_recv(e.b, &got), 0);
+		text = tz_value_repr(&got);
+		assert_string_equal(text, wanted[i]);
+		free(text);
+		tz_value_free(got);
+	}
+	assert_int_equal(tz_recv(e.b, &got), -EBADMSG);
+	assert_int_equal(tz_recv(e.b, &got), -EBADMSG);
+	assert_int_equal(tz_recv(e.b, &got), 0);
+	assert_int_equal(got.tz__kind, TZ_VALUE_NONE);
+	tz_connection_close(e.b);
+	e.b = NULL;
+	assert_int_equal(tz_send(e.a, tz_list("is", "freed")), -EPIPE);
+	close_ends(&e);
+}
+
 /* --- frames -------------------------------------------------------------------------------------------------------- */
 
 static void frames_are_those_of_python(void **state)
@@ -1458,6 +1491,7 @@ int main(void)
 		cmocka_unit_test(all_sizes_into_memory),
 		cmocka_unit_test(what_was_polled_can_go_into_memory),
 		cmocka_unit_test(items),
+		cmocka_unit_test(values),
 		cmocka_unit_test(frames_are_those_of_python),
 		cmocka_unit_test(frames_may_come_in_pieces),
 		cmocka_unit_test(what_is_no_frame_is_refused),
