@@ -13,6 +13,9 @@
  * breaks when a party gives up (time-out, cancelled scope), when the action fails, or by
  * tz_barrier_abort: then everyone who waits, and everyone who comes, is told so by -EPIPE, until
  * tz_barrier_reset. So nobody waits for a party that will not come.
+ *
+ * Who has arrived is told how that very round ended, whatever comes after it. After a reset a new round
+ * begins as soon as all parties of the broken one know, and its action, if it runs still, has ended.
  */
 #ifndef TRENZA_BARRIER_H
 #define TRENZA_BARRIER_H

@@ -1,13 +1,14 @@
 /* Barriers: rounds, indices, actions, breaking, resetting, time. */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <unistd.h>
 
-#include <trenza/barrier.h>
-#include <trenza/scope.h>
+#include <trenza.h>
 
 #include "check.h"
+#include "core/parking.h"
 #include "crew.h"
 
 enum { PARTIES = 4, ROUNDS = 500 };
@@ -324,6 +325,316 @@ static void more_strands_than_parties(void **state)
 	assert_int_equal(atomic_load(&c.actions), 200);
 }
 
+/* A strand that is held up in the middle of its call, while rounds come and go: it is told of its own.
+ *
+ * The bucket of the parking lot is kept locked by a thread of the test until the strand, which has arrived, has come no further
+ * than to that lock; then a signal handler keeps the strand there, and the lock is let go. */
+
+static struct {
+	_Atomic bool locked, unlock; /* the bucket */
+	_Atomic bool caught, let_go; /* the strand */
+	pthread_t keeper;
+} grip;
+
+static void keep_bucket(void *arg, size_t taken, bool more)
+{
+	(void)arg, (void)taken, (void)more;
+	atomic_store(&grip.locked, true);
+	while (!atomic_load(&grip.unlock))
+		(void)usleep(100);
+}
+
+static void *keeper(void *key)
+{
+	(void)tz_parking_wake(key, 0, NULL, keep_bucket, NULL);
+	return NULL;
+}
+
+static void keep_strand(int signal)
+{
+	int e = errno;
+
+	(void)signal;
+	atomic_store(&grip.caught, true);
+	while (!atomic_load(&grip.let_go))
+		(void)usleep(100);
+	errno = e;
+}
+
+/* From here on no strand can queue for the barrier, or be taken from its queue. */
+static void lock_queue(tz_barrier *b)
+{
+	struct sigaction action = { .sa_handler = keep_strand };
+
+	must(sigaction(SIGUSR1, &action, NULL) == 0);
+	atomic_store(&grip.locked, false);
+	atomic_store(&grip.unlock, false);
+	atomic_store(&grip.caught, false);
+	atomic_store(&grip.let_go, false);
+	must(pthread_create(&grip.keeper, NULL, keeper, b) == 0);
+	until(atomic_load(&grip.locked));
+}
+
+/* Others may go on, and only this thread stays where it is. */
+static void hold(pthread_t thread)
+{
+	must(pthread_kill(thread, SIGUSR1) == 0);
+	until(atomic_load(&grip.caught));
+	atomic_store(&grip.unlock, true);
+	must(pthread_join(grip.keeper, NULL) == 0);
+}
+
+static void let_go(void)
+{
+	atomic_store(&grip.let_go, true);
+}
+
+static enum tz_parking_choice count_one(struct tz_parked *n, void *count)
+{
+	(void)n;
+	++*(int *)count;
+	return TZ_PARKING_PASS;
+}
+
+static int queued(const tz_barrier *b)
+{
+	int n = 0;
+
+	(void)tz_parking_wake(b, SIZE_MAX, count_one, NULL, &n);
+	return n;
+}
+
+struct latecomer {
+	tz_barrier *barrier;
+	tz_scope scope;
+	pthread_t thread;
+	_Atomic int told;
+};
+
+enum { NOTHING_YET = 1000, MANY = 25 };
+
+static void come_late(struct latecomer *l)
+{
+	sigset_t ours;
+
+	l->thread = pthread_self();
+	must(sigemptyset(&ours) == 0 && sigaddset(&ours, SIGUSR1) == 0);
+	must(pthread_sigmask(SIG_UNBLOCK, &ours, NULL) == 0); /* executors' threads block it */
+	tz_scope_enter(&l->scope, soon());
+	int answer = tz_barrier_wait(l->barrier);
+
+	(void)tz_scope_leave(&l->scope);
+	atomic_store(&l->told, answer);
+}
+
+typedef struct latecomer *latecomer;
+TZ_TASK(void, come_late, latecomer);
+
+static void *come_late_in_a_thread(void *arg)
+{
+	come_late(arg);
+	return NULL;
+}
+
+static void *pass_many_times(void *barrier)
+{
+	for (int i = 0; i < MANY; i++)
+		must(tz_barrier_wait_until(barrier, soon()) >= 0);
+	return NULL;
+}
+
+static void begin_many_rounds_of_two(tz_barrier *b, struct crew *crew)
+{
+	for (int i = 0; i < 2; i++)
+		crew_add(crew, pass_many_times, b);
+}
+
+static void many_rounds_of_two(tz_barrier *b)
+{
+	struct crew crew = { 0 };
+
+	begin_many_rounds_of_two(b, &crew);
+	crew_join(&crew);
+}
+
+static void many_breaks(tz_barrier *b)
+{
+	for (int i = 0; i < MANY; i++) {
+		tz_barrier_reset(b);
+		assert_int_equal(tz_barrier_wait_until(b, tz_after(0)), -ETIMEDOUT);
+		assert_true(tz_barrier_is_broken(b));
+		tz_barrier_abort(b);
+		tz_barrier_reset(b);
+		assert_int_equal(tz_barrier_waiting(b), 0);
+		tz_barrier_abort(b);
+		assert_int_equal(tz_barrier_wait(b), -EPIPE);
+	}
+	tz_barrier_reset(b);
+	assert_false(tz_barrier_is_broken(b));
+}
+
+/* Its round is completed, or broken; others are completed and broken after it. */
+static void late(bool complete, const char *spec)
+{
+	tz_barrier b;
+	struct latecomer l = { .barrier = &b, .told = NOTHING_YET };
+	struct crew crew = { 0 };
+	come_late_future f;
+	tz_executor *ex;
+
+	assert_int_equal(tz_barrier_init(&b, 2, NULL, NULL), 0);
+	assert_int_equal(tz_executor_open(&ex, spec), 0);
+	lock_queue(&b);
+	f = tz_submit(ex, come_late, &l);
+	until(tz_barrier_waiting(&b) == 1);
+	hold(l.thread);
+	if (complete) {
+		assert_int_equal(tz_barrier_wait(&b), 1);
+		many_rounds_of_two(&b);
+	} else {
+		tz_barrier_abort(&b);
+	}
+	many_breaks(&b);
+	begin_many_rounds_of_two(&b, &crew);
+	if (complete) {
+		crew_join(&crew);
+	} else { /* who comes before the late one knows waits for it */
+		until(queued(&b) == 2);
+		assert_int_equal(tz_barrier_waiting(&b), 0);
+	}
+	assert_int_equal(atomic_load(&l.told), NOTHING_YET);
+	let_go();
+	crew_join(&crew);
+	assert_int_equal(tz_wait_all(&f, 1, soon()), 0);
+	assert_int_equal(tz_gather_all(&f, 1), 0);
+	tz_executor_close(ex);
+	assert_int_equal(atomic_load(&l.told), complete ? 0 : -EPIPE);
+	assert_int_equal(tz_barrier_waiting(&b), 0);
+}
+
+static void late_for_the_end_of_a_round(void **state)
+{
+	(void)state;
+	late(true, "threads:1");
+	late(true, "coroutines");
+}
+
+static void late_for_the_break_of_a_round(void **state)
+{
+	(void)state;
+	late(false, "threads:1");
+	late(false, "coroutines");
+}
+
+/* The one who is held up has completed a round, and has still to wake who sleeps. That one's wait is cancelled meanwhile, or
+ * somebody else's round is broken; both were told of another round than theirs, once. */
+static void late_waker(bool cancel)
+{
+	tz_barrier b;
+	struct latecomer sleeper = { .barrier = &b, .told = NOTHING_YET }, waker = sleeper,
+			 other = sleeper;
+	struct crew crew = { 0 };
+
+	assert_int_equal(tz_barrier_init(&b, 2, NULL, NULL), 0);
+	crew_add(&crew, come_late_in_a_thread, &sleeper);
+	until(queued(&b) == 1);
+	lock_queue(&b);
+	crew_add(&crew, come_late_in_a_thread, &waker);
+	until(tz_barrier_waiting(&b) == 0);
+	hold(waker.thread);
+	if (cancel) {
+		many_breaks(&b);
+		tz_scope_cancel(&sleeper.scope);
+		until(atomic_load(&sleeper.told) != NOTHING_YET);
+		assert_false(tz_barrier_is_broken(&b));
+	}
+	crew_add(&crew, come_late_in_a_thread, &other);
+	until(queued(&b) == (cancel ? 1 : 2));
+	tz_barrier_abort(&b);
+	until(atomic_load(&other.told) != NOTHING_YET);
+	let_go();
+	crew_join(&crew);
+	assert_int_equal(atomic_load(&sleeper.told), 0);
+	assert_int_equal(atomic_load(&waker.told), 1);
+	assert_int_equal(atomic_load(&other.told), -EPIPE);
+}
+
+static void late_to_wake_others(void **state)
+{
+	(void)state;
+	late_waker(false);
+	late_waker(true);
+}
+
+/* An action goes on though its round was broken: the next one waits for it. */
+
+struct stage {
+	struct crowd crowd;
+	_Atomic bool curtain;
+};
+
+static int play_on(void *arg)
+{
+	struct stage *s = arg;
+
+	must(atomic_fetch_add(&s->crowd.acting, 1) == 0);
+	until(atomic_load(&s->curtain));
+	must(atomic_fetch_sub(&s->crowd.acting, 1) == 1);
+	return 0;
+}
+
+static void no_action_meets_a_broken_rounds(void **state)
+{
+	struct stage s = { .curtain = false };
+	struct latecomer first = { .barrier = &s.crowd.barrier, .told = NOTHING_YET },
+			 second = first;
+	struct crew crew = { 0 };
+
+	(void)state;
+	assert_int_equal(tz_barrier_init(&s.crowd.barrier, 1, play_on, &s), 0);
+	crew_add(&crew, come_late_in_a_thread, &first);
+	until(atomic_load(&s.crowd.acting) == 1);
+	many_breaks(&s.crowd.barrier);
+	crew_add(&crew, come_late_in_a_thread, &second);
+	until(queued(&s.crowd.barrier) == 1);
+	assert_int_equal(atomic_load(&first.told), NOTHING_YET);
+	atomic_store(&s.curtain, true);
+	crew_join(&crew);
+	assert_int_equal(atomic_load(&first.told), -EPIPE);
+	assert_int_equal(atomic_load(&second.told), 0);
+}
+
+/* Who waits for others to be told of a break hears of the next one. */
+static void abort_tells_who_waits_to_be_counted(void **state)
+{
+	struct stage s = { .curtain = false };
+	struct latecomer first = { .barrier = &s.crowd.barrier, .told = NOTHING_YET },
+			 second = first;
+	struct crew crew = { 0 };
+
+	(void)state;
+	assert_int_equal(tz_barrier_init(&s.crowd.barrier, 1, play_on, &s), 0);
+	crew_add(&crew, come_late_in_a_thread, &first);
+	until(atomic_load(&s.crowd.acting) == 1);
+	tz_barrier_reset(&s.crowd.barrier);
+	for (int i = 0; i < 2; i++) { /* by tz_barrier_abort, and by one who gives up */
+		atomic_store(&second.told, NOTHING_YET);
+		crew_add(&crew, come_late_in_a_thread, &second);
+		until(queued(&s.crowd.barrier) == 1);
+		if (i == 0)
+			tz_barrier_abort(&s.crowd.barrier);
+		else
+			assert_int_equal(tz_barrier_wait_until(&s.crowd.barrier, tz_after(0)),
+					 -ETIMEDOUT);
+		until(atomic_load(&second.told) != NOTHING_YET);
+		assert_int_equal(atomic_load(&second.told), -EPIPE);
+		tz_barrier_reset(&s.crowd.barrier);
+	}
+	atomic_store(&s.curtain, true);
+	crew_join(&crew);
+	assert_int_equal(atomic_load(&first.told), -EPIPE);
+}
+
 /* Rounds, breaks and resets at random: every wait ends, and a whole round is whole. */
 
 struct storm {
@@ -352,15 +663,20 @@ static void *weather_it(void *arg)
 	return NULL;
 }
 
-static void storm(void **state)
+static int take_a_while(void *arg)
+{
+	(void)arg;
+	return tz_sleep(0.00002);
+}
+
+static void weather(int strands, tz_barrier_action *action)
 {
 	struct storm s = { 0 };
 	struct crew crew = { 0 };
 	uint32_t seed = 99;
 
-	(void)state;
-	assert_int_equal(tz_barrier_init(&s.barrier, PARTIES, NULL, NULL), 0);
-	for (int i = 0; i < PARTIES; i++)
+	assert_int_equal(tz_barrier_init(&s.barrier, PARTIES, action, NULL), 0);
+	for (int i = 0; i < strands; i++)
 		crew_add(&crew, weather_it, &s);
 	for (int i = 0; i < 300; i++) {
 		(void)tz_sleep(1e-6 * (next_random(&seed) % 500));
@@ -369,6 +685,25 @@ static void storm(void **state)
 	atomic_store(&s.stop, true);
 	crew_join(&crew);
 	assert_int_equal(atomic_load(&s.answers[0]), (long)PARTIES * atomic_load(&s.rounds));
+	assert_int_equal(tz_barrier_waiting(&s.barrier), 0);
+}
+
+static void storm(void **state)
+{
+	(void)state;
+	weather(PARTIES, NULL);
+}
+
+static void storm_of_more_than_the_parties(void **state)
+{
+	(void)state;
+	weather(PARTIES + 3, NULL);
+}
+
+static void storm_with_an_action(void **state)
+{
+	(void)state;
+	weather(PARTIES + 1, take_a_while);
 }
 
 int main(void)
@@ -386,7 +721,14 @@ int main(void)
 		cmocka_unit_test(failing_action_breaks_it),
 		cmocka_unit_test(breaking_while_the_action_runs),
 		cmocka_unit_test(more_strands_than_parties),
+		cmocka_unit_test(late_for_the_end_of_a_round),
+		cmocka_unit_test(late_for_the_break_of_a_round),
+		cmocka_unit_test(late_to_wake_others),
+		cmocka_unit_test(no_action_meets_a_broken_rounds),
+		cmocka_unit_test(abort_tells_who_waits_to_be_counted),
 		cmocka_unit_test(storm),
+		cmocka_unit_test(storm_of_more_than_the_parties),
+		cmocka_unit_test(storm_with_an_action),
 	};
 
 	return cmocka_run_group_tests_name("barriers", tests, NULL, NULL);
