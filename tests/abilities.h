@@ -18,9 +18,9 @@
 #define BUILT_FOR_SANITIZER 0
 #endif
 
-/* What would end a process by SIGSEGV, SIGBUS or SIGFPE is a report of the sanitizer, and an exit code of its own: .ci/run tells it to be the only one to handle
- * those. */
-#ifdef __SANITIZE_ADDRESS__
+/* What would end a process by SIGSEGV, SIGBUS or SIGFPE may be a report of the sanitizer, and an exit code of its own: .ci/run tells one of them to be the only one
+ * to handle those. */
+#if BUILT_FOR_SANITIZER
 #define HANDLES_FAULTS 1
 #else
 #define HANDLES_FAULTS 0

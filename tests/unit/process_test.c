@@ -596,8 +596,10 @@ static void stay(int fd)
 }
 TZ_TASK(void, stay, int);
 
-/* An application that starts one process and ends: what the process writes, and that it is gone then. */
-static ssize_t end_application(tz_start_method method, void (*with)(tz_process_options *o, int fd), bool killed, char *text, size_t size)
+enum how { BY_EXIT, DAEMON_BY_EXIT, STUBBORN_BY_EXIT, KILLED, STUBBORN_KILLED };
+
+/* This program anew, as an application that starts one process and ends: what the process writes, and that it is gone then. */
+static ssize_t end_application(tz_start_method method, enum how how, char *text, size_t size)
 {
 	int fds[2], status;
 	size_t got = 0;
@@ -607,15 +609,14 @@ static ssize_t end_application(tz_start_method method, void (*with)(tz_process_o
 	pid = fork();
 	assert_true(pid >= 0);
 	if (pid == 0) {
-		tz_process_options o = { .method = method, .insist = true };
+		char args[3][16];
 
-		o.fds = &fds[1];
-		o.nfds = 1;
-		(void)close(fds[0]);
-		with(&o, fds[1]);
-		if (killed)
-			(void)raise(SIGKILL);
-		exit(0);
+		(void)snprintf(args[0], sizeof args[0], "%d", (int)method);
+		(void)snprintf(args[1], sizeof args[1], "%d", (int)how);
+		(void)snprintf(args[2], sizeof args[2], "%d", fds[1]);
+		(void)fcntl(fds[1], F_SETFD, 0);
+		(void)execl("/proc/self/exe", "process", "application", args[0], args[1], args[2], (char *)NULL);
+		_exit(127);
 	}
 	(void)close(fds[1]);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
@@ -630,6 +631,7 @@ static ssize_t end_application(tz_start_method method, void (*with)(tz_process_o
 		got += (size_t)n;
 	}
 	(void)close(fds[0]);
+	assert_int_equal(status, how >= KILLED ? SIGKILL : 0);
 	return (ssize_t)got;
 }
 
@@ -658,24 +660,36 @@ static void start_stubborn(tz_process_options *o, int fd)
 	(void)tz_process_exit_grace(0.1);
 }
 
+/* main() of that application. */
+static void be_application(char **args)
+{
+	static void (*const starts[])(tz_process_options *o, int fd) = { start_one, start_daemon, start_stubborn, start_one, start_stubborn };
+	tz_process_options o = { .method = (tz_start_method)atoi(args[0]), .insist = true };
+	enum how how = (enum how)atoi(args[1]);
+	int fd = atoi(args[2]);
+
+	o.fds = &fd;
+	o.nfds = 1;
+	starts[how](&o, fd);
+	if (how >= KILLED)
+		(void)raise(SIGKILL);
+	exit(0);
+}
+
 static void ends_with_the_application(void **state)
 {
 	char text[64];
 
-	if (!THREADS_AFTER_FORK) {
-		skip();
-		return;
-	}
 	/* exit() waits for it; a daemon is terminated; who does not listen is killed. */
-	assert_int_equal(end_application(method_of(state), start_one, false, text, sizeof text), 5);
-	assert_int_equal(end_application(method_of(state), start_daemon, false, text, sizeof text), 0);
-	assert_int_equal(end_application(method_of(state), start_stubborn, false, text, sizeof text), 1);
+	assert_int_equal(end_application(method_of(state), BY_EXIT, text, sizeof text), 5);
+	assert_int_equal(end_application(method_of(state), DAEMON_BY_EXIT, text, sizeof text), 0);
+	assert_int_equal(end_application(method_of(state), STUBBORN_BY_EXIT, text, sizeof text), 1);
 	/* The application is killed: none outlives it. */
-	assert_int_equal(end_application(method_of(state), start_one, true, text, sizeof text), 0);
-	assert_int_equal(end_application(method_of(state), start_stubborn, true, text, sizeof text), 1);
+	assert_int_equal(end_application(method_of(state), KILLED, text, sizeof text), 0);
+	assert_int_equal(end_application(method_of(state), STUBBORN_KILLED, text, sizeof text), 1);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	static const struct {
 		const char *name;
@@ -701,6 +715,8 @@ int main(void)
 	struct CMUnitTest tests[64] = { { "the default method is set once", the_default_is_set_once, NULL, NULL, NULL } };
 	size_t n = 1;
 
+	if (argc == 5 && strcmp(argv[1], "application") == 0)
+		be_application(argv + 2);
 	setenv("CMOCKA_MESSAGE_OUTPUT", "TAP", 1);
 	(void)signal(SIGINT, SIG_DFL); /* a shell that has put us into the background ignores it for us */
 	for (size_t m = 0; m < 3; m++) {
