@@ -174,6 +174,28 @@ def process_object():
 
 
 @case
+def pipes():
+    """the programs with Pipe and os.pipe"""
+    equal(run("pipe_list"), "['Hello world']\n")
+    equal(run("pipe_both_ways"), "sent from main process\nsent from child process\n")
+    equal(run("pipe_two_workers"), "sent from main process\nTerminó el proceso 1\n"
+          "sent from child process Worker 1\nsent from child process Worker 2\n")
+    equal(run("pipe_names", "0"), "".join(f"mandando {n}\n{n}\n" for n in ["Carlos", "Renata", "Rebeca", "Sandra"])
+          + "mandando END\n")
+    equal(run("pipe_hello_world"), "['hello']\n['world']\n")
+    equal(run("os_pipe"), "Intentando iniciar el pipe\nPipe: Mi código es MX-317\n")
+
+
+@case
+def pipe_process():
+    """pipe_process: what a worker found comes through a pipe"""
+    equal(run("pipe_process", "0.01"), "Main - starting, creating the pipe\nMain - setting up the process\nMain - Starting the process\n"
+          "Main - Wait for a response from the child process\nWorker - started now sleeping for 1 second\n"
+          "Worker - sending data via Pipe\nWorker - closing worker end of connection\nHello!\n"
+          "Main - Closing parent process end of conenction\nMain - Done\n")
+
+
+@case
 def process_global():
     """process_global: the parent's list stays empty, and the results of calls come back"""
     squares = "".join(f"cuadrado: {i * i}\n" for i in range(10))
