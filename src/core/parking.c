@@ -393,13 +393,8 @@ bool tz_parking_spins(const struct tz_parked *n)
 
 /* Signals */
 
-static bool came_before(uint32_t generation, uint32_t other)
-{
-	return (int32_t)(other - generation) > 0;
-}
-
-/* Takes all whose word has moved on. The bucket is locked, so they wait still, and their words are
- * there. */
+/* Takes all whose word has moved on: it never goes back, so another generation is a later one. The
+ * bucket is locked, so they wait still, and their words are there. */
 static void take_overtaken(struct bucket *b, struct taken *t)
 {
 	struct tz_parked *next;
@@ -410,7 +405,7 @@ static void take_overtaken(struct bucket *b, struct taken *t)
 			continue;
 		uint32_t word = __atomic_load_n((const uint32_t *)n->key, __ATOMIC_ACQUIRE);
 
-		if (came_before(n->kind, word & TZ_PARKING_GENERATION))
+		if ((word & TZ_PARKING_GENERATION) != n->kind)
 			take_node(b, n, t);
 	}
 }

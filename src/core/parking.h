@@ -119,7 +119,7 @@ bool tz_parking_spins(const struct tz_parked *node);
 
 /* For a waiter by signal, `key` is a 32-bit word, and the bits of TZ_PARKING_GENERATION in it count
  * what it waits for. Its `kind` is the generation that it saw in `begin`. tz_parking_signal wakes
- * all those who saw an earlier one than there is now. Async-signal-safe, and does not touch *key
+ * all those who saw another one than there is now. Async-signal-safe, and does not touch *key
  * unless somebody still waits for it. */
 #define TZ_PARKING_GENERATION 0xfffffffcu
 void tz_parking_signal(const uint32_t *key);

@@ -5,8 +5,10 @@
  * saw an earlier generation, now or, if the handler has interrupted somebody who holds the bucket,
  * as soon as the bucket is free (parking.h). A waiter sets WAITERS in the same word and remembers
  * the generation: either it sees SET, or the setter sees WAITERS. The generation makes a set that
- * is followed by a clear reach everyone who waited. It wraps after 2^30 sets, which a waiter would
- * have to sleep through. Release on setting, acquire on finding it set.
+ * is followed by a clear reach everyone who waited. Any other generation than the waiter's is a later
+ * one: for a wake-up to be lost, a setter would have to be held up between its two steps for 2^30
+ * sets, or a multiple of that, exactly, and nobody else begin to wait meanwhile. Release on setting,
+ * acquire on finding it set.
  */
 #include <errno.h>
 

@@ -12,6 +12,7 @@
 #include <trenza/semaphore.h>
 
 #include "check.h"
+#include "core/parking.h"
 #include "crew.h"
 
 static bool somebody_waits(tz_event *e)
@@ -109,6 +110,27 @@ static void set_then_clear_reaches_who_waited(void **state)
 		tz_event_clear(&p.event);
 		crew_join(&crew);
 		assert_false(tz_event_is_set(&p.event));
+	}
+}
+
+/* A setter is held up between its swap and its waking, and meanwhile others set and clear the event so many times. */
+static void a_late_setter_wakes_who_waited(void **state)
+{
+	static const uint32_t times[] = {
+		1, 1 << 28, 1 << 29, (1 << 29) + 1, 3 << 28, (1 << 30) - 1
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof times / sizeof *times; i++) {
+		struct crew crew = { 0 };
+		tz_event e = { 0 };
+
+		crew_add(&crew, wait_for_it, &e);
+		until(somebody_waits(&e));
+		__atomic_store_n(&e.tz__word, times[i] * 4,
+				 __ATOMIC_RELEASE); /* nobody waits, is not set */
+		tz_parking_signal(&e.tz__word);
+		crew_join(&crew);
 	}
 }
 
@@ -268,6 +290,7 @@ int main(void)
 		cmocka_unit_test(waits_end),
 		cmocka_unit_test(all_are_woken),
 		cmocka_unit_test(set_then_clear_reaches_who_waited),
+		cmocka_unit_test(a_late_setter_wakes_who_waited),
 		cmocka_unit_test(a_pulse_wakes_nobody_who_comes_later),
 		cmocka_unit_test(who_waited_may_free),
 		cmocka_unit_test(handler_ends_the_wait_that_it_interrupts),
