@@ -1,10 +1,11 @@
 /* Strand-local values: the keys, and each strand's table of values.
  *
  * Design notes. A key is an index into the strands' tables and a generation, in one 64-bit number
- * that is 0 until the key is used for the first time. An index is used again after tz_local_done; a
- * value of an earlier generation counts as none. Each strand has its table to itself: two words for
- * each index, the value and its generation. The lock guards the list of keys, which is looked at
- * when a key is made or ended and when a strand ends; never by a mere get or set.
+ * that is 0 until the key is used for the first time. An index is used again after tz_local_done,
+ * but for one that has no generation left; a value of an earlier generation counts as none. Each
+ * strand has its table to itself: two words for each index, the value and its generation. The lock
+ * guards the list of keys, which is looked at when a key is made or ended and when a strand ends;
+ * never by a mere get or set.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -45,7 +46,7 @@ static void *generation_of(uint64_t key)
 static struct key *find_unused(void)
 {
 	for (uint32_t i = 0; i < keys.length; i++)
-		if (!keys.list[i].used)
+		if (!keys.list[i].used && keys.list[i].generation < UINT32_MAX)
 			return &keys.list[i];
 	if (keys.length == keys.room) {
 		uint32_t room = keys.room ? keys.room * 2 : FIRST_ROOM;
