@@ -9,6 +9,11 @@
  *     tz_shared_queue_task_done(q);
  *     tz_shared_queue_close(q);
  *
+ * with values, as Python's Queue has them:
+ *
+ *     tz_put(q, tz_list(42, tz_none, "hello"));
+ *     tz_get(q, &v);
+ *
  * and with the type of the messages:
  *
  *     TZ_SHARED_QUEUE(struct order, orders);       // at file scope
@@ -37,6 +42,7 @@
 #include <trenza/options.h>
 #include <trenza/queue.h>
 #include <trenza/time.h>
+#include <trenza/value.h>
 
 #if defined(__GNUC__)
 #pragma GCC system_header
@@ -190,6 +196,28 @@ TZ_API ptrdiff_t tz_shared_queue_try_get_n(tz_shared_queue *queue, void *ret_ite
  * Errors: -EAGAIN if the queue is empty; -ESHUTDOWN, -ETIMEDOUT, -ECANCELED as tz_shared_queue_try_get_bytes. */
 TZ_API ptrdiff_t tz_shared_queue_next_size(tz_shared_queue *queue);
 
+/* --- values --- */
+
+/* tz_put_value, tz_put, tz_put_value_until - put a value, as MessagePack; tz_put(queue, "hello"), tz_put(queue, tz_list(42, tz_none)) make one of anything that TZ_VALUE takes.
+ *
+ * What cannot be sent is told to who puts it, and nothing is in the queue then.
+ *
+ * Form: int tz_put(tz_shared_queue *queue, anything x)
+ * Ownership: takes the value, also if it fails.
+ * Threads: any.
+ * Errors: as tz_shared_queue_put_bytes and tz_value_pack; -ETIMEDOUT also at the deadline. */
+TZ_API int tz_put_value(tz_shared_queue *queue, tz_value value);
+TZ_API int tz_put_value_until(tz_shared_queue *queue, tz_value value, tz_deadline deadline);
+
+/* tz_get, tz_get_until - take a value out, waiting while the queue is empty.
+ *
+ * Ownership: *ret_value is the caller's, to be freed with tz_value_free.
+ * Threads: any.
+ * Errors: as tz_shared_queue_get_bytes, without -EMSGSIZE; -ETIMEDOUT also at the deadline; -EBADMSG if the message is no value, or exceeds the limits of tz_value_unpack: it
+ * is taken out all the same, and dropped. -ENOMEM. */
+TZ_API int tz_get(tz_shared_queue *queue, tz_value *ret_value);
+TZ_API int tz_get_until(tz_shared_queue *queue, tz_value *ret_value, tz_deadline deadline);
+
 /* --- leases --- */
 
 /* A message that is being worked on, and still the queue's. */
@@ -322,6 +350,8 @@ TZ_API int tz_shared_queue_shutdown(tz_shared_queue *queue, tz_queue_end end);
 TZ_API bool tz_shared_queue_is_shutdown(const tz_shared_queue *queue);
 
 TZ_END_DECLS
+
+#define tz_put(queue, ...) tz_put_value(queue, TZ_VALUE((__VA_ARGS__)))
 
 /* TZ_SHARED_QUEUE - declare `name`, a queue between processes of messages of type T, a number or a flat struct, and its typed functions. At file scope, followed
  * by a semicolon. The pointer to it travels as any queue's; name##_queue gives it to the functions without a message in them.

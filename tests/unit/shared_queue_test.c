@@ -4,10 +4,10 @@
 #include <stdlib.h>
 
 #include <trenza.h>
-#include <trenza/shared_queue.h>
 
 #include "abilities.h"
 #include "shared.h"
+#include "shared/queue.h"
 
 struct order {
 	int table, dish;
@@ -256,6 +256,155 @@ static void a_scope_ends_a_wait_but_not_what_is_there(void **state)
 	assert_int_equal(r, -ETIMEDOUT);
 	assert_int_equal(tz_shared_queue_put_bytes_until(q, &c, 1, now()), -ETIMEDOUT);
 	assert_int_equal(tz_shared_queue_size(q), 4);
+}
+
+static void values_go_through(void **state)
+{
+	tz_value v;
+	char *text;
+
+	(void)state;
+	assert_int_equal(tz_put(q, tz_list(42, tz_none, "hello")), 0);
+	assert_int_equal(tz_put(q, "bye"), 0);
+	assert_int_equal(tz_get(q, &v), 0);
+	text = tz_value_repr(&v);
+	assert_string_equal(text, "[42, None, 'hello']");
+	free(text);
+	tz_value_free(v);
+	assert_int_equal(tz_get_until(q, &v, soon()), 0);
+	assert_string_equal(tz_value_text(&v), "bye");
+	tz_value_free(v);
+	assert_int_equal(tz_get_until(q, &v, now()), -ETIMEDOUT);
+	put("\xc1");
+	assert_int_equal(tz_get(q, &v), -EBADMSG);
+	assert_true(tz_shared_queue_empty(q));
+	for (int i = 0; i < 4; i++)
+		put("full");
+	assert_int_equal(tz_put_value_until(q, tz_list(1, 2), now()), -ETIMEDOUT);
+	assert_int_equal(tz_shared_queue_shutdown(q, TZ_QUEUE_DROP), 0);
+	assert_int_equal(tz_put(q, tz_dict("a", 1)), -ESHUTDOWN);
+}
+
+/* --- larger messages ---------------------------------------------------------------------------------------------------- */
+
+static void fill(unsigned char *bytes, size_t size, unsigned seed)
+{
+	for (size_t i = 0; i < size; i++)
+		bytes[i] = (unsigned char)(seed * 7 + i % 251);
+}
+
+enum { BIG = 1 << 20 };
+static unsigned char sent[BIG], received[BIG];
+
+static void of_any_size(void **state)
+{
+	(void)state;
+	for (size_t size = 1; size <= BIG; size = size * 3 + 1) {
+		fill(sent, size, (unsigned)size);
+		assert_int_equal(tz_shared_queue_put_bytes_until(q, sent, size, soon()), 0);
+		assert_int_equal(tz_shared_queue_put_n_until(q, sent, size, 1, soon()), 1);
+		assert_int_equal(tz_shared_queue_put_bytes(q, sent, size), 0);
+		assert_int_equal(tz_shared_queue_next_size(q), size);
+		assert_int_equal(tz_shared_queue_get_bytes(q, received, size - 1), -EMSGSIZE);
+		for (int i = 0; i < 2; i++) {
+			memset(received, 0, size);
+			assert_int_equal(tz_shared_queue_get_bytes(q, received, sizeof received), size);
+			assert_memory_equal(received, sent, size);
+		}
+		assert_int_equal(tz_shared_queue_get_n(q, received, size, 5), 1);
+		assert_memory_equal(received, sent, size);
+	}
+}
+
+static void a_large_message_on_lease(void **state)
+{
+	tz_shared_lease lease;
+
+	(void)state;
+	fill(sent, BIG, 3);
+	for (int i = 0; i < 10; i++) { /* more than there is room for, if the first ones were not freed */
+		assert_int_equal(tz_shared_queue_put_bytes_until(q, sent, BIG, soon()), 0);
+		assert_int_equal(tz_shared_queue_lease(q, &lease), 0);
+		assert_int_equal(lease.size, BIG);
+		assert_memory_equal(lease.data, sent, BIG);
+		assert_int_equal((uintptr_t)lease.data % 16, 0);
+		if (i % 2) {
+			assert_int_equal(tz_shared_lease_return(q, &lease), 0);
+			assert_int_equal(tz_shared_queue_get_n(q, received, BIG, 1), 1);
+			assert_memory_equal(received, sent, BIG);
+			assert_int_equal(tz_shared_queue_task_done(q), 0);
+		} else {
+			assert_int_equal(tz_shared_lease_done(q, &lease), 0);
+		}
+	}
+	assert_int_equal(tz_shared_queue_join(q), 0);
+}
+
+static void larger_than_may_be(void **state)
+{
+	static char huge[4 << 20];
+
+	(void)state;
+	assert_int_equal(tz_shared_queue_put_bytes(q, huge, sizeof huge), -EMSGSIZE);
+	assert_int_equal(tz_shared_queue_put_bytes(q, huge, sizeof huge - 64), 0);
+	assert_int_equal(tz_shared_queue_try_put_bytes(q, huge, 100), -EAGAIN); /* all of it is in use */
+	assert_int_equal(tz_shared_queue_put_bytes_until(q, huge, 100, now()), -ETIMEDOUT);
+	assert_int_equal(tz_shared_queue_try_put_bytes(q, huge, 16), 0); /* fits into a slot */
+	assert_int_equal(tz_shared_queue_get_bytes(q, huge, sizeof huge), sizeof huge - 64);
+	assert_int_equal(tz_shared_queue_try_put_bytes(q, huge, 100), 0);
+}
+
+static void put_large(void *unused)
+{
+	(void)unused;
+	fill(sent, BIG, 5);
+	stage->phase = 1;
+	stage->answer = tz_shared_queue_put_bytes_until(q, sent, BIG, soon());
+}
+
+static void who_waits_for_memory_is_woken(void **state)
+{
+	pid_t child;
+
+	(void)state;
+	fill(sent, BIG, 5);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(tz_shared_queue_try_put_bytes(q, sent, BIG), 0);
+	child = child_start(put_large, NULL);
+	until(stage->phase == 1 && child_state(child) == 'S');
+	assert_int_equal(tz_shared_queue_get_bytes(q, received, BIG), BIG);
+	child_join(child);
+	assert_int_equal(stage->answer, 0);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(tz_shared_queue_get_bytes(q, received, BIG), BIG);
+		assert_memory_equal(received, sent, BIG);
+	}
+}
+
+static void take_memory_and_stay(void *unused)
+{
+	uint64_t chunk;
+
+	(void)unused;
+	must(tz_shared_chunk_alloc(q, 3 << 20, false, soon(), &chunk) == 0);
+	stage->phase = 1;
+	stay();
+}
+
+static void the_memory_of_the_dead_comes_back(void **state)
+{
+	pid_t child;
+
+	(void)state;
+	for (int i = 0; i < 3; i++) {
+		stage->phase = 0;
+		child = child_start(take_memory_and_stay, NULL);
+		until(stage->phase == 1);
+		assert_int_equal(tz_shared_queue_try_put_bytes(q, sent, BIG), -EAGAIN);
+		child_kill(child);
+		assert_int_equal(tz_shared_queue_put_bytes_until(q, sent, BIG, soon()), 0);
+		assert_int_equal(tz_shared_queue_get_bytes(q, received, BIG), BIG);
+	}
 }
 
 /* --- between processes --------------------------------------------------------------------------------------------------- */
@@ -829,6 +978,12 @@ int main(void)
 		TEST(a_batch_ends_before_another_size),
 		TEST(elements_have_a_type),
 		TEST(a_scope_ends_a_wait_but_not_what_is_there),
+		TEST(values_go_through),
+		TEST(of_any_size),
+		TEST(a_large_message_on_lease),
+		TEST(larger_than_may_be),
+		TEST(who_waits_for_memory_is_woken),
+		TEST(the_memory_of_the_dead_comes_back),
 		TEST(from_one_process_to_another),
 		TEST(from_many_processes_to_many),
 		TEST(in_batches),
