@@ -44,9 +44,11 @@ TZ_BEGIN_DECLS
 
 /* How memory is to be. All-zero is ordinary. */
 typedef struct tz_shared_options {
-	size_t reserve; /* bytes up to which it can grow in place: addresses only, no memory */
+	size_t reserve; /* bytes up to which tz_shared_resize can grow it in place: addresses only, no memory */
 	size_t align; /* a power of two up to 1 GiB: of its address in this process; 0: a page. In other processes it is a page at least */
 	bool huge_pages; /* ask for them; where there are none, ordinary ones serve */
+	bool python; /* of named memory: the name is as Python's multiprocessing.shared_memory has it */
+	int mode; /* of named memory that is created: who may open it, as for open(2); 0: 0600 */
 	void *reserved[4];
 } tz_shared_options;
 
@@ -87,8 +89,8 @@ TZ_API int tz_shared_ref(const void *memory);
  * Errors: 0: it is no shared memory. */
 TZ_API size_t tz_shared_size(const void *memory);
 
-/* tz_shared_resize - lets all of the memory that the address is in grow, in place, up to what was reserved; what is new is all zeros. Every process that has the memory
- * can use it from then on.
+/* tz_shared_resize - lets the memory that the address is in grow, in place, so that there are `size` bytes from this address on, up to what was reserved; what is new is
+ * all zeros. Every process that has the memory can use it from then on.
  *
  * Memory does not get smaller.
  *
@@ -97,6 +99,36 @@ TZ_API size_t tz_shared_size(const void *memory);
  * Errors: -EFAULT: it is no shared memory; -EINVAL: it is smaller than what there is; -ENOMEM: more than was reserved; -ENOSPC: there is not so much memory;
  * nothing has changed then. */
 TZ_API int tz_shared_resize(const void *memory, size_t size);
+
+/* --- named memory -------------------------------------------------------------------------------------------------------- */
+
+/* tz_shared_memory_create - memory that other programs of the same user can open by its name.
+ *
+ * The name is letters, digits, '-', '_' and '.', up to 100 bytes. Only its creator takes it away, never who opens it: when it has given its last reference back, or
+ * exits; those who have opened it keep the memory. Of a creator that was killed the name stays as long as anybody has the memory; then it cannot be opened any more, and
+ * the next tz_shared_memory_create of any program of the user takes it away.
+ *
+ * With the option `python`, the name is the one that Python's SharedMemory gives it; that has no creator for us: its name stays until tz_shared_memory_unlink.
+ *
+ * Ownership: as tz_shared_alloc.
+ * Threads: any.
+ * Errors: -EEXIST: the name is in use; -EINVAL: it is no name, or as tz_shared_alloc_with; -EACCES, -ENOSPC, -ENOMEM, -EMFILE, -ENFILE. */
+TZ_API int tz_shared_memory_create(void **ret_memory, const char *name, size_t size, const tz_shared_options *options);
+
+/* tz_shared_memory_open - the memory of that name. Its size: tz_shared_size.
+ *
+ * Ownership: as tz_shared_alloc.
+ * Threads: any.
+ * Errors: -ENOENT: there is none; -EXDEV: its creator lives in another PID namespace, so locks in it would mistake one process for another; -EPROTO: it is not memory of
+ * that kind, or was cut meanwhile; -EINVAL, -EACCES, -ENOMEM, -EMFILE, -ENFILE. */
+TZ_API int tz_shared_memory_open(void **ret_memory, const char *name, const tz_shared_options *options);
+
+/* tz_shared_memory_unlink - takes a name away. Who has the memory keeps it.
+ *
+ * Ownership: none.
+ * Threads: any.
+ * Errors: -ENOENT: there is none; -EINVAL, -EACCES. */
+TZ_API int tz_shared_memory_unlink(const char *name, const tz_shared_options *options);
 
 /* --- for the macros ------------------------------------------------------------------------------------------------------ */
 

@@ -1,4 +1,5 @@
 #include <stdio.h>
+#include <unistd.h>
 
 #include <trenza.h>
 
@@ -71,10 +72,38 @@ int main(void)
 	if (r == 0)
 		tz_shared_free(aligned);
 	/* } */
+	/* tz_shared_resize { */
+	char *log = NULL;
+
+	if (tz_shared_alloc_with((void **)&log, 1000, TZ_OPTIONS(tz_shared_options, .reserve = 1 << 20)) == 0) {
+		if (tz_shared_resize(log, 100000) == 0)
+			log[99999] = '!'; /* at the same address */
+		tz_shared_free(log);
+	}
+	/* } */
+	/* tz_shared_memory_create, tz_shared_memory_open { */
+	int *level = NULL, *seen = NULL;
+	char name[32];
+
+	(void)snprintf(name, sizeof name, "level-%d", (int)getpid());
+	if (tz_shared_memory_create((void **)&level, name, sizeof *level, NULL) == 0) {
+		*level = 7;
+		/* in any other program of the same user: */
+		if (tz_shared_memory_open((void **)&seen, name, NULL) == 0)
+			printf("level %d\n", *seen);
+		tz_shared_free(seen);
+		tz_shared_free(level);
+	}
+	/* } */
+	/* tz_shared_memory_unlink { */
+	/* what Python's SharedMemory("weights") made, and has not unlinked */
+	(void)tz_shared_memory_unlink("weights", TZ_OPTIONS(tz_shared_options, .python = true));
+	/* } */
 	tz_executor_close(ex);
 	return r != 0;
 }
 /* prints:
 70
 998001, and room for more: 1
+level 7
 */

@@ -60,7 +60,7 @@ static bool is_beyond_limit(size_t size)
 	return getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY && size > limit.rlim_cur;
 }
 
-static int allocate(int fd, size_t size)
+int tz_segment_allocate(int fd, size_t size)
 {
 	int r;
 
@@ -69,8 +69,6 @@ static int allocate(int fd, size_t size)
 	/* The kernel takes page after page until there is none, and then somebody is killed. */
 	if (size >= MUCH && size > tz_memory_available(""))
 		return -ENOSPC;
-	if (ftruncate(fd, (off_t)size) < 0)
-		return errno == EFBIG ? -ENOSPC : -errno;
 	do
 		r = fallocate(fd, 0, 0, (off_t)size) < 0 ? errno : 0;
 	while (r == EINTR);
@@ -93,7 +91,7 @@ static void note_sealing(bool sealed)
 
 static int make_file(const char *name, size_t size, int seals)
 {
-	int fd = tz_memfd(name), r = fd < 0 ? fd : allocate(fd, size);
+	int fd = tz_memfd(name), r = fd < 0 ? fd : tz_segment_allocate(fd, size);
 
 	if (r < 0) {
 		if (fd >= 0)
@@ -130,11 +128,10 @@ static bool cannot_shrink(int fd, const struct stat *st)
 	return st->st_nlink == 0 && !is_sealing_possible();
 }
 
-/* Whether it is a file of at least `size` bytes that stays so. */
-static bool is_sound(int fd, size_t size, struct stat *ret_st)
+/* Whether it is a file of at least `size` bytes. */
+static bool has_bytes(int fd, size_t size, struct stat *ret_st)
 {
-	return fstat(fd, ret_st) == 0 && S_ISREG(ret_st->st_mode) && size > 0 && size <= PTRDIFF_MAX && ret_st->st_size >= (off_t)size &&
-	       cannot_shrink(fd, ret_st);
+	return fstat(fd, ret_st) == 0 && S_ISREG(ret_st->st_mode) && size > 0 && size <= PTRDIFF_MAX && ret_st->st_size >= (off_t)size;
 }
 
 int tz_segment_map(int fd, size_t size, bool writable, void **ret)
@@ -143,7 +140,7 @@ int tz_segment_map(int fd, size_t size, bool writable, void **ret)
 	struct stat st;
 	void *p;
 
-	if (!is_sound(fd, size, &st))
+	if (!has_bytes(fd, size, &st) || !cannot_shrink(fd, &st))
 		return -EPROTO;
 	p = mmap(NULL, size, protection, MAP_SHARED | MAP_POPULATE, fd, 0);
 	if (p == MAP_FAILED)
@@ -438,6 +435,8 @@ static void unref_shared(struct tz_segment *s)
 	if (last)
 		take_out(s);
 	tz_mutex_unlock(&all.lock);
+	if (last && s->on_last)
+		s->on_last(s);
 	if (last)
 		destroy(s);
 }
@@ -584,11 +583,15 @@ int tz_segment_adopt_shared(int fd, size_t size, const struct tz_segment_form *f
 	struct tz_segment *s;
 	struct stat st;
 
-	if (size % PAGE || size > PTRDIFF_MAX || !is_sound(fd, PAGE, &st)) {
+	if (size % PAGE || size > PTRDIFF_MAX || !has_bytes(fd, PAGE, &st)) {
 		(void)close(fd);
 		return -EPROTO;
 	}
 	s = known(&st);
+	if (!s && !(form && form->trusted) && !cannot_shrink(fd, &st)) {
+		(void)close(fd);
+		return -EPROTO;
+	}
 	if (!s)
 		return map_shared(fd, size, form, &st, ret);
 	(void)close(fd);

@@ -57,7 +57,8 @@ struct tz_segment {
 	struct tz_segment *older; /* in the cache */
 	uint64_t device, inode; /* of shared memory */
 	_Atomic size_t backed; /* of shared memory: how much of it there was when somebody looked last; the rest is reserved */
-	struct tz_segment_name *name; /* of named shared memory: the creator's (shared/named.h), or NULL */
+	void (*on_last)(struct tz_segment *s); /* of shared memory: called when the last reference has gone, before it is unmapped; or NULL */
+	void *last; /* for on_last */
 };
 
 /* A segment of at least `size` bytes with one reference, the caller's. Its contents are whatever the last user left; a new one is all zeros.
@@ -88,6 +89,7 @@ struct tz_segment_form {
 	size_t reserve; /* addresses to grow into; less than the size: none */
 	size_t align; /* of the address, a power of two; 0: a page */
 	bool huge;
+	bool trusted; /* adopted although it could shrink: who sent it is believed */
 };
 
 /* New shared memory of at least `size` bytes, all zeros, with one reference, the caller's. -ENOMEM, -ENOSPC, -EMFILE, -ENFILE. */
@@ -116,6 +118,9 @@ void tz_segment_trim(void);
 
 /* A file of `size` bytes, allocated and sealed: a descriptor; -ENOMEM, -ENOSPC, -EMFILE, -ENFILE. */
 int tz_segment_file(const char *name, size_t size);
+
+/* Gives a file `size` bytes, all of them there: 0; -ENOSPC, -ENOMEM. */
+int tz_segment_allocate(int fd, size_t size);
 
 /* Maps a file from tz_segment_file of any process, shared: 0; -EPROTO if it has not at least `size` bytes or can shrink; -ENOMEM. */
 int tz_segment_map(int fd, size_t size, bool writable, void **ret);

@@ -241,6 +241,16 @@ int tz_table_copy(struct tz_table *t, size_t size, uint32_t until, void **ret_by
 
 /* --- receiver ----------------------------------------------------------------------------------------------------------- */
 
+/* A worker believes its parent. */
+static int adopt_file(const struct tz_table *t, const struct message *m, int fd, bool writable, struct tz_segment **ret)
+{
+	const struct tz_segment_form form = { .trusted = !t->parent };
+
+	if (m->kind == TZ_SEGMENT_SHARED)
+		return tz_segment_adopt_shared(fd, m->size, &form, ret);
+	return tz_segment_adopt((enum tz_segment_kind)m->kind, fd, m->size, writable, ret);
+}
+
 static void adopt(struct tz_table *t, const struct message *m, int fd)
 {
 	struct tz_table_entry *e = &t->entry[m->entry];
@@ -252,7 +262,7 @@ static void adopt(struct tz_table *t, const struct message *m, int fd)
 	e->edition = m->edition;
 	e->kind = (uint8_t)m->kind;
 	t->busy &= ~bit(m->entry);
-	if (fd < 0 || tz_segment_adopt(m->kind, fd, m->size, writable, &s) < 0) {
+	if (fd < 0 || adopt_file(t, m, fd, writable, &s) < 0) {
 		t->lost = true;
 		return;
 	}

@@ -256,10 +256,16 @@ static void *place_args(char *at, const struct head *h, size_t align)
 /* What the arguments refer to; it stays for the life of the process. */
 static int adopt_refs(const struct tz_birth *birth, const struct head *h, struct tz_segment **refs)
 {
+	static const struct tz_segment_form form = { .trusted = true };
 	int r = (unsigned)birth->nfds == h->nrefs + 1 ? 0 : -EPROTO;
 
-	for (unsigned i = 0; i < h->nrefs && r == 0; i++)
-		r = tz_segment_adopt((enum tz_segment_kind)h->refs[i].kind, birth->fds[1 + i], h->refs[i].size, true, &refs[i]);
+	for (unsigned i = 0; i < h->nrefs && r == 0; i++) {
+		enum tz_segment_kind kind = (enum tz_segment_kind)h->refs[i].kind;
+		int fd = birth->fds[1 + i];
+
+		r = kind == TZ_SEGMENT_SHARED ? tz_segment_adopt_shared(fd, h->refs[i].size, &form, &refs[i]) :
+						tz_segment_adopt(kind, fd, h->refs[i].size, true, &refs[i]);
+	}
 	return r;
 }
 

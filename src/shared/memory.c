@@ -3,11 +3,11 @@
 
 #include <errno.h>
 
-#include "arena/segment.h"
+#include "shared/memory.h"
 
-enum { ALIGN_MAX = 1 << 30 };
+enum { ALIGN_MAX = 1 << 30, PAGE = 4096 };
 
-static int form_of(const tz_shared_options *o, struct tz_segment_form *ret)
+int tz_shared_form(const tz_shared_options *o, struct tz_segment_form *ret)
 {
 	static const tz_shared_options plain;
 
@@ -23,7 +23,7 @@ int tz_shared_alloc_with(void **ret_memory, size_t size, const tz_shared_options
 {
 	struct tz_segment_form form;
 	struct tz_segment *s;
-	int r = form_of(options, &form);
+	int r = tz_shared_form(options, &form);
 
 	if (r == 0)
 		r = tz_segment_share(size, &form, &s);
@@ -84,11 +84,18 @@ size_t tz_shared_size(const void *memory)
 int tz_shared_resize(const void *memory, size_t size)
 {
 	struct tz_segment *s = tz_segment_find_shared(memory);
+	size_t before;
 	int r;
 
 	if (!s)
 		return -EFAULT;
-	r = size < tz_segment_backed(s) ? -EINVAL : tz_segment_grow(s, size);
+	before = (size_t)((const unsigned char *)memory - s->base);
+	if (size > s->size - before)
+		r = -ENOMEM;
+	else if (size + before + PAGE <= tz_segment_backed(s))
+		r = -EINVAL;
+	else
+		r = tz_segment_grow(s, size + before);
 	tz_segment_unref(s);
 	return r;
 }

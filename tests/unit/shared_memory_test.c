@@ -6,10 +6,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -253,6 +256,301 @@ static void a_fork_shares_it(void **state)
 	tz_shared_free((void *)p);
 }
 
+/* --- growth ----------------------------------------------------------------------------------------------------------------- */
+
+static void it_grows_in_place(void **state)
+{
+	enum { LARGE = 64 << 20 };
+	tz_shared_options o = { .reserve = LARGE };
+	unsigned char *p = NULL;
+	int status;
+
+	(void)state;
+	assert_int_equal(tz_shared_alloc_with((void **)&p, 100, &o), 0);
+	assert_int_equal(tz_shared_size(p), 4096);
+	p[0] = 7;
+	pid_t child = fork(); /* has it before it grows */
+
+	assert_true(child >= 0);
+	if (child == 0) {
+		for (int i = 0; i < 20000 && ((volatile unsigned char *)p)[0] != 8; i++)
+			(void)usleep(1000);
+		p[3000000] = 9;
+		_exit(tz_shared_size(p) < 3000001);
+	}
+	assert_int_equal(tz_shared_resize(p, 4000000), 0);
+	assert_true(tz_shared_size(p) >= 4000000);
+	assert_int_equal(p[3999999], 0);
+	p[0] = 8;
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+	assert_int_equal(p[3000000], 9);
+	assert_int_equal(tz_shared_resize(p, 4000000), 0);
+	assert_int_equal(tz_shared_resize(p + 1000000, 4000000), 0);
+	assert_true(tz_shared_size(p) >= 5000000);
+	assert_int_equal(tz_shared_resize(p, 100), -EINVAL);
+	assert_int_equal(tz_shared_resize(p, LARGE + 1), -ENOMEM);
+	assert_int_equal(tz_shared_resize(p, SIZE_MAX), -ENOMEM);
+	assert_int_equal(tz_shared_resize(&status, 10), -EFAULT);
+	tz_shared_free(p);
+	p = tz_shared_alloc(100);
+	assert_int_equal(tz_shared_resize(p, 100), 0);
+	assert_int_equal(tz_shared_resize(p, 5000), -ENOMEM); /* nothing was reserved */
+	tz_shared_free(p);
+}
+
+static void growth_beyond_what_there_is(void **state)
+{
+	tz_shared_options o = { .reserve = (size_t)1 << 44 };
+	struct rlimit old, low;
+	unsigned char *p = NULL;
+
+	(void)state;
+	assert_int_equal(tz_shared_alloc_with((void **)&p, 100, &o), 0);
+	assert_int_equal(tz_shared_resize(p, (size_t)1 << 43), -ENOSPC);
+	assert_int_equal(tz_shared_size(p), 4096);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+	low = old;
+	low.rlim_cur = 65536;
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &low), 0);
+	int r = tz_shared_resize(p, 65537), r2 = tz_shared_resize(p, 65536);
+
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+	assert_int_equal(r, -ENOSPC);
+	assert_int_equal(r2, 0);
+	tz_shared_free(p);
+}
+
+/* --- names ------------------------------------------------------------------------------------------------------------------ */
+
+static const char *own_name(const char *what)
+{
+	static char name[64];
+
+	(void)snprintf(name, sizeof name, "test-%ld-%s", (long)getpid(), what);
+	return name;
+}
+
+static bool has_file(const char *name)
+{
+	char path[128];
+
+	(void)snprintf(path, sizeof path, "/dev/shm/trenza-%lu-%s", (unsigned long)geteuid(), name);
+	return access(path, F_OK) == 0;
+}
+
+static void names(void **state)
+{
+	const char *name = own_name("a");
+	int *p = NULL, *q = NULL, before = open_descriptors();
+	void *unused = NULL;
+
+	(void)state;
+	assert_int_equal(tz_shared_memory_open((void **)&q, name, NULL), -ENOENT);
+	assert_int_equal(tz_shared_memory_create((void **)&p, name, 5000, NULL), 0);
+	assert_int_equal(tz_shared_size(p), 8192);
+	assert_int_equal(*p, 0);
+	assert_int_equal(tz_shared_memory_create(&unused, name, 5000, NULL), -EEXIST);
+	assert_int_equal(tz_shared_memory_open((void **)&q, name, NULL), 0);
+	assert_ptr_equal(q, p); /* a process has it once */
+	tz_shared_free(q);
+	assert_true(has_file(name));
+	tz_shared_free(p);
+	assert_false(has_file(name));
+	assert_int_equal(tz_shared_memory_open((void **)&q, name, NULL), -ENOENT);
+	assert_int_equal(open_descriptors(), before);
+	assert_int_equal(tz_shared_memory_create(&unused, "a/b", 1, NULL), -EINVAL);
+	assert_int_equal(tz_shared_memory_create(&unused, "", 1, NULL), -EINVAL);
+	assert_int_equal(tz_shared_memory_open(&unused, "a b", NULL), -EINVAL);
+	assert_int_equal(tz_shared_memory_unlink("no-such-thing-there", NULL), -ENOENT);
+	assert_int_equal(tz_shared_memory_create(&unused, name, SIZE_MAX, NULL), -ENOSPC);
+	assert_false(has_file(name));
+}
+
+/* Runs in a child, which executes nothing and ends as told. */
+static int in_child(int (*what)(const char *name), const char *name, bool by_exit)
+{
+	int status = -1;
+	pid_t child = fork();
+
+	assert_true(child >= 0);
+	if (child == 0) {
+		int r = what(name);
+
+		if (by_exit)
+			exit(r);
+		_exit(r);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	return status;
+}
+
+static int attach(const char *name)
+{
+	int *p = NULL;
+
+	if (tz_shared_memory_open((void **)&p, name, NULL) < 0 || *p != 41)
+		return 1;
+	++*p;
+	return 0; /* without giving it back */
+}
+
+static int create(const char *name)
+{
+	int *p = NULL;
+
+	return tz_shared_memory_create((void **)&p, name, 4, NULL) < 0;
+}
+
+static void who_attaches_leaves_the_name(void **state)
+{
+	const char *name = own_name("b");
+	int *p = NULL;
+
+	(void)state;
+	for (int by_exit = 0; by_exit < 2; by_exit++) {
+		assert_int_equal(tz_shared_memory_create((void **)&p, name, 4, NULL), 0);
+		*p = 41;
+		assert_int_equal(in_child(attach, name, by_exit), 0);
+		assert_true(has_file(name));
+		assert_int_equal(*p, 42);
+		tz_shared_free(p);
+		assert_false(has_file(name));
+	}
+}
+
+/* One that exits takes its names along; one that is killed leaves them, until somebody looks. */
+static void names_of_the_dead(void **state)
+{
+	const char *name = own_name("c");
+	void *p = NULL;
+
+	(void)state;
+	assert_int_equal(in_child(create, name, true), 0);
+	assert_false(has_file(name));
+	assert_int_equal(in_child(create, name, false), 0);
+	assert_true(has_file(name));
+	assert_int_equal(tz_shared_memory_open(&p, name, NULL), -ENOENT);
+	assert_false(has_file(name));
+	assert_int_equal(in_child(create, name, false), 0);
+	assert_int_equal(tz_shared_memory_create(&p, own_name("d"), 4, NULL), 0); /* another one */
+	tz_shared_free(p);
+	assert_false(has_file(own_name("c")));
+	assert_int_equal(in_child(create, own_name("c"), false), 0);
+	assert_int_equal(tz_shared_memory_create(&p, own_name("c"), 4, NULL), 0); /* the same */
+	assert_true(has_file(own_name("c")));
+	tz_shared_free(p);
+}
+
+/* The creator is dead, but not all who have it. */
+static void the_last_one_keeps_the_name(void **state)
+{
+	const char *name = own_name("e");
+	int *p = NULL, status, ends[2];
+	void *q = NULL;
+	char byte;
+
+	(void)state;
+	assert_int_equal(pipe(ends), 0);
+	pid_t child = fork();
+
+	assert_true(child >= 0);
+	if (child == 0) {
+		if (create(name) == 0)
+			(void)!write(ends[1], "x", 1);
+		for (int i = 0; i < 60; i++)
+			(void)sleep(1);
+		_exit(1);
+	}
+	assert_int_equal(read(ends[0], &byte, 1), 1);
+	assert_int_equal(tz_shared_memory_open((void **)&p, name, NULL), 0);
+	assert_int_equal(kill(child, SIGKILL), 0);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(tz_shared_memory_create(&q, name, 4, NULL), -EEXIST);
+	assert_true(has_file(name));
+	*p = 3;
+	tz_shared_free(p);
+	assert_int_equal(tz_shared_memory_create(&q, name, 4, NULL), 0);
+	assert_int_equal(*(int *)q, 0);
+	tz_shared_free(q);
+	(void)close(ends[0]);
+	(void)close(ends[1]);
+}
+
+/* A child of the creator's fork is not the creator. */
+static int drop_inherited(const char *name)
+{
+	void *p = NULL;
+
+	if (tz_shared_memory_open(&p, name, NULL) < 0)
+		return 1;
+	tz_shared_free(p);
+	tz_shared_free(p);
+	return is_mapped(p);
+}
+
+static void a_forked_child_leaves_the_name(void **state)
+{
+	const char *name = own_name("f");
+	void *p = NULL;
+
+	(void)state;
+	assert_int_equal(tz_shared_memory_create(&p, name, 4, NULL), 0);
+	assert_int_equal(in_child(drop_inherited, name, true), 0);
+	assert_true(has_file(name));
+	assert_int_equal(tz_shared_memory_unlink(name, NULL), 0);
+	assert_false(has_file(name));
+	tz_shared_free(p);
+}
+
+/* Files that lie there and are not ours. */
+static void strange_files(void **state)
+{
+	char path[128];
+	void *p = NULL;
+	int fd;
+
+	(void)state;
+	(void)snprintf(path, sizeof path, "/dev/shm/trenza-%lu-%s", (unsigned long)geteuid(), own_name("g"));
+	fd = open(path, O_CREAT | O_RDWR, 0600);
+	assert_true(fd >= 0);
+	assert_int_equal(lockf(fd, F_LOCK, 0), 0);
+	assert_int_equal(ftruncate(fd, 8192), 0);
+	assert_int_equal(tz_shared_memory_open(&p, own_name("g"), NULL), -ENOENT); /* nobody has it */
+	assert_int_equal(access(path, F_OK), -1);
+	(void)close(fd);
+	assert_int_equal(symlink("/etc/passwd", path), 0);
+	assert_int_equal(tz_shared_memory_open(&p, own_name("g"), NULL), -EPROTO);
+	assert_int_equal(unlink(path), 0);
+}
+
+static void names_as_python_has_them(void **state)
+{
+	const char *name = own_name("py");
+	tz_shared_options o = { .python = true, .mode = 0640 };
+	char path[128];
+	struct stat st;
+	int *p = NULL, *q = NULL, fd, value = 5;
+
+	(void)state;
+	assert_int_equal(tz_shared_memory_create((void **)&p, name, 4, &o), 0);
+	(void)snprintf(path, sizeof path, "/dev/shm/%s", name);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 0137, 0);
+	fd = open(path, O_RDWR);
+	assert_true(fd >= 0);
+	assert_int_equal(pwrite(fd, &value, sizeof value, 0), sizeof value);
+	assert_int_equal(*p, 5);
+	assert_int_equal(tz_shared_memory_open((void **)&q, name, &o), 0);
+	assert_ptr_equal(q, p);
+	(void)close(fd);
+	tz_shared_free(p);
+	tz_shared_free(q);
+	assert_int_equal(access(path, F_OK), 0);
+	assert_int_equal(tz_shared_memory_unlink(name, &o), 0);
+	assert_int_equal(access(path, F_OK), -1);
+}
+
 enum { THREADS = 4, ROUNDS = 300 };
 
 /* One drops the last reference while others meet the memory again. */
@@ -308,6 +606,15 @@ int main(void)
 		cmocka_unit_test(only_what_cannot_shrink),
 		cmocka_unit_test(kinds_do_not_mix),
 		cmocka_unit_test(a_fork_shares_it),
+		cmocka_unit_test(it_grows_in_place),
+		cmocka_unit_test(growth_beyond_what_there_is),
+		cmocka_unit_test(names),
+		cmocka_unit_test(who_attaches_leaves_the_name),
+		cmocka_unit_test(names_of_the_dead),
+		cmocka_unit_test(the_last_one_keeps_the_name),
+		cmocka_unit_test(a_forked_child_leaves_the_name),
+		cmocka_unit_test(strange_files),
+		cmocka_unit_test(names_as_python_has_them),
 		cmocka_unit_test(threads_find_it),
 	};
 
