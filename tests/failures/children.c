@@ -403,5 +403,9 @@ int main(int argc, char **argv)
 		return 3; /* a mutation does not take it over: no more of that */
 	in_main = true;
 	choose(argc, argv);
+	if (!PROCESSES) {
+		puts(NO_PROCESSES);
+		return 0;
+	}
 	return cmocka_run_group_tests_name("children", tests, NULL, NULL);
 }

@@ -813,5 +813,9 @@ int main(int argc, char **argv)
 		end_with_a_helper();
 	}
 	choose(argc, argv);
+	if (!PROCESSES) {
+		puts(NO_PROCESSES);
+		return 0;
+	}
 	return cmocka_run_group_tests_name("pools", tests, NULL, NULL);
 }

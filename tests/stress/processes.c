@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../abilities.h"
 #include "../descriptors.h"
 #include "stress.h"
 
@@ -288,5 +289,9 @@ int main(int argc, char **argv)
 		{ "pools come and go", pools_come_and_go },
 	};
 
+	if (!PROCESSES) {
+		puts(NO_PROCESSES);
+		return 0;
+	}
 	return stress_main(argc, argv, cases, sizeof cases / sizeof *cases);
 }

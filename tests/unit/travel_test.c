@@ -9,6 +9,7 @@
 
 #include <trenza.h>
 
+#include "abilities.h"
 #include "check.h"
 
 struct point {
@@ -305,5 +306,9 @@ int main(void)
 		cmocka_unit_test(what_does_not_travel),
 	};
 
+	if (!PROCESSES) {
+		puts(NO_PROCESSES);
+		return 0;
+	}
 	return cmocka_run_group_tests(tests, open_executor, close_executor);
 }
