@@ -8,6 +8,7 @@
 
 #include <trenza.h>
 
+#include "seeds.h"
 #include "wire/codec.h"
 
 struct point {
@@ -60,12 +61,6 @@ TZ_TASK(struct place, move, struct place, struct point);
 
 static const tz_task *const tasks[] = { &area_task, &join_task, &word_task, &either_task, &move_task };
 enum { TASKS = sizeof tasks / sizeof *tasks };
-
-#define MUST(condition) \
-	do { \
-		if (!(condition)) \
-			abort(); \
-	} while (0)
 
 static inline const struct tz_plan *plan_number(unsigned n)
 {
@@ -121,27 +116,6 @@ static inline struct place a_place(size_t n)
 		.photo = { name, n },
 		.open = true,
 	};
-}
-
-/* Writes bytes as a file of a folder with seeds. */
-static inline void write_seed(const char *folder, unsigned number, const void *head, size_t head_size, const void *bytes, size_t size)
-{
-	char path[4096];
-	FILE *file;
-
-	MUST(snprintf(path, sizeof path, "%s/%u", folder, number) < (int)sizeof path);
-	MUST((file = fopen(path, "wb")) != NULL);
-	MUST(fwrite(head, 1, head_size, file) == head_size && fwrite(bytes, 1, size, file) == size);
-	MUST(fclose(file) == 0);
-}
-
-/* What follows "--seeds=" in the command line, or NULL. */
-static inline const char *seeds_folder(int argc, char **argv)
-{
-	for (int i = 1; i < argc; i++)
-		if (strncmp(argv[i], "--seeds=", 8) == 0)
-			return argv[i] + 8;
-	return NULL;
 }
 
 #endif

@@ -121,7 +121,6 @@ int main(void)
 		tz_send(there, tz_list(42, tz_none, "hello"));
 		if (tz_recv(here, &got) == 0) {
 			tz_value_print(&got, stdout); /* [42, None, 'hello'] */
-			puts("");
 			tz_value_free(got);
 		}
 		tz_connection_close(here);
