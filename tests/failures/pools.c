@@ -133,6 +133,42 @@ static void row_1_a_killed_worker_fails_its_job_alone(void **state)
 	tz_executor_close(ex);
 }
 
+static int close_all(int from)
+{
+	for (int fd = from; fd < 1024; fd++)
+		(void)close(fd);
+	return 0;
+}
+TZ_TASK(int, close_all, int);
+
+static size_t length_of(tz_bytes b)
+{
+	return b.size;
+}
+TZ_TASK(size_t, length_of, tz_bytes);
+
+/* As one that has died, and whose death has not been told yet: what is too much for the lane cannot be sent to it. */
+static void row_1_a_worker_that_cannot_be_reached_costs_no_job(void **state)
+{
+	enum { LARGE = 1 << 20 };
+	tz_executor *ex = open_pool("processes:1");
+	void *data = calloc(1, LARGE);
+	size_t n = 0;
+	int r = 0;
+
+	(void)state;
+	must(data);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(how_ends(tz_submit(ex, close_all, 3)).status, TZ_OK);
+		TZ_TIMEOUT(CREW_PATIENCE)
+			r = tz_apply(ex, &n, length_of, ((tz_bytes){ data, LARGE }));
+		assert_int_equal(r, 0);
+		assert_int_equal(n, LARGE);
+	}
+	free(data);
+	tz_executor_close(ex);
+}
+
 static int kill_at_element(int n)
 {
 	if (n == 613)
@@ -781,6 +817,7 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(row_1_a_killed_worker_fails_its_job_alone),
+		cmocka_unit_test(row_1_a_worker_that_cannot_be_reached_costs_no_job),
 		cmocka_unit_test(row_1_a_killed_worker_fails_its_element_of_a_map),
 		cmocka_unit_test(row_2_a_result_that_does_not_travel_costs_one_job),
 		cmocka_unit_test(row_3_each_way_to_end_is_one_outcome),

@@ -179,6 +179,15 @@ static int give_job(struct farm_hand *h, struct tz_job *job, struct farm_task *t
 	return 0;
 }
 
+/* The far end of its socket is closed: it has died, and we shall be told; or one of its tasks has closed what it did not open. So it gets nothing more, and ends. */
+static void write_off(struct farm_hand *h)
+{
+	if (h->state != HAND_PRESENT)
+		return;
+	h->state = HAND_LEAVING;
+	tz_lane_end(&h->lane);
+}
+
 /* Gives one job, which is taken from the queue. Whether it may have another one. */
 static bool give_next(struct farm *farm, struct farm_hand *h, struct farm_ends *ends, uint64_t now)
 {
@@ -196,9 +205,12 @@ static bool give_next(struct farm *farm, struct farm_hand *h, struct farm_ends *
 	}
 	int r = may_take(h, job, ns) ? give_job(h, job, task, ns, now) : -EAGAIN;
 
+	if (r == -EPIPE || r == -ECONNRESET) {
+		write_off(h);
+		r = -EAGAIN;
+	}
 	if (r == -EAGAIN)
-		farm_push_again(farm,
-				job); /* another one than was looked at: that had ended meanwhile */
+		farm_push_again(farm, job); /* or it is another one than was looked at */
 	else if (r < 0)
 		farm_end(farm, ends, job, TZ_FAILED,
 			 tz_failure_new(r, "its arguments could not be sent"));
