@@ -133,6 +133,8 @@ static void settle(struct farm *farm, struct farm_hand *h, const struct tz_lane_
 			r = unpack(job, task, mail);
 			tz_mutex_lock(&farm->lock);
 			h->collecting = false;
+			if (atomic_load_explicit(&h->dead, memory_order_acquire))
+				farm_alert(farm);
 		} else {
 			r = unpack(job, task, mail);
 		}
@@ -490,7 +492,7 @@ static bool close_down(struct farm *farm, struct farm_ends *ends, uint64_t now, 
 		if (!h || h->state == HAND_ABSENT)
 			continue;
 		left = true;
-		if (h->in_flight || h->state == HAND_WANTED)
+		if (h->in_flight || h->state == HAND_WANTED || h->state == HAND_BURIED)
 			continue;
 		if (h->state == HAND_PRESENT) {
 			h->state = HAND_LEAVING;
@@ -523,6 +525,12 @@ static uint64_t look_after(struct farm *farm, struct farm_ends *ends)
 	note_request(farm);
 	farm_bury(farm, ends);
 	(void)farm_collect(farm, ends);
+	if (ends->first) { /* what comes may take its time */
+		tz_mutex_unlock(&farm->lock);
+		farm_tell(farm, ends);
+		tz_mutex_lock(&farm->lock);
+	}
+	farm_clear_buried(farm);
 	watch_time(farm, ends, now, &until);
 	farm_balance(farm, now);
 	farm_dispatch(farm, ends);

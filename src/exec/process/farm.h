@@ -17,9 +17,11 @@
  * `recall` is called with the job's LOCKED bit held, and takes the farm's lock: who holds the farm's lock never waits for a LOCKED bit of a
  * job that has been claimed, and claims only jobs from the queue.
  *
- * Deaths. A worker that has died is told by on_exit on the thread that watches children; it only writes that down and rings the bell. The
- * collector then fetches what the lane still holds. If the worker was at a job, that job is blamed: it alone ends, as CRASHED; what the worker had not begun goes to
- * `again`. A new worker is started when there is work for it. How many there are is counted from their records, never kept.
+ * Deaths. A worker that has died is told by on_exit on the thread that watches children. That thread buries it at once, so that whoever waits for the job is
+ * woken without a detour; unless somebody reads a result of that worker just then, who tells the collector to. To bury is to fetch what the lane still holds, and to see to its jobs: if the
+ * worker was at one, that is blamed: it alone ends, as CRASHED; what the worker had not begun goes to `again`. What is left of the worker is memory and descriptors,
+ * which nobody waits for: the collector clears them away, without the lock. A new worker is started when there is work for it. How many there are is counted
+ * from their records, never kept.
  *
  * The bell. The collector sleeps on it; workers ring when they have answered, on_exit when one has died, and others when they have left it something
  * to do. A strand that attends takes the bell away from the collector (it says that nobody sleeps), so that workers make no system call, and gives it
@@ -94,7 +96,8 @@ enum farm_hand_state {
 	HAND_ABSENT = 0,
 	HAND_WANTED, /* has a lane; the collector is to start the process */
 	HAND_PRESENT,
-	HAND_LEAVING /* was told to end */
+	HAND_LEAVING, /* was told to end */
+	HAND_BURIED /* has died, and its jobs have been seen to; the collector clears it away */
 };
 
 /* A worker. */
@@ -260,8 +263,9 @@ struct farm_hand *farm_want_hand(struct farm *farm); /* under the lock: one more
 void farm_start_wanted(
 	struct farm *farm,
 	uint64_t *until); /* the collector, under the lock, which it lets go meanwhile */
-void farm_bury(struct farm *farm,
-	       struct farm_ends *ends); /* the collector, under the lock: sees to the dead */
+void farm_bury(struct farm *farm, struct farm_ends *ends); /* under the lock: sees to the dead */
+void farm_clear_buried(
+	struct farm *farm); /* the collector, under the lock, which it lets go meanwhile */
 void farm_kill(struct farm_hand *hand);
 void farm_break(struct farm *farm, struct farm_ends *ends, int code, const char *why);
 int farm_kill_workers(tz_executor *executor);
@@ -287,7 +291,8 @@ int farm_setup_make(
 struct farm_tail;
 int farm_tail_open(struct farm_tail **ret,
 		   int *ret_fd); /* the descriptor is the worker's, and the caller's to close */
-size_t farm_tail_close(struct farm_tail *tail, char *text,
-		       size_t size); /* the last bytes; ended by 0; their number */
+void farm_tail_read(struct farm_tail *tail, char *text,
+		    size_t size); /* of a worker that is dead: the last bytes; ended by 0 */
+void farm_tail_close(struct farm_tail *tail);
 
 #endif

@@ -329,7 +329,7 @@ static void read_stats(tz_executor *executor, tz_executor_stats *ret)
 	for (int i = 0; i < executor->workers; i++) {
 		const struct farm_hand *h = farm->hands[i];
 
-		if (!h || h->state == HAND_ABSENT)
+		if (!h || h->state == HAND_ABSENT || h->state == HAND_BURIED)
 			continue;
 		uint32_t waiting = tz_lane_waiting(&h->lane);
 

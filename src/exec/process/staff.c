@@ -57,12 +57,17 @@ static void on_exit_of_worker(struct tz_child *child, const struct tz_child_exit
 {
 	struct farm_hand *h = arg;
 	struct farm *farm = h->farm;
+	FARM_ENDS(ends);
 
 	(void)child;
 	/* The farm may be freed as soon as it knows of the last death, but for its guests. */
 	__atomic_fetch_add(&farm->executor.guests, 1, __ATOMIC_ACQUIRE);
 	h->how = *how;
 	atomic_store_explicit(&h->dead, true, memory_order_release);
+	tz_mutex_lock(&farm->lock);
+	farm_bury(farm, &ends);
+	tz_mutex_unlock(&farm->lock);
+	farm_tell(farm, &ends);
 	farm_alert(farm);
 	tz_executor_leave(&farm->executor);
 }
@@ -136,8 +141,8 @@ static int start_process(struct farm_hand *h)
 	return r;
 }
 
-/* Everything of a process that is not there any more; its jobs have been seen to. Returns the end of its standard error. */
-static void clear(struct farm_hand *h, char *tail, size_t size)
+/* Everything of a process that is not there any more; its jobs have been seen to. */
+static void clear(struct farm_hand *h)
 {
 	tz_lane_close(&h->lane);
 	tz_child_unref(h->child);
@@ -146,24 +151,22 @@ static void clear(struct farm_hand *h, char *tail, size_t size)
 		(void)munmap(h->slate, sizeof(struct farm_slate));
 	h->slate = NULL;
 	if (h->tail)
-		(void)farm_tail_close(h->tail, tail, size);
+		farm_tail_close(h->tail);
 	h->tail = NULL;
 	if (h->taught)
 		memset(h->taught, 0, h->ntaught);
-	h->in_flight = 0;
 	h->backlog_ns = h->kill_at = 0;
 	h->slow = h->unwell = h->told = h->killed = h->shot = false;
 	atomic_store_explicit(&h->dead, false, memory_order_relaxed);
-	h->state = HAND_ABSENT;
 }
 
 /* It could not be started. */
 static void call_off(struct farm *farm, struct farm_hand *h, int why)
 {
-	char tail[2];
-
 	farm_take_back(farm, h, h->in_flight);
-	clear(h, tail, sizeof tail);
+	h->in_flight = 0;
+	clear(h);
+	h->state = HAND_ABSENT;
 	farm->failed_starts++;
 	farm->start_error = why;
 	farm->start_after = tz_clock_now() + RETRY_NS;
@@ -442,10 +445,27 @@ static void bury(struct farm *farm, struct farm_hand *h, struct farm_ends *ends)
 	death.shot = h->shot;
 	death.meant = h->killed && !death.unwell && h->kill_number == h->first;
 	death.status = h->kill_status;
-	clear(h, death.tail, sizeof death.tail);
-	if (blamed)
+	if (blamed) {
+		farm_tail_read(h->tail, death.tail, sizeof death.tail);
 		blame(farm, blamed, &death, ends);
+	}
 	end_claimed(farm, h, odd, ends);
+	h->in_flight = 0;
+	h->state = HAND_BURIED;
+}
+
+void farm_clear_buried(struct farm *farm)
+{
+	for (int i = 0; i < farm->executor.workers; i++) {
+		struct farm_hand *h = farm->hands[i];
+
+		if (!h || h->state != HAND_BURIED)
+			continue;
+		tz_mutex_unlock(&farm->lock); /* nobody else looks at it in this state */
+		clear(h);
+		tz_mutex_lock(&farm->lock);
+		h->state = HAND_ABSENT;
+	}
 }
 
 void farm_bury(struct farm *farm, struct farm_ends *ends)
@@ -453,7 +473,7 @@ void farm_bury(struct farm *farm, struct farm_ends *ends)
 	for (int i = 0; i < farm->executor.workers; i++) {
 		struct farm_hand *h = farm->hands[i];
 
-		if (h && h->child && !h->collecting &&
+		if (h && (h->state == HAND_PRESENT || h->state == HAND_LEAVING) && !h->collecting &&
 		    atomic_load_explicit(&h->dead, memory_order_acquire))
 			bury(farm, h, ends);
 	}

@@ -1,7 +1,7 @@
 /* The tail: what a worker wrote to its standard error last. See farm.h.
  *
  * Design notes. One thread of the process reads all pipes, passes on what comes to our own standard error, and keeps the end of it. It is started with the
- * first pipe and sleeps while nothing comes. Who closes a tail reads what is left in the pipe itself: a worker that has died will not write any more, but its children may still
+ * first pipe and sleeps while nothing comes. Who wants the end of it reads what is left in the pipe itself: a worker that has died will not write any more, but its children may still
  * hold the other end.
  */
 #include <errno.h>
@@ -190,24 +190,43 @@ static bool is_wanted(void)
 	return poll(&p, 1, 0) == 1 && p.revents & POLLOUT;
 }
 
-size_t farm_tail_close(struct farm_tail *t, char *text, size_t size)
+/* Off the list, and out of what the thread sleeps for: the end of the pipe would keep it awake. */
+static void leave(struct farm_tail *t)
+{
+	tz_mutex_lock(&all.lock);
+	if (t->at) {
+		(void)epoll_ctl(all.epoll - 1, EPOLL_CTL_DEL, t->fd, NULL);
+		*t->at = t->next;
+		if (t->next)
+			t->next->at = t->at;
+		t->at = NULL;
+	}
+	tz_mutex_unlock(&all.lock);
+}
+
+static void read_rest(struct farm_tail *t)
 {
 	char rest[4096];
 	ssize_t n;
 
-	tz_mutex_lock(&all.lock);
-	*t->at = t->next;
-	if (t->next)
-		t->next->at = t->at;
-	tz_mutex_unlock(&all.lock);
+	leave(t);
 	while ((n = read_some(t, rest, sizeof rest)) > 0)
 		if (is_wanted())
 			pass_on(rest, (size_t)n);
-	(void)close(t->fd); /* which takes it out of the epoll set */
+}
+
+void farm_tail_read(struct farm_tail *t, char *text, size_t size)
+{
+	read_rest(t);
 	size_t kept = t->size < size ? t->size : size - 1;
 
 	memcpy(text, t->text + (t->size - kept), kept);
 	text[kept] = '\0';
+}
+
+void farm_tail_close(struct farm_tail *t)
+{
+	read_rest(t); /* what a child of the worker has written since then */
+	(void)close(t->fd);
 	free(t);
-	return kept;
 }
