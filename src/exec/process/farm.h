@@ -90,6 +90,7 @@ struct farm_chunk {
 	size_t lo, hi;
 	size_t called_to; /* the first element that was not called */
 	size_t failed_at; /* or SIZE_MAX */
+	uint64_t ns; /* that the worker took */
 };
 
 enum farm_hand_state {

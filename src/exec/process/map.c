@@ -35,7 +35,6 @@ static const tz_task chunk_task = { .name = "map", .run = run_elsewhere };
 struct piece {
 	struct farm_chunk chunk;
 	tz_handle handle;
-	uint64_t began;
 };
 
 struct map {
@@ -86,6 +85,7 @@ int farm_unpack_chunk(struct farm_chunk *c, const struct tz_plan *plan,
 		      const struct tz_lane_mail *mail)
 {
 	c->called_to = c->hi;
+	c->ns = mail->what.time;
 	return farm_unpack_many(plan, mail, 0, c->hi - c->lo,
 				c->out ? c->out + c->lo * plan->result.size : NULL);
 }
@@ -139,7 +139,6 @@ static int submit_piece(struct map *m, struct piece *p)
 	}
 	job->parcel = parcel;
 	p->handle = tz_job_handle(job);
-	p->began = tz_clock_now();
 	(void)m->farm->executor.ops->submit(&m->farm->executor, &job, 1, TZ_PRIORITY_NORMAL,
 					    &error);
 	return 0;
@@ -252,10 +251,10 @@ static void note_failure(struct map *m, const struct piece *p, const tz_outcome 
 		r->failure->signal = o->signal;
 }
 
-/* Grows with what the last one took. */
+/* Grows with what its worker took for the last one: how long that had to wait for a processor says nothing of the elements. */
 static void adapt(struct map *m, const struct piece *p)
 {
-	uint64_t ns = tz_clock_now() - p->began;
+	uint64_t ns = p->chunk.ns;
 	size_t n = p->chunk.hi - p->chunk.lo;
 
 	if (m->range->fixed_chunk || m->range->outcomes) {
