@@ -748,6 +748,15 @@ static void row_8_a_closed_pool_leaves_nothing(void **state)
 	assert_int_equal(open_descriptors(), before);
 }
 
+/* How many workers are at a job. */
+static size_t at_work(tz_executor *ex)
+{
+	tz_executor_stats s;
+
+	tz_executor_stats_of(ex, &s);
+	return (size_t)s.running;
+}
+
 /* Ends with a pool open, and a child that holds all its descriptors, and outlives it. */
 static void end_with_a_helper(void)
 {
@@ -756,6 +765,7 @@ static void end_with_a_helper(void)
 	(void)alarm(CREW_PATIENCE);
 	must(tz_executor_open(&ex, "processes:1") == 0);
 	tz_detach(tz_submit(ex, nap, 60.0));
+	until(at_work(ex) == 1);
 	/* Nothing of us hears of such a fork. */
 	if (syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0) == 0) {
 		(void)alarm(CREW_PATIENCE);
@@ -841,7 +851,7 @@ static void row_29_the_death_of_the_nursery_hangs_nobody(void **state)
 		assert_int_equal(tz_result(tz_submit(ex, own_pid), &pid), 0);
 		nap_future f = tz_submit(ex, nap, 60.0);
 
-		(void)tz_sleep(0.02);
+		until(at_work(ex) == 1);
 		must(kill((pid_t)parent_of(pid), SIGKILL) == 0);
 		tz_outcome o = how_ends(f);
 
