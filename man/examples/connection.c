@@ -149,6 +149,7 @@ int main(void)
 
 		if (tz_pipe(&here, &there, TZ_ONE_WAY) < 0)
 			return 1;
+		(void)fflush(stdout);
 		tz_send_fds(there, "log", 3, &out, 1);
 		if (tz_recv_fds(here, text, sizeof text, &got, 1, &n) == 3 && n == 1) {
 			if (write(got, "the same output\n", 16) < 0)
@@ -176,3 +177,19 @@ int main(void)
 	}
 	return 0;
 }
+
+/* prints:
+hello
+the end
+1 to 1
+14 bytes
+14 bytes
+0
+nothing has come
+1
+[42, None, 'hello']
+table 4
+the same output
+0: 1 bytes
+receives sends
+*/
