@@ -154,7 +154,21 @@ static void row_46_siblings_do_not_inherit(void **state)
 	}
 }
 
-/* A nursery, which outlives the pipe, has none of it either. It is this process's first. */
+/* main() of an application whose first nursery is started while there is a pipe. */
+static void have_a_pipe(void)
+{
+	tz_process *p;
+	int fds[2], code = 0;
+
+	if (pipe(fds) < 0 || tz_process_open(&p, leave_by, 2) < 0 || tz_process_join_until(p, soon()) < 0)
+		_exit(1);
+	(void)close(fds[1]);
+	if (tz_process_exitcode(p, &code) < 0 || code != 2)
+		_exit(2);
+	_exit(hears_the_end(fds[0]) ? 0 : 3);
+}
+
+/* A nursery, which outlives the pipe, has none of it either. */
 static void row_46_nor_does_what_starts_them(void **state)
 {
 	int status;
@@ -162,15 +176,8 @@ static void row_46_nor_does_what_starts_them(void **state)
 
 	(void)state;
 	if (pid == 0) {
-		tz_process *p;
-		int fds[2], code = 0;
-
-		if (pipe(fds) < 0 || tz_process_open(&p, leave_by, 2) < 0 || tz_process_join_until(p, soon()) < 0)
-			_exit(1);
-		(void)close(fds[1]);
-		if (tz_process_exitcode(p, &code) < 0 || code != 2)
-			_exit(2);
-		_exit(hears_the_end(fds[0]) ? 0 : 3);
+		(void)execl("/proc/self/exe", "children", "application", "with a pipe", (char *)NULL);
+		_exit(127);
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_int_equal(status, 0);
@@ -402,6 +409,8 @@ int main(int argc, char **argv)
 	if (getenv("TRENZA_BOOT"))
 		return 3; /* a mutation does not take it over: no more of that */
 	in_main = true;
+	if (argc == 3 && strcmp(argv[1], "application") == 0)
+		have_a_pipe();
 	choose(argc, argv);
 	if (!PROCESSES) {
 		puts(NO_PROCESSES);
