@@ -7,7 +7,7 @@ int main(int argc, char **argv)
 {
 	const bench_workload *const areas[] = { tasks_workloads, sync_workloads,
 						coroutines_workloads, processes_workloads,
-						connection_workloads,
+						shared_workloads, connection_workloads,
 						internal_workloads };
 	static bench_workload table[64];
 	size_t n = 0;

@@ -1,0 +1,50 @@
+"""Python's multiprocessing, area `shared`: shared.py WORKLOAD."""
+
+import multiprocessing
+import sys
+import time
+
+context = multiprocessing.get_context("fork")
+lock = context.Lock()
+counter = context.RawValue("l")
+
+
+def lock_loop(n):
+    for _ in range(n):
+        with lock:
+            counter.value += 1
+
+
+def by_two(work, n):
+    child = context.Process(target=work, args=(n // 2,))
+    child.start()
+    work(n // 2)
+    child.join()
+
+
+def lock_by_two(n):
+    counter.value = 0
+    by_two(lock_loop, n)
+    if counter.value != n // 2 * 2:
+        sys.exit("lost updates")
+
+
+def each(work):
+    """Nanoseconds an item, as bench_each of bench.h."""
+    n, took = 1000, 0.0
+    for seconds in (0.02, 0.3, None):
+        start = time.perf_counter()
+        work(n)
+        took = (time.perf_counter() - start) / n
+        if seconds:
+            n = int(seconds / took) + 1
+    return took * 1e9
+
+
+WORKLOADS = {
+    "shared-lock-alone": lambda: each(lock_loop),
+    "shared-lock-contended": lambda: each(lock_by_two),
+}
+
+name = sys.argv[1]
+print(name, f"{WORKLOADS[name]():.6g}")
