@@ -9,7 +9,7 @@
 #include "os/futex.h"
 
 static const uint64_t FIRST_NS = 1000000, LAST_NS = 100000000;
-enum { SPIN_US = 10, PAUSES = 16 };
+enum { SPIN_US = 2, PAUSES = 16 };
 
 static const _Atomic uint32_t *atomic_of(const uint32_t *word)
 {
