@@ -15,6 +15,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <link.h>
+#include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -249,6 +250,25 @@ static void run_later_constructors(int argc, char **argv, char **env)
 		(*at)(argc, argv, env);
 }
 
+#ifdef __GLIBC__
+/* As declared by <pthread.h> for files that know no exceptions. */
+extern void __pthread_register_cancel(__pthread_unwind_buf_t *end);
+extern int set_jump(struct __cancel_jmp_buf_tag *to, int mask) __asm__("__sigsetjmp") __attribute__((returns_twice));
+#endif
+
+/* In the place of main(), before glibc has prepared the thread for it: without a place to go when all frames have been left, pthread_exit crashes at the first one. */
+static _Noreturn void run_in_place_of_main(int argc, char **argv, char **env)
+{
+#ifdef __GLIBC__
+	__pthread_unwind_buf_t end;
+
+	if (set_jump(end.__cancel_jmp_buf, 0))
+		exit(1); /* a child of ours sees to its end on the way here; so this was no function of one */
+	__pthread_register_cancel(&end);
+#endif
+	exit(boot_main(argc, argv, env)); /* allowed: in the place of main, which has returned */
+}
+
 static void load_in_executable(const char *word, int argc, char **argv, char **env)
 {
 	if (!understand(word, true))
@@ -256,7 +276,7 @@ static void load_in_executable(const char *word, int argc, char **argv, char **e
 	(void)unsetenv(TZ_BOOT_VARIABLE);
 	pending = true;
 	run_later_constructors(argc, argv, env);
-	exit(boot_main(argc, argv, env)); /* allowed: in the place of main, which has returned */
+	run_in_place_of_main(argc, argv, env);
 }
 
 static void load_in_library(const char *word)
