@@ -56,6 +56,7 @@ struct tz_incoming {
 	unsigned nfds; /* descriptors that come with it */
 	unsigned char *body; /* a tz_buffer of `size` bytes that it is being read into, or NULL */
 	size_t have; /* bytes in the body */
+	uint32_t luck, unlucky; /* with spinning, and how often it was left alone */
 	int error; /* how the stream has ended, for good, or 0 */
 	bool lost; /* a group has come, and could not be opened here */
 	int ngroup; /* descriptors that have come and are not handed out */
