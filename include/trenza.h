@@ -33,6 +33,7 @@
 #include <trenza/rwlock.h>
 #include <trenza/scope.h>
 #include <trenza/semaphore.h>
+#include <trenza/shared_atomic.h>
 #include <trenza/shared_barrier.h>
 #include <trenza/shared_condition.h>
 #include <trenza/shared_event.h>

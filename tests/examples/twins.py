@@ -203,6 +203,25 @@ def process_global():
           "Resultado de las llamadas: [0, 1, 4, 9, 16, 25, 36, 49, 64, 81]\nFinaliza ejecución\n")
 
 
+SQUARES = "[0, 1, 4, 9, 16, 25, 36, 49, 64, 81]"
+
+
+@case
+def shared_memory():
+    """shared_array, shared_value: the parent has what the child wrote"""
+    lines = f"[{', '.join(['0'] * 10)}]\nResultado del proceso: {SQUARES}\nResultado fuera del proceso: {SQUARES}\n"
+    equal(run("shared_array"), lines + "Finaliza ejecución\n")
+    equal(run("shared_value"), lines + "Resultado fuera del proceso: 5.35\nFinaliza ejecución\n")
+
+
+@case
+def deposit():
+    """deposit: 19 withdrawals are lost; none with a lock, none with atomic additions"""
+    equal(run("deposit", "none", "0"), "219\n")
+    equal(run("deposit", "lock", "0"), "200\n")
+    equal(run("deposit", "add", "0"), "200\n")
+
+
 @case
 def four_and_five():
     """multiprocessing0: four numbers, and five"""
