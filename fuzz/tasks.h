@@ -59,7 +59,13 @@ static struct place move(struct place p, struct point to)
 }
 TZ_TASK(struct place, move, struct place, struct point);
 
-static const tz_task *const tasks[] = { &area_task, &join_task, &word_task, &either_task, &move_task };
+static tz_value change(tz_value v, int n)
+{
+	return n ? tz_value_copy(&v) : tz_none;
+}
+TZ_TASK(tz_value, change, tz_value, int);
+
+static const tz_task *const tasks[] = { &area_task, &join_task, &word_task, &either_task, &move_task, &change_task };
 enum { TASKS = sizeof tasks / sizeof *tasks };
 
 static inline const struct tz_plan *plan_number(unsigned n)
@@ -79,6 +85,7 @@ static inline void read_all(const struct tz_shape *s, const unsigned char *image
 		const unsigned char *spot = image + s->spots[k].offset;
 		const char *text;
 		tz_bytes b;
+		tz_value v;
 
 		if (s->spots[k].kind == TZ_SPOT_BOOL) {
 			MUST(*spot <= 1);
@@ -87,6 +94,12 @@ static inline void read_all(const struct tz_shape *s, const unsigned char *image
 			MUST(b.data || b.size == 0);
 			for (size_t i = 0; i < b.size; i++)
 				sum += ((const unsigned char *)b.data)[i];
+		} else if (s->spots[k].kind == TZ_SPOT_VALUE) {
+			memcpy(&v, spot, sizeof v);
+			char *written = tz_value_repr(&v);
+
+			MUST(written);
+			free(written);
 		} else {
 			memcpy(&text, spot, sizeof text);
 			sum += text ? strlen(text) : 0;
@@ -102,6 +115,19 @@ static inline void *copy_of(const unsigned char *data, size_t size)
 	MUST(posix_memalign(&copy, 64, size ? size : 1) == 0);
 	memcpy(copy, data, size);
 	return copy;
+}
+
+/* Values, to begin with; the program's until it ends. */
+static inline tz_value a_value(unsigned n)
+{
+	static tz_value some[3];
+
+	if (some[0].tz__kind == TZ_VALUE_NONE) {
+		some[0] = tz_list(42, tz_none, "hello", 1.5);
+		some[1] = tz_dict("a", tz_list(1, 2), 7, tz_empty_dict);
+		some[2] = tz_string("text");
+	}
+	return some[n % 3];
 }
 
 /* Places with contents of some sizes, to begin with. */

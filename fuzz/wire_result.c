@@ -55,6 +55,7 @@ static void write_seeds(const char *folder)
 	tz_bytes some[3] = { { text, 3 }, { NULL, 0 }, { text, 0 } };
 	double numbers[3] = { 1, 2, 3 };
 	struct place places[3] = { a_place(0), a_place(1), a_place(20) };
+	tz_value values[3] = { a_value(0), a_value(1), a_value(2) };
 
 	for (unsigned n = 1; n <= 3; n++) {
 		seed(folder, 0, n, numbers);
@@ -62,6 +63,7 @@ static void write_seeds(const char *folder)
 		seed(folder, 2, n, texts);
 		seed(folder, 3, n, some);
 		seed(folder, 4, n, places);
+		seed(folder, 5, n, values);
 	}
 }
 

@@ -20,6 +20,8 @@
  *   TZ_KIND_POINTER       any other pointer                    if it points into shared memory (shared_memory.h), as the address at which the
  *                                                              receiver has that; NULL as NULL; else not: an error at submit that names
  *                                                              the task and the argument
+ *   TZ_KIND_DYNAMIC       tz_value                             the content (value.h); a result arrives as the caller's, to be freed with
+ *                                                              tz_value_free
  *   TZ_KIND_FD            tz_fd                                as a descriptor of the receiver's (fd.h)
  *   TZ_KIND_CONNECTION    tz_connection *                      as a handle of the receiver's (connection.h)
  *   TZ_KIND_VALUE         structs, unions, vectors             by value if TZ_FLAT, field by field if TZ_STRUCT (types.h); else not
@@ -60,7 +62,8 @@ typedef enum tz_kind {
 	TZ_KIND_POINTER = 9,
 	TZ_KIND_VALUE = 10,
 	TZ_KIND_FD = 11,
-	TZ_KIND_CONNECTION = 12
+	TZ_KIND_CONNECTION = 12,
+	TZ_KIND_DYNAMIC = 13
 } tz_kind;
 
 /* One type of a task's prototype. */

@@ -25,6 +25,7 @@
 
 #include <trenza/descriptor.h>
 #include <trenza/task_arity.h>
+#include <trenza/value.h>
 
 #if defined(__GNUC__)
 #pragma GCC system_header
@@ -99,6 +100,7 @@ TZ__KIND_IS(tz__complex_long_double, TZ_KIND_COMPLEX);
 TZ__KIND_IS(char *, TZ_KIND_STRING);
 TZ__KIND_IS(const char *, TZ_KIND_CONST_STRING);
 TZ__KIND_IS(tz_bytes, TZ_KIND_BYTES);
+TZ__KIND_IS(tz_value, TZ_KIND_DYNAMIC);
 TZ__KIND_IS(tz_fd, TZ_KIND_FD);
 TZ__KIND_IS(struct tz_connection *, TZ_KIND_CONNECTION);
 #undef TZ__KIND_IS
@@ -125,6 +127,7 @@ template <typename T> const char tz__identity_of<T>::here = 0;
 		char *: TZ_KIND_STRING, \
 		const char *: TZ_KIND_CONST_STRING, \
 		tz_bytes: TZ_KIND_BYTES, \
+		tz_value: TZ_KIND_DYNAMIC, \
 		tz_fd: TZ_KIND_FD, \
 		struct tz_connection *: TZ_KIND_CONNECTION, \
 		default: __builtin_classify_type(*(T *)0) == 5 ? TZ_KIND_POINTER : \

@@ -18,8 +18,10 @@
 #include <trenza/buffer.h>
 #include <trenza/connection.h>
 #include <trenza/shared_memory.h>
+#include <trenza/value.h>
 
 #include "wire/intern.h"
+#include "wire/value.h"
 
 _Static_assert(sizeof(void *) == 8 && sizeof(size_t) == 8, "an offset takes the place of a pointer");
 _Static_assert(offsetof(tz_bytes, data) == 0 && offsetof(tz_bytes, size) == 8 && sizeof(tz_bytes) == 16, "as in the format");
@@ -112,6 +114,17 @@ static bool all_flat(const struct columns *c)
 
 /* --- how much -------------------------------------------------------------------------------------------------------------- */
 
+/* Of a value that cannot be written, encoding says so. */
+static size_t value_size(const unsigned char *spot)
+{
+	tz_value v;
+	ptrdiff_t packed;
+
+	memcpy(&v, spot, sizeof v);
+	packed = tz_value_pack_to(&v, NULL, 0);
+	return sizeof(uint64_t) + (packed < 0 ? 0 : (size_t)packed);
+}
+
 static size_t content_size(const unsigned char *spot, uint32_t kind, const struct tz_carrier *carrier)
 {
 	const char *text;
@@ -129,6 +142,8 @@ static size_t content_size(const unsigned char *spot, uint32_t kind, const struc
 		if (carrier && carrier->give(carrier, bytes.data, bytes.size, NULL, NULL))
 			return sizeof(struct carried);
 		return bytes.size;
+	case TZ_SPOT_VALUE:
+		return value_size(spot);
 	case TZ_SPOT_CONNECTION:
 		memcpy(&text, spot, sizeof text);
 		return text ? sizeof(struct handle) : 0;
@@ -232,6 +247,26 @@ static int write_bytes(struct writer *w, const unsigned char *from, unsigned cha
 	return 0;
 }
 
+static int write_value(struct writer *w, const unsigned char *from, unsigned char *spot)
+{
+	tz_value v;
+	uint64_t words[2] = { 0 }, packed;
+	ptrdiff_t size;
+	unsigned char *room;
+
+	memcpy(&v, from, sizeof v);
+	size = tz_value_pack_to(&v, NULL, 0);
+	if (size < 0)
+		return (int)size;
+	room = room_for(w, sizeof packed + (size_t)size, &words[0]);
+	if (!room || tz_value_pack_to(&v, room + sizeof packed, (size_t)size) != size)
+		return -EMSGSIZE;
+	packed = (uint64_t)size;
+	memcpy(room, &packed, sizeof packed);
+	memcpy(spot, words, sizeof words);
+	return 0;
+}
+
 static int give_handle(const struct tz_carrier *carrier, uint32_t kind, const unsigned char *from, struct handle *ret)
 {
 	*ret = (struct handle){ { 0 } };
@@ -284,6 +319,8 @@ static int write_spot(struct writer *w, const unsigned char *from, unsigned char
 		return write_string(w, from, spot);
 	case TZ_SPOT_BYTES:
 		return write_bytes(w, from, spot);
+	case TZ_SPOT_VALUE:
+		return write_value(w, from, spot);
 	case TZ_SPOT_POINTER:
 	case TZ_SPOT_FD:
 	case TZ_SPOT_CONNECTION:
@@ -399,6 +436,36 @@ static const void *next_bytes(struct reader *r, uint64_t word, size_t size, bool
 	return r->carrier->take(r->carrier, beside.key, beside.offset, size);
 }
 
+/* Reads the next value, from a copy if the bytes may change meanwhile. Until it is read, the spot holds none. */
+static int read_value(struct reader *r, unsigned char *spot, bool copy_first)
+{
+	uint64_t word, packed;
+	const unsigned char *content;
+	tz_value v = tz_none;
+	void *copy = NULL;
+	int error;
+
+	memcpy(&word, spot, sizeof word);
+	memset(spot, 0, sizeof v);
+	if (r->size - r->at < sizeof packed)
+		return -EBADMSG;
+	memcpy(&packed, r->bytes + r->at, sizeof packed);
+	content = packed < PTRDIFF_MAX ? next_content(r, word, sizeof packed + packed) : NULL;
+	if (!content)
+		return -EBADMSG;
+	content += sizeof packed;
+	if (copy_first) {
+		copy = malloc(packed ? packed : 1);
+		if (!copy)
+			return -ENOMEM;
+		content = memcpy(copy, content, packed);
+	}
+	error = tz_value_unpack(content, packed, &(tz_value_limits){ .elements = SIZE_MAX }, &v);
+	free(copy);
+	memcpy(spot, &v, sizeof v);
+	return error == 0 || error == -ENOMEM ? error : -EBADMSG;
+}
+
 /* Puts the handle in, in place. */
 static int read_handle(struct reader *r, unsigned char *spot, uint32_t kind)
 {
@@ -444,6 +511,8 @@ static int read_in_place(struct reader *r, unsigned char *spot, uint32_t kind)
 	}
 	if (is_handle(kind))
 		return read_handle(r, spot, kind);
+	if (kind == TZ_SPOT_VALUE)
+		return read_value(r, spot, false);
 	memcpy(&word, spot, sizeof word);
 	if (word == 0) {
 		if (kind == TZ_SPOT_BYTES)
@@ -473,6 +542,39 @@ static void clear_gaps(unsigned char *image, const struct tz_shape *s)
 		memset(image + at, 0, s->size - at);
 }
 
+/* Frees the values among the first `spots` spots of n images. */
+static void free_values(const struct tz_shape *s, const unsigned char *images, size_t n, size_t spots)
+{
+	tz_value v;
+
+	for (size_t j = 0; j < n && s->nspots; j++)
+		for (uint32_t k = 0; k < s->nspots && spots; k++, spots--)
+			if (s->spots[k].kind == TZ_SPOT_VALUE) {
+				memcpy(&v, images + j * s->size + s->spots[k].offset, sizeof v);
+				tz_value_free(v);
+			}
+}
+
+/* Reads the images of a column; on failure, what it has read is freed. */
+static int decode_column(struct reader *r, const struct column *c, unsigned char *images)
+{
+	const struct tz_shape *s = c->shape;
+	size_t spots = 0;
+
+	for (size_t j = 0; j < c->n && !s->flat; j++) {
+		clear_gaps(images + j * s->size, s);
+		for (uint32_t k = 0; k < s->nspots; k++, spots++) {
+			int error = read_in_place(r, images + j * s->size + s->spots[k].offset, s->spots[k].kind);
+
+			if (error < 0) {
+				free_values(s, images, c->n, spots);
+				return error;
+			}
+		}
+	}
+	return 0;
+}
+
 static int decode_in_place(const struct columns *c, void *bytes, size_t size, const struct tz_carrier *carrier)
 {
 	struct reader r = { bytes, size, contents_at(c->size, size), carrier };
@@ -482,18 +584,12 @@ static int decode_in_place(const struct columns *c, void *bytes, size_t size, co
 	if (all_flat(c))
 		return 0;
 	for (int i = 0; i < c->count; i++) {
-		const struct tz_shape *s = c->column[i].shape;
+		int error = decode_column(&r, &c->column[i], (unsigned char *)bytes + c->column[i].at);
 
-		for (size_t j = 0; j < c->column[i].n && !s->flat; j++) {
-			unsigned char *image = (unsigned char *)bytes + c->column[i].at + j * s->size;
-
-			clear_gaps(image, s);
-			for (uint32_t k = 0; k < s->nspots; k++) {
-				int error = read_in_place(&r, image + s->spots[k].offset, s->spots[k].kind);
-
-				if (error < 0)
-					return error;
-			}
+		if (error < 0) {
+			while (--i >= 0)
+				free_values(c->column[i].shape, (unsigned char *)bytes + c->column[i].at, c->column[i].n, SIZE_MAX);
+			return error;
 		}
 	}
 	return 0;
@@ -503,12 +599,18 @@ static int decode_in_place(const struct columns *c, void *bytes, size_t size, co
 static void free_spot(const unsigned char *spot, uint32_t kind)
 {
 	void *owned = NULL;
+	tz_value v;
 	int fd;
 
 	if (kind == TZ_SPOT_FD) {
 		memcpy(&fd, spot, sizeof fd);
 		if (fd >= 0)
 			(void)close(fd);
+		return;
+	}
+	if (kind == TZ_SPOT_VALUE) {
+		memcpy(&v, spot, sizeof v);
+		tz_value_free(v);
 		return;
 	}
 	if (kind != TZ_SPOT_BOOL)
@@ -594,6 +696,8 @@ static int read_result_spot(struct reader *r, unsigned char *spot, uint32_t kind
 		return read_string(r, spot, kind);
 	case TZ_SPOT_BYTES:
 		return read_bytes(r, spot);
+	case TZ_SPOT_VALUE:
+		return read_value(r, spot, true);
 	case TZ_SPOT_POINTER:
 	case TZ_SPOT_FD:
 	case TZ_SPOT_CONNECTION:
@@ -686,6 +790,12 @@ int tz_args_decode(const struct tz_plan *plan, void *bytes, size_t size, const v
 	return r;
 }
 
+void tz_args_free(const struct tz_plan *plan, const void *args)
+{
+	if (!plan->args.flat)
+		free_values(&plan->args, args, 1, SIZE_MAX);
+}
+
 size_t tz_result_size(const struct tz_plan *plan, const void *result, const struct tz_carrier *carrier)
 {
 	return plan->result.flat ? plan->result.size : tz_results_size(plan, result, 1, carrier);
@@ -749,6 +859,13 @@ int tz_block_decode(const struct tz_plan *plan, void *bytes, size_t size, size_t
 	for (int i = 0; i < c.count && r == 0; i++)
 		ret_in[i] = (const unsigned char *)bytes + c.column[i].at;
 	return r;
+}
+
+void tz_block_free(const struct tz_plan *plan, const void *const *in, size_t n)
+{
+	for (uint32_t k = 0; k < plan->task->nargs; k++)
+		if (!plan->arg[k].flat)
+			free_values(&plan->arg[k], in[k], n, SIZE_MAX);
 }
 
 size_t tz_results_size(const struct tz_plan *plan, const void *results, size_t n, const struct tz_carrier *carrier)

@@ -3,6 +3,7 @@
  * The format. First the image: the arguments struct, or the result, as it lies in memory. A pointer in it is replaced by the offset of its content from
  * the beginning of the bytes; 0 is NULL. Contents follow, each at a multiple of 8; a string with its 0. tz_bytes keeps its size in the image, and may have the
  * top bit of its offset set: then the content did not come along, and at the offset lies {key, offset} of it, for the carrier (below).
+ * A tz_value's place holds the offset of its content: its size, in 8 bytes, and itself as MessagePack.
  * A handle is for the carrier altogether: its place holds the word that the carrier gave for it, 0 for none; or, where one word is too little, the offset of a
  * content of TZ_HANDLE_WORDS of them.
  * For n calls at once, a *block*: the images of all first arguments, then of all second ones, each such column at a multiple of 64, then the contents; for n
@@ -56,11 +57,14 @@ int tz_args_culprit(const struct tz_plan *plan, const void *args, const struct t
 /* Turns bytes into the arguments struct, in place. -EBADMSG: they are no arguments of that task; or what the carrier says of a handle. Then they are spoilt. */
 int tz_args_decode(const struct tz_plan *plan, void *bytes, size_t size, const void **ret_args, const struct tz_carrier *carrier);
 
+/* Frees what decoded arguments hold beyond the bytes: their values. After the call. */
+void tz_args_free(const struct tz_plan *plan, const void *args);
+
 /* The same for a result. */
 size_t tz_result_size(const struct tz_plan *plan, const void *result, const struct tz_carrier *carrier);
 int tz_result_encode(const struct tz_plan *plan, const void *result, void *to, size_t size, const struct tz_carrier *carrier);
 
-/* Frees what a result owns: its `char *`, the data of its tz_bytes, its handles. In the worker, after encoding; in the caller's process, for a result that
+/* Frees what a result owns: its `char *`, the data of its tz_bytes, its values, its handles. In the worker, after encoding; in the caller's process, for a result that
  * nobody will take. */
 void tz_result_free(const struct tz_plan *plan, const void *result);
 
@@ -79,6 +83,7 @@ int tz_block_culprit(const struct tz_plan *plan, const void *const *in, size_t l
 
 /* Turns bytes into n calls' arrays: ret_in has room for TZ_ARGS_MAX. */
 int tz_block_decode(const struct tz_plan *plan, void *bytes, size_t size, size_t n, const void **ret_in, const struct tz_carrier *carrier);
+void tz_block_free(const struct tz_plan *plan, const void *const *in, size_t n);
 
 /* The results of n calls, an array; and back. As for one. */
 size_t tz_results_size(const struct tz_plan *plan, const void *results, size_t n, const struct tz_carrier *carrier);

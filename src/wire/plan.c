@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <trenza/value.h>
+
 enum {
 	SPOTS_MAX = 1 << 16,
 	DEPTH_MAX = 16 /* of structs in structs */
@@ -177,6 +179,9 @@ static int add_type(struct making *m, const tz_type *type, uint32_t offset)
 		break;
 	case TZ_KIND_BYTES:
 		r = type->size == sizeof(tz_bytes) ? add_spot(m, offset, TZ_SPOT_BYTES) : -ENOTSUP;
+		break;
+	case TZ_KIND_DYNAMIC:
+		r = type->size == sizeof(tz_value) ? add_spot(m, offset, TZ_SPOT_VALUE) : -ENOTSUP;
 		break;
 	case TZ_KIND_POINTER:
 		r = type->size == sizeof(void *) ? add_spot(m, offset, TZ_SPOT_POINTER) : -ENOTSUP;

@@ -30,6 +30,7 @@ enum tz_spot_kind {
 	TZ_SPOT_STRING, /* char *: the content; as a result, malloc'd by the task and the caller's after */
 	TZ_SPOT_CONST_STRING, /* const char *: the content; as a result, a copy that is kept for ever */
 	TZ_SPOT_BYTES, /* tz_bytes: the content; as a result, a tz_buffer (buffer.h) */
+	TZ_SPOT_VALUE, /* tz_value: the content */
 	TZ_SPOT_BOOL, /* bool: any byte but 0 is 1 */
 	TZ_SPOT_POINTER, /* any other pointer: a handle, to shared memory */
 	TZ_SPOT_FD, /* tz_fd: a handle, of 4 bytes */

@@ -17,4 +17,8 @@ int tz_value_add_pair(tz_value *dict, tz_value key, tz_value value);
 /* Sorts it: 0; -EEXIST: a key is there twice. */
 int tz_value_sort(tz_value *dict);
 
+/* As tz_value_pack, into memory that is there; NULL: it is only counted. How many bytes it takes, or the same errors, and -EMSGSIZE if
+ * they are more than `size`. */
+ptrdiff_t tz_value_pack_to(const tz_value *v, void *to, size_t size);
+
 #endif

@@ -29,22 +29,32 @@
 /* --- writing ------------------------------------------------------------------------------------------------------ */
 
 struct packer {
-	unsigned char *bytes;
+	unsigned char *bytes; /* NULL: nothing yet, or, if it cannot grow, what is written is only counted */
 	size_t size, room;
+	bool fixed; /* it cannot grow */
 };
+
+static int grow(struct packer *p, size_t size)
+{
+	size_t room = p->size + size > 2 * p->room ? p->size + size : 2 * p->room;
+	unsigned char *more = realloc(p->bytes, room < 64 ? 64 : room);
+
+	if (!more)
+		return -ENOMEM;
+	p->bytes = more;
+	p->room = room < 64 ? 64 : room;
+	return 0;
+}
 
 static int put(struct packer *p, const void *bytes, size_t size)
 {
 	if (size > p->room - p->size) {
-		size_t room = p->size + size > 2 * p->room ? p->size + size : 2 * p->room;
-		unsigned char *more = realloc(p->bytes, room < 64 ? 64 : room);
+		int r = p->fixed ? -EMSGSIZE : grow(p, size);
 
-		if (!more)
-			return -ENOMEM;
-		p->bytes = more;
-		p->room = room < 64 ? 64 : room;
+		if (r < 0)
+			return r;
 	}
-	if (size)
+	if (size && p->bytes)
 		memcpy(p->bytes + p->size, bytes, size);
 	p->size += size;
 	return 0;
@@ -130,6 +140,14 @@ int tz_value_pack(const tz_value *v, void **ret_bytes, size_t *ret_size)
 	*ret_bytes = p.bytes;
 	*ret_size = p.size;
 	return 0;
+}
+
+ptrdiff_t tz_value_pack_to(const tz_value *v, void *to, size_t size)
+{
+	struct packer p = { .bytes = to, .room = to ? size : PTRDIFF_MAX, .fixed = true };
+	int r = pack_value(&p, v);
+
+	return r < 0 ? r : (ptrdiff_t)p.size;
 }
 
 /* --- reading ------------------------------------------------------------------------------------------------------- */

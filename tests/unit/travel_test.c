@@ -293,6 +293,98 @@ static void what_does_not_travel(void **state)
 	it_is_another_process(NULL);
 }
 
+/* A list of words and how often each is there. */
+static tz_value count(tz_value words, tz_value *unused)
+{
+	tz_value counts = tz_empty_dict;
+
+	(void)unused;
+	for (size_t i = 0; i < tz_value_size(&words); i++) {
+		const tz_value *word = tz_value_at(&words, i);
+		int64_t n = 0;
+
+		tz_value_to_int(tz_value_find(&counts, word), &n);
+		if (tz_value_set(&counts, tz_value_copy(word), tz_int(n + 1)) < 0)
+			tz_fail(-ENOMEM, NULL);
+	}
+	return counts;
+}
+TZ_TASK(tz_value, count, tz_value, tz_value *);
+
+struct note {
+	tz_value tags;
+	const char *text;
+	tz_value more[2];
+};
+TZ_STRUCT(struct note, tags, text, more);
+
+static struct note turned(struct note n)
+{
+	return (struct note){ tz_value_copy(&n.more[1]), n.text, { tz_value_copy(&n.tags), tz_value_copy(&n.more[0]) } };
+}
+TZ_TASK(struct note, turned, struct note);
+
+static void assert_value(tz_value v, const char *expected)
+{
+	char *text = tz_value_repr(&v);
+
+	assert_non_null(text);
+	assert_string_equal(text, expected);
+	free(text);
+	tz_value_free(v);
+}
+
+static void values(void **state)
+{
+	tz_value words = tz_list("to", "be", "or", "not", "to", "be"), counts = tz_none;
+	struct note n = { tz_list(1, 2), "text", { tz_none, tz_dict("a", 1.5) } }, back;
+
+	(void)state;
+	check_done(tz_result(tz_submit(ex, count, words, NULL), &counts), "count");
+	assert_value(counts, "{'to': 2, 'be': 2, 'or': 1, 'not': 1}");
+	check_done(tz_result(tz_submit(ex, count, tz_empty_list, NULL), &counts), "count");
+	assert_value(counts, "{}");
+	tz_value_free(words);
+
+	check_done(tz_result(tz_submit(ex, turned, n), &back), "turned");
+	assert_value(back.tags, "{'a': 1.5}");
+	assert_string_equal(back.text, "text");
+	assert_value(back.more[0], "[1, 2]");
+	assert_value(back.more[1], "None");
+	tz_value_free(n.tags);
+	tz_value_free(n.more[1]);
+}
+
+static void maps_of_values(void **state)
+{
+	enum { N = 500 };
+	static tz_value words[N], counts[N];
+	static tz_value *nothing[N];
+	char expected[40];
+
+	(void)state;
+	for (int i = 0; i < N; i++)
+		words[i] = tz_list(i, i, i % 10);
+	check_done(tz_map(ex, count, N, counts, words, nothing), "count");
+	for (int i = 0; i < N; i++) {
+		if (i < 10)
+			(void)snprintf(expected, sizeof expected, "{%d: 3}", i);
+		else
+			(void)snprintf(expected, sizeof expected, "{%d: 2, %d: 1}", i, i % 10);
+		assert_value(counts[i], expected);
+		tz_value_free(words[i]);
+	}
+}
+
+static void failed_values_are_refused(void **state)
+{
+	tz_value twice = tz_dict(1, 1, 1, 1), counts;
+
+	(void)state;
+	assert_int_equal(tz_result(tz_submit(ex, count, twice, NULL), &counts), -EREMOTEIO);
+	assert_int_equal(tz_last()->code, -EEXIST);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -303,6 +395,9 @@ int main(void)
 		cmocka_unit_test(structs),
 		cmocka_unit_test(wide_numbers),
 		cmocka_unit_test(maps_of_strings),
+		cmocka_unit_test(values),
+		cmocka_unit_test(maps_of_values),
+		cmocka_unit_test(failed_values_are_refused),
 		cmocka_unit_test(what_does_not_travel),
 	};
 

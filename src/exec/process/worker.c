@@ -362,15 +362,16 @@ static void call_with(const struct tz_lane_mail *mail, const struct lesson *l, s
 	}
 	struct tz_job *job = run_as_job(l->task, args, mail->what.time, mail->number);
 
-	if (!job) {
+	if (!job)
 		answer_error(-ENOMEM, NULL);
-		return;
-	}
-	if (job->status == TZ_OK)
+	else if (job->status == TZ_OK)
 		answer_result(l->plan, tz_job_result(job));
 	else
 		answer_outcome(job);
-	release(job);
+	if (job)
+		release(job);
+	if (mail->what.flags & TERM_ENCODED)
+		tz_args_free(l->plan, args);
 }
 
 static void call(const struct tz_lane_mail *mail)
@@ -508,20 +509,19 @@ static void call_piece_with(const struct tz_lane_mail *mail, const struct lesson
 	int r = tz_block_decode(l->plan, block + 1, mail->size - sizeof *block, p.n, p.in,
 				&taker->carrier);
 
-	if (r == 0 && !make_results(&p))
-		r = -ENOMEM;
 	if (r < 0) {
 		answer_error(r, "its arguments could not be read");
 		return;
 	}
-	struct tz_job *job = run_as_job(&piece_task, &at, mail->what.time, mail->number);
+	struct tz_job *job = make_results(&p) ? run_as_job(&piece_task, &at, mail->what.time, mail->number) : NULL;
 
-	if (!job) {
+	if (job) {
+		answer_piece(&p, job);
+		release(job);
+	} else {
 		answer_error(-ENOMEM, NULL);
-		return;
 	}
-	answer_piece(&p, job);
-	release(job);
+	tz_block_free(l->plan, p.in, p.n);
 }
 
 static void call_piece(const struct tz_lane_mail *mail)
@@ -651,6 +651,7 @@ static int run_setup_task(void)
 	}
 	tz_result_free(plan, tz_job_result(job));
 	release(job);
+	tz_args_free(plan, args);
 	return 0;
 }
 
