@@ -29,10 +29,7 @@ struct head {
 	uint64_t name, name_size, args, args_size;
 	uint32_t authkey_size, nrefs;
 	unsigned char authkey[TZ_AUTHKEY_MAX];
-	struct ref { /* of each segment */
-		uint32_t kind, reserved;
-		uint64_t size;
-	} refs[TZ_GIVER_MAX];
+	struct tz_ref refs[TZ_GIVER_MAX];
 };
 
 /* What comes back. */
@@ -103,13 +100,6 @@ static int refuse_arguments(const struct tz_plan *plan, const void *args, const 
 	return refuse(plan->task, error, why);
 }
 
-static void note_refs(struct head *h, const struct tz_giver *giver)
-{
-	h->nrefs = giver->n;
-	for (unsigned i = 0; i < giver->n; i++)
-		h->refs[i] = (struct ref){ .kind = giver->refs[i]->kind, .size = giver->refs[i]->size };
-}
-
 static int pack_by_name(const tz_process *p, const struct tz_plan *plan, const void *args, struct tz_giver *giver, void **ret_blob,
 			size_t *ret_size)
 {
@@ -125,7 +115,8 @@ static int pack_by_name(const tz_process *p, const struct tz_plan *plan, const v
 		free(h);
 		return refuse_arguments(plan, args, &giver->carrier, e);
 	}
-	note_refs(h, giver);
+	h->nrefs = giver->n;
+	tz_refs_note(giver, h->refs);
 	*ret_blob = h;
 	return 0;
 }
@@ -253,25 +244,9 @@ static void *place_args(char *at, const struct head *h, size_t align)
 	return p ? memcpy(p, at, h->args_size) : NULL;
 }
 
-/* What the arguments refer to; it stays for the life of the process. */
-static int adopt_refs(const struct tz_birth *birth, const struct head *h, struct tz_segment **refs)
-{
-	static const struct tz_segment_form form = { .trusted = true };
-	int r = (unsigned)birth->nfds == h->nrefs + 1 ? 0 : -EPROTO;
-
-	for (unsigned i = 0; i < h->nrefs && r == 0; i++) {
-		enum tz_segment_kind kind = (enum tz_segment_kind)h->refs[i].kind;
-		int fd = birth->fds[1 + i];
-
-		r = kind == TZ_SEGMENT_SHARED ? tz_segment_adopt_shared(fd, h->refs[i].size, &form, &refs[i]) :
-						tz_segment_adopt(kind, fd, h->refs[i].size, true, &refs[i]);
-	}
-	return r;
-}
-
 static int run_by_name(const struct tz_birth *birth, char *blob, const struct head *h)
 {
-	static struct tz_segment *refs[TZ_GIVER_MAX];
+	static struct tz_segment *refs[TZ_GIVER_MAX]; /* for the life of the process */
 	struct tz_taker taker;
 	char why[TZ_MESSAGE_MAX];
 	const tz_task *task;
@@ -289,7 +264,7 @@ static int run_by_name(const struct tz_birth *birth, char *blob, const struct he
 	if (!bytes)
 		return fail(birth, -ENOMEM, "no memory for its arguments");
 	tz_taker_init(&taker, refs, h->nrefs, TZ_TAKE_FOR_LIFE);
-	e = plan->error ? plan->error : adopt_refs(birth, h, refs);
+	e = plan->error ? plan->error : (unsigned)birth->nfds == h->nrefs + 1 ? tz_refs_adopt(h->refs, h->nrefs, birth->fds + 1, refs) : -EPROTO;
 	e = e < 0 ? e : tz_args_decode(plan, bytes, h->args_size, &args, &taker.carrier);
 	if (e < 0)
 		return fail(birth, e, "its arguments did not arrive whole");

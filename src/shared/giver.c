@@ -257,3 +257,25 @@ void tz_taker_done(struct tz_taker *taker)
 		tz_connection_task_over(taker->connections[i]);
 	taker->nfds = taker->nconnections = 0;
 }
+
+/* --- births --------------------------------------------------------------------------------------------------------------- */
+
+void tz_refs_note(const struct tz_giver *giver, struct tz_ref *ret_refs)
+{
+	for (unsigned i = 0; i < giver->n; i++)
+		ret_refs[i] = (struct tz_ref){ .kind = giver->refs[i]->kind, .size = giver->refs[i]->size };
+}
+
+int tz_refs_adopt(const struct tz_ref *refs, unsigned n, const int *fds, struct tz_segment **ret)
+{
+	static const struct tz_segment_form form = { .trusted = true };
+	int r = 0;
+
+	for (unsigned i = 0; i < n && r == 0; i++) {
+		enum tz_segment_kind kind = (enum tz_segment_kind)refs[i].kind;
+
+		r = kind == TZ_SEGMENT_SHARED ? tz_segment_adopt_shared(fds[i], refs[i].size, &form, &ret[i]) :
+						tz_segment_adopt(kind, fds[i], refs[i].size, true, &ret[i]);
+	}
+	return r;
+}

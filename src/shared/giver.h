@@ -55,4 +55,15 @@ void tz_taker_init(struct tz_taker *ret, struct tz_segment *const *refs, unsigne
 /* The call is over. */
 void tz_taker_done(struct tz_taker *taker);
 
+/* Of each segment, what the receiver of a birth (process/child.h) has to know. */
+struct tz_ref {
+	uint32_t kind, reserved;
+	uint64_t size;
+};
+
+void tz_refs_note(const struct tz_giver *giver, struct tz_ref *ret_refs);
+
+/* The segments of a birth, from who is believed; the descriptors become theirs. 0 or a negative errno code. */
+int tz_refs_adopt(const struct tz_ref *refs, unsigned n, const int *fds, struct tz_segment **ret);
+
 #endif

@@ -740,6 +740,56 @@ static void connections_go_to_processes(void **state)
 	}
 }
 
+/* --- the setup of workers ------------------------------------------------------------------------------------------------------ */
+
+static struct account *own;
+
+static void set_up(struct account *a, tz_fd to)
+{
+	own = a;
+	a->balance += 100;
+	(void)!write(to.fd, "s", 1);
+}
+TZ_TASK(void, set_up, struct account *, tz_fd);
+
+static long use_own(long amount)
+{
+	return own->balance += amount;
+}
+TZ_TASK(long, use_own, long);
+
+static void a_setup_has_it_for_life(void **state)
+{
+	static const char *const specs[] = { "processes:1", "processes:1,start=spawn", "processes:1,start=fork" };
+	char text[10];
+	int ends[2];
+
+	(void)state;
+	for (int i = 0; i < 3; i++) {
+		struct account *a = TZ_SHARED_NEW(struct account);
+		tz_executor *with;
+		long seen = 0;
+
+		assert_non_null(a);
+		assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+		set_up_args args = tz_bind(set_up, a, ((tz_fd){ ends[1] }));
+		tz_executor_options o = { .setup = &set_up_task, .setup_args = &args };
+
+		assert_int_equal(tz_executor_open_with(&with, specs[i], &o), 0);
+		(void)close(ends[1]);
+		check_done(tz_result(tz_submit(with, use_own, 1), &seen), "use_own");
+		check_done(tz_result(tz_submit(with, use_own, 1), &seen), "use_own");
+		assert_int_equal(seen, 102);
+		assert_int_equal(a->balance, 102);
+		tz_executor_close(with);
+		read_all(ends[0], text, sizeof text);
+		assert_string_equal(text, "s");
+		(void)close(ends[0]);
+		tz_shared_free(a);
+		assert_false(is_mapped(a));
+	}
+}
+
 /* --- processes ----------------------------------------------------------------------------------------------------------- */
 
 static void fill(int *array, int n, double *value)
@@ -858,6 +908,7 @@ int main(void)
 		cmocka_unit_test(connections_go_to_tasks),
 		cmocka_unit_test(connections_come_back),
 		cmocka_unit_test(connections_go_to_processes),
+		cmocka_unit_test(a_setup_has_it_for_life),
 		cmocka_unit_test(processes_of_every_method),
 		cmocka_unit_test(processes_get_descriptors),
 		cmocka_unit_test(processes_refuse_others),

@@ -153,6 +153,7 @@ struct farm {
 	pthread_t collector;
 	struct farm_setup *setup; /* what each worker is born with */
 	size_t setup_size;
+	struct tz_giver giver; /* what the setup task's arguments refer to */
 
 	_Alignas(64) struct tz_mutex lock;
 	struct farm_queue queues[3]; /* by priority + 1 */

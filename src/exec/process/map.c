@@ -43,6 +43,7 @@ struct map {
 	const struct tz_plan *plan;
 	size_t next; /* the first element that nobody was given */
 	size_t size; /* of the next piece */
+	size_t most; /* of any piece, because of its results */
 	struct piece *pieces; /* a ring */
 	unsigned room, first, count;
 	unsigned ahead; /* how many may be under way, at most `room` */
@@ -149,6 +150,18 @@ static bool goes_on(const struct map *m)
 	return m->error == 0 && m->range->failed_at == SIZE_MAX;
 }
 
+/* How many results can come in one piece, each with memory of its own. */
+static size_t most_results(const struct tz_shape *s)
+{
+	unsigned handles = 0;
+
+	for (uint32_t k = 0; k < s->nspots; k++)
+		handles += s->spots[k].kind >= TZ_SPOT_POINTER && s->spots[k].kind <= TZ_SPOT_CONNECTION;
+	if (handles == 0)
+		return SIZE_MAX;
+	return handles < TZ_LANE_REFS ? TZ_LANE_REFS / handles : 1;
+}
+
 /* An even share of what is left for everybody, at the most. */
 static size_t next_size(const struct map *m)
 {
@@ -166,6 +179,8 @@ static size_t next_size(const struct map *m)
 	/* What is on the slate outlives a crash. */
 	if (n > most && !r->fixed_chunk)
 		n = most;
+	if (n > m->most)
+		n = m->most;
 	return n < left ? n : left;
 }
 
@@ -352,6 +367,7 @@ int farm_map(tz_executor *executor, tz_range *range)
 
 	if (!m.plan || m.plan->error)
 		return m.plan ? refuse(m.plan, range->task) : -ENOMEM;
+	m.most = most_results(&m.plan->result);
 	m.ahead = (unsigned)range->workers * AHEAD;
 	m.began = tz_clock_now();
 	m.room = (unsigned)range->workers *

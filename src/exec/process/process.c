@@ -28,6 +28,7 @@ static void free_farm(struct farm *farm)
 	free(farm->hands);
 	free(farm->again);
 	free(farm->setup);
+	tz_giver_done(&farm->giver);
 	tz_bell_close(farm->bell);
 	if (farm->bell_fd >= 0)
 		(void)close(farm->bell_fd);

@@ -31,9 +31,11 @@ static int set_functions(struct farm_setup *s, const tz_executor_options *o)
 /* The name of the setup task and its arguments, behind the struct. */
 static int add_task(struct farm *farm, const struct tz_plan *plan, const void *args)
 {
-	size_t name_size = tz_task_name_size(plan->name),
-	       args_size = tz_args_size(plan, args, NULL);
+	size_t name_size = tz_task_name_size(plan->name), args_size;
+	int r;
 
+	tz_giver_init(&farm->giver, TZ_GIVER_MAX, false);
+	args_size = tz_args_size(plan, args, &farm->giver.carrier);
 	if (args_size > SIZE_MAX / 2)
 		return -ENOMEM;
 	size_t total = up(sizeof *farm->setup) + up(name_size) + up(args_size);
@@ -47,8 +49,11 @@ static int add_task(struct farm *farm, const struct tz_plan *plan, const void *a
 	s->name_size = (uint32_t)name_size;
 	s->args_size = (uint32_t)args_size;
 	memcpy((char *)s + up(sizeof *s), plan->name, name_size);
-	return tz_args_encode(plan, args, (char *)s + up(sizeof *s) + up(name_size), args_size,
-			      NULL);
+	r = tz_args_encode(plan, args, (char *)s + up(sizeof *s) + up(name_size), args_size,
+			   &farm->giver.carrier);
+	s->nrefs = farm->giver.n;
+	tz_refs_note(&farm->giver, s->refs);
+	return r;
 }
 
 int farm_setup_make(struct farm *farm)

@@ -92,7 +92,7 @@ static int make_slate(struct farm_slate **ret, int *ret_fd)
 static int start_child(struct farm_hand *h, int slate_fd, int err_fd)
 {
 	struct farm *farm = h->farm;
-	int fds[WORKER_FDS], r;
+	int fds[WORKER_FDS + TZ_GIVER_MAX], r;
 	char name[96];
 	rlim_t size = farm->executor.options.stack_size;
 	struct tz_child_limit stack = { RLIMIT_STACK, { size, size } };
@@ -102,7 +102,7 @@ static int start_child(struct farm_hand *h, int slate_fd, int err_fd)
 		.blob = farm->setup,
 		.size = farm->setup_size,
 		.fds = fds,
-		.nfds = WORKER_FDS,
+		.nfds = WORKER_FDS + (int)farm->giver.n,
 		.in = TZ_CHILD_NULL,
 		.err = err_fd + 1,
 		.name = name,
@@ -117,6 +117,8 @@ static int start_child(struct farm_hand *h, int slate_fd, int err_fd)
 	tz_lane_fds(&h->lane, fds);
 	fds[WORKER_FD_BELL] = farm->bell_fd;
 	fds[WORKER_FD_SLATE] = slate_fd;
+	for (unsigned i = 0; i < farm->giver.n; i++)
+		fds[WORKER_FDS + i] = farm->giver.refs[i]->fd;
 	farm->setup->index = h->index; /* one start at a time */
 	(void)snprintf(name, sizeof name, "%s-%d", farm->executor.name, h->index);
 	r = tz_child_start(&h->child, &start);

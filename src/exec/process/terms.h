@@ -8,6 +8,7 @@
 
 #include <trenza/outcome.h>
 
+#include "shared/giver.h"
 #include "wire/name.h"
 
 /* tz_lane_what.kind of a task. */
@@ -76,6 +77,8 @@ struct farm_setup {
 	uint64_t memory;
 	uint32_t name_size, args_size;
 	uint32_t has_initializer, has_finalizer;
+	uint32_t nrefs, reserved; /* what the arguments refer to: further descriptors, in this order */
+	struct tz_ref refs[TZ_GIVER_MAX];
 	struct tz_task_name initializer, finalizer;
 	char executor[64];
 };

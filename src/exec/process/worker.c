@@ -54,6 +54,7 @@ static struct {
 	size_t nlessons;
 	uint32_t done; /* tasks */
 	uint64_t resident; /* at first */
+	struct tz_segment *refs[TZ_GIVER_MAX]; /* of the setup task; for life */
 	void *buffer; /* for arguments that have to be aligned */
 	size_t room;
 	void *results; /* of a piece of a map */
@@ -631,12 +632,14 @@ static int run_setup_task(void)
 	     *bytes = name + (s->name_size + 63) / 64 * 64;
 	const tz_task *task = NULL;
 	const void *args = NULL;
+	struct tz_taker taker;
 	int r = tz_task_resolve(name, s->name_size, &task);
 	const struct tz_plan *plan = r == 0 ? tz_plan_of(task) : NULL;
 
+	tz_taker_init(&taker, me.refs, s->nrefs, TZ_TAKE_FOR_LIFE);
 	if (r == 0)
 		r = plan ? tz_args_decode(plan, aligned(bytes, s->args_size, 64), s->args_size,
-					  &args, NULL)
+					  &args, &taker.carrier)
 			 : -ENOMEM;
 	if (r < 0)
 		return break_down(r, "its setup is not to be found");
@@ -691,7 +694,9 @@ static int worker_main(const struct tz_birth *birth)
 	const struct farm_setup *s = birth->blob;
 	pthread_t attendant;
 
-	if (birth->size < sizeof *s || s->magic != SETUP_MAGIC || birth->nfds != WORKER_FDS)
+	if (birth->size < sizeof *s || s->magic != SETUP_MAGIC || s->nrefs > TZ_GIVER_MAX ||
+	    birth->nfds != WORKER_FDS + (int)s->nrefs ||
+	    tz_refs_adopt(s->refs, s->nrefs, birth->fds + WORKER_FDS, me.refs) < 0)
 		return 127;
 	me.setup = s;
 	/* An interrupt typed at the terminal: the application decides what becomes of us. */
