@@ -181,7 +181,7 @@ int tz_value_to_int(const tz_value *v, int64_t *ret)
 		return -EINVAL;
 	double d = v->tz__is.tz__double;
 
-	if (!(d >= -two_63 && d < two_63) || d != trunc(d))
+	if (!(d >= -two_63 && d < two_63) || d != (double)(int64_t)d)
 		return -ERANGE;
 	*ret = (int64_t)d;
 	return 0;
@@ -199,7 +199,7 @@ int tz_value_to_uint(const tz_value *v, uint64_t *ret)
 		return -EINVAL;
 	double d = v->tz__is.tz__double;
 
-	if (!(d >= 0 && d < two_64) || d != trunc(d))
+	if (!(d >= 0 && d < two_64) || d != (double)(uint64_t)d)
 		return -ERANGE;
 	*ret = (uint64_t)d;
 	return 0;
@@ -280,6 +280,14 @@ static int compare_ints(const tz_value *a, const tz_value *b)
 	return (a->tz__is.tz__int > b->tz__is.tz__int) - (a->tz__is.tz__int < b->tz__is.tz__int);
 }
 
+/* floor(3) is in a library of its own. For what lies in the range of integers; from 2^63 on there are no fractions. */
+static double floor_of(double d)
+{
+	double whole = d < two_63 ? (double)(int64_t)d : d;
+
+	return whole > d ? whole - 1 : whole;
+}
+
 /* Exactly: a double that is as large as an integer can be has no fraction, so its whole part is an integer. */
 static int compare_int_to_double(const tz_value *i, double d)
 {
@@ -287,7 +295,7 @@ static int compare_int_to_double(const tz_value *i, double d)
 		return 1;
 	if (d >= two_64)
 		return -1;
-	double whole = floor(d);
+	double whole = floor_of(d);
 	tz_value w = whole < two_63 ? tz_int((int64_t)whole) : tz_uint((uint64_t)whole);
 	int c = compare_ints(i, &w);
 
