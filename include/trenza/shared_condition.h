@@ -11,8 +11,9 @@
  * get the lock first and make the condition false again: wait in a loop, or let tz_shared_condition_wait_for do so.
  *
  * Waiting releases the lock and ends with the lock held again, whatever the wait returns, but for -ENOTRECOVERABLE. Taking the lock again cannot be cut
- * short. Whoever had the lock meanwhile may have been killed: then the wait returns -EOWNERDEAD, as tz_shared_lock_acquire does. A strand that was
- * notified and whose time was up at the same moment returns 0: no notification is lost.
+ * short. A process that has the lock meanwhile may be killed: then one of those that wait returns with -EOWNERDEAD, notified or not, as tz_shared_lock_acquire
+ * does; it should see whether others are to be notified. A strand that was notified and whose time was up at the same moment returns 0: no notification
+ * is lost.
  */
 #ifndef TRENZA_SHARED_CONDITION_H
 #define TRENZA_SHARED_CONDITION_H

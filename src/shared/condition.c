@@ -6,6 +6,9 @@
  * A strand may take a notification if its process has one and the gate was opened after the strand began to wait. The gate is opened before the notification is
  * written: killed in between, a notifier has notified nobody, and has woken somebody for nothing.
  *
+ * It takes it when it has the user's lock again. So who is killed before that has not taken it, and who is killed after that leaves the user's lock to somebody who is told;
+ * and those that wait look whether the lock was left so, since there may be nobody else to find it.
+ *
  * Who finds that a process has ended (nap.h) hands the notifications that it had not taken to others, before it clears them: killed in between, it has them handed out
  * twice, which wakes one too many, and never one too few.
  *
@@ -114,18 +117,48 @@ static int line_up(tz_shared_condition *c, struct waiter *me, const struct tz_de
 	return r;
 }
 
-/* 0: it was notified; -EAGAIN; or, if it gives up because of `why`, that. */
-static int look(tz_shared_condition *c, struct waiter *me, int why)
+static bool may_be_notified(tz_shared_condition *c, const struct waiter *me)
+{
+	return tz_word_get(gate_of(c, me->entry)) != me->since && amount_of(me->entry) >= NOTIFIED;
+}
+
+/* Waits without the user's lock, until it may have been notified: 0; or until it has to give up; or until it has the lock, because who had it has ended: -EOWNERDEAD. */
+static int sleep_until(tz_shared_condition *c, struct waiter *me, struct tz_nap *nap, tz_shared_lock *lock)
+{
+	int n = 0;
+
+	while (!may_be_notified(c, me)) {
+		struct tz_dead dead = { .count = 0 };
+
+		n = tz_nap_take(nap, gate_of(c, me->entry), me->gate);
+		me->gate = tz_word_get(gate_of(c, me->entry));
+		if (n < 0)
+			return n;
+		if (n != TZ_NAP_OVER)
+			continue;
+		if (tz_shared_lock_inherit(lock))
+			return -EOWNERDEAD;
+		tz_dead_find(&dead, holders_of(c));
+		if (dead.count == 0)
+			continue;
+		tz_monitor_enter(&c->tz__lock);
+		bury(c, &dead);
+		tz_monitor_leave(&c->tz__lock);
+	}
+	return 0;
+}
+
+/* With the user's lock: it takes its notification, 0; or gives up because of `why`; or has to wait on, -EAGAIN, since another strand of the process was faster. */
+static int settle(tz_shared_condition *c, struct waiter *me, int why)
 {
 	struct tz_dead dead = { .count = 0 };
 	int r = -EAGAIN;
 
-	if (why != 0)
+	if (why < 0)
 		tz_dead_find(&dead, holders_of(c));
 	tz_monitor_enter(&c->tz__lock);
 	bury(c, &dead);
-	me->gate = tz_word_get(gate_of(c, me->entry));
-	if (me->gate != me->since && amount_of(me->entry) >= NOTIFIED) {
+	if (may_be_notified(c, me)) {
 		add(me->entry, -NOTIFIED);
 		r = 0;
 	} else if (why < 0) {
@@ -133,17 +166,6 @@ static int look(tz_shared_condition *c, struct waiter *me, int why)
 		r = why;
 	}
 	tz_monitor_leave(&c->tz__lock);
-	return r;
-}
-
-/* Waits without the user's lock. */
-static int sleep_until(tz_shared_condition *c, struct waiter *me, tz_deadline deadline)
-{
-	struct tz_nap nap = tz_nap_begin("condition", c, deadline);
-	int r = -EAGAIN;
-
-	while (r == -EAGAIN)
-		r = look(c, me, tz_nap_take(&nap, gate_of(c, me->entry), me->gate));
 	return r;
 }
 
@@ -161,14 +183,18 @@ static int begin(tz_shared_condition *c, struct waiter *me)
 
 static int wait_with(tz_shared_condition *c, tz_shared_lock *lock, tz_deadline deadline)
 {
+	struct tz_nap nap = tz_nap_begin("condition", c, deadline);
 	struct waiter me;
 	int r = begin(c, &me), again;
 
 	if (r < 0)
 		return r;
-	(void)tz_shared_lock_release(lock);
-	r = sleep_until(c, &me, deadline);
-	again = tz_shared_lock_acquire(lock);
+	do {
+		(void)tz_shared_lock_release(lock);
+		r = sleep_until(c, &me, &nap, lock);
+		again = r == -EOWNERDEAD ? r : tz_shared_lock_acquire(lock);
+		r = settle(c, &me, again < 0 ? again : r);
+	} while (r == -EAGAIN);
 	return again < 0 ? again : r;
 }
 

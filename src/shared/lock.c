@@ -189,6 +189,13 @@ bool tz_shared_lock_is_own(const tz_shared_lock *lock)
 	return is_mine(w) && !(w & DIED);
 }
 
+bool tz_shared_lock_inherit(tz_shared_lock *lock)
+{
+	uint32_t w = load(lock);
+
+	return w & TZ_OWNER_MASK && !tz_owner_is_alive(w) && swap(lock, &w, tz_owner_self() | DIED | PARKED, __ATOMIC_ACQUIRE);
+}
+
 void tz_monitor_enter(tz_shared_lock *lock)
 {
 	if (tz_shared_lock_acquire(lock) == -EOWNERDEAD)

@@ -9,6 +9,9 @@
 /* Whether the calling process holds the lock, and what it protects is whole. */
 bool tz_shared_lock_is_own(const tz_shared_lock *lock);
 
+/* Takes the lock if its holder has ended; as after -EOWNERDEAD. */
+bool tz_shared_lock_inherit(tz_shared_lock *lock);
+
 /* A recursive lock that the calling strand holds, and has recovered, becomes one that it has acquired once; and back. False if it is not so. */
 bool tz_shared_rlock_unfold(tz_shared_rlock *lock, uint32_t *ret_depth);
 void tz_shared_rlock_fold(tz_shared_rlock *lock, uint32_t depth);

@@ -657,6 +657,35 @@ static void who_is_woken_may_find_the_lock_left_by_the_dead(void **state)
 	assert_int_equal(tz_shared_lock_release(&stage->lock), 0);
 }
 
+static void hold_the_lock_quietly(void *unused)
+{
+	(void)unused;
+	must(tz_shared_lock_acquire(&stage->lock) == 0);
+	stage->phase = 1;
+	stay();
+}
+
+/* Nobody notifies, and nobody else wants the lock. */
+static void who_waits_finds_the_lock_left_by_the_dead(void **state)
+{
+	struct crew crew = { .count = 0 };
+	pid_t child, other = child_start(wait_once_in_child, NULL);
+
+	(void)state;
+	crew_add(&crew, wait_and_inherit, NULL);
+	have_arrived(2);
+	until_asleep(other);
+	assert_int_equal(kill(other, SIGSTOP), 0);
+	until(child_state(other) == 'T');
+	child = child_start(hold_the_lock_quietly, NULL);
+	until(stage->phase == 1);
+	child_kill(child);
+	crew_join(&crew);
+	assert_int_equal(kill(other, SIGCONT), 0);
+	tz_shared_condition_notify(&stage->condition);
+	child_join(other);
+}
+
 static int wait_cancelled(void)
 {
 	int r;
@@ -1232,6 +1261,7 @@ int main(void)
 		CASE(nobody_is_woken_without_a_notification),
 		CASE(notifications_of_the_dead_go_to_others),
 		CASE(who_is_woken_may_find_the_lock_left_by_the_dead),
+		CASE(who_waits_finds_the_lock_left_by_the_dead),
 		CASE(a_wait_for_a_condition_ends_by_cancel),
 		CASE(a_barrier_alone),
 		CASE(a_barrier_of_all_kinds_of_strands),
