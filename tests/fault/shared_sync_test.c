@@ -7,13 +7,11 @@
 #define _GNU_SOURCE
 
 #include <errno.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -44,6 +42,7 @@ static struct stage {
 	tz_shared_rwlock rwlock;
 	/* What the stepped process notes. */
 	atomic_int has, over; /* it certainly has what it wants; all is done */
+	atomic_int answer; /* of another one, that waits */
 } *stage;
 
 static uint32_t dead; /* the name of a process that has ended */
@@ -459,50 +458,79 @@ static void take_lock(void)
 		must(tz_shared_lock_recover(&stage->lock) == 0);
 }
 
-static atomic_int woken;
+/* --- another process, that waits, and is stopped so that it does nothing while the steps are made ------------------------------------------ */
 
-static atomic_int waiter; /* its thread's number */
+static pid_t other;
 
-static void *wait_in_thread(void *unused)
-{
-	waiter = (int)syscall(SYS_gettid);
-	take_lock();
-	must(tz_shared_condition_wait_until(&stage->condition, &stage->lock, soon()) == 0);
-	must(tz_shared_lock_release(&stage->lock) == 0);
-	woken = 1;
-	return unused;
-}
-
-static struct crew crew;
-
-/* So that the stepped process always finds it in the same state. */
-static bool waiter_sleeps(void)
+static char state_of_other(void)
 {
 	char path[64], line[512] = "", *end;
 	FILE *f;
 
-	(void)snprintf(path, sizeof path, "/proc/self/task/%d/stat", (int)waiter);
+	(void)snprintf(path, sizeof path, "/proc/%d/stat", (int)other);
 	f = fopen(path, "re");
 	must(f != NULL);
 	end = fgets(line, sizeof line, f) ? strrchr(line, ')') : NULL;
 	(void)fclose(f);
-	return end && end[1] == ' ' && end[2] == 'S';
+	return end && end[1] == ' ' ? end[2] : '?';
 }
 
-static bool somebody_of_us_waits(void)
+/* Once it waits, and not at a moment when it has the object's lock. */
+static void start_other(int (*wait)(void), bool (*waits)(void), const tz_shared_lock *lock)
+{
+	bool good = false;
+
+	fflush(NULL);
+	stage->answer = 1000;
+	other = fork();
+	must(other >= 0);
+	if (other == 0) {
+		stage->answer = wait();
+		_exit(0);
+	}
+	until(waits());
+	while (!good) {
+		must(kill(other, SIGSTOP) == 0);
+		until(state_of_other() == 'T');
+		good = !tz_shared_lock_is_held(lock) && !tz_shared_lock_is_held(&stage->lock);
+		if (!good)
+			must(kill(other, SIGCONT) == 0);
+	}
+}
+
+static int answer_of_other(void)
+{
+	int status = -1;
+	pid_t r;
+
+	must(kill(other, SIGCONT) == 0);
+	until((r = waitpid(other, &status, WNOHANG)) != 0);
+	must(r == other && status == 0);
+	return stage->answer;
+}
+
+static int wait_here(void)
+{
+	int r;
+
+	take_lock();
+	r = tz_shared_condition_wait_until(&stage->condition, &stage->lock, soon());
+	must(tz_shared_lock_release(&stage->lock) == 0);
+	return r;
+}
+
+static bool somebody_waits(void)
 {
 	for (int i = 0; i < TZ_SHARED_PROCESSES; i++)
-		if (__atomic_load_n(&stage->condition.tz__holders[i].tz__owner, __ATOMIC_RELAXED) == tz_owner_self() &&
-		    __atomic_load_n(&stage->condition.tz__holders[i].tz__amount, __ATOMIC_RELAXED) != 0)
+		if (__atomic_load_n(&stage->condition.tz__holders[i].tz__amount, __ATOMIC_RELAXED) != 0 &&
+		    tz_owner_is_alive(stage->condition.tz__holders[i].tz__owner))
 			return true;
 	return false;
 }
 
 static void start_waiter(void)
 {
-	woken = 0;
-	crew_add(&crew, wait_in_thread, NULL);
-	until(somebody_of_us_waits() && waiter_sleeps());
+	start_other(wait_here, somebody_waits, &stage->condition.tz__lock);
 }
 
 /* Nobody was notified, and nobody is; one who comes then is. */
@@ -513,7 +541,7 @@ static void check_condition(void)
 	assert_int_equal(tz_shared_lock_release(&stage->lock), 0);
 	start_waiter();
 	tz_shared_condition_notify_all(&stage->condition);
-	crew_join(&crew);
+	assert_int_equal(answer_of_other(), 0);
 }
 
 static void notify_somebody(void)
@@ -527,8 +555,7 @@ static void check_notified(void)
 {
 	if (!stage->over)
 		tz_shared_condition_notify(&stage->condition);
-	crew_join(&crew);
-	assert_int_equal(woken, 1);
+	assert_int_equal(answer_of_other(), 0);
 }
 
 /* One process has waited and was notified, and has ended. */
@@ -588,13 +615,14 @@ static void killed_with_a_condition_of_the_dead(void **state)
 
 /* --- barrier ----------------------------------------------------------------------------------------------------------------------------- */
 
-static int party_answer;
-
-static void *be_party(void *unused)
+static int be_party(void)
 {
-	waiter = (int)syscall(SYS_gettid);
-	party_answer = tz_shared_barrier_wait_until(&stage->barrier, soon());
-	return unused;
+	return tz_shared_barrier_wait_until(&stage->barrier, soon());
+}
+
+static bool one_has_arrived(void)
+{
+	return tz_shared_barrier_waiting(&stage->barrier) == 1;
 }
 
 static void make_barrier(void)
@@ -602,11 +630,15 @@ static void make_barrier(void)
 	assert_int_equal(tz_shared_barrier_init(&stage->barrier, 2), 0);
 }
 
+static void start_party(void)
+{
+	start_other(be_party, one_has_arrived, &stage->barrier.tz__lock);
+}
+
 static void make_barrier_with_a_party(void)
 {
 	make_barrier();
-	crew_add(&crew, be_party, NULL);
-	until(tz_shared_barrier_waiting(&stage->barrier) == 1 && waiter_sleeps());
+	start_party();
 }
 
 static void arrive(void)
@@ -619,11 +651,9 @@ static void arrive(void)
 static void check_whole_barrier(void)
 {
 	tz_shared_barrier_reset(&stage->barrier);
-	crew_add(&crew, be_party, NULL);
-	until(tz_shared_barrier_waiting(&stage->barrier) == 1);
+	start_party();
 	assert_int_equal(tz_shared_barrier_wait_until(&stage->barrier, soon()), 1);
-	crew_join(&crew);
-	assert_int_equal(party_answer, 0);
+	assert_int_equal(answer_of_other(), 0);
 }
 
 /* One that had arrived and was killed breaks it; one that had not cannot be missed. */
@@ -647,12 +677,14 @@ static void check_broken_barrier(void)
 
 static void check_last_party(void)
 {
+	int r;
+
 	if (!stage->over && !tz_shared_barrier_is_broken(&stage->barrier) && stage->barrier.tz__state == 0 &&
 	    tz_shared_barrier_waiting(&stage->barrier) == 1)
 		tz_shared_barrier_abort(&stage->barrier); /* it had not arrived, and nobody else will come */
-	crew_join(&crew);
-	assert_true(party_answer == 0 || party_answer == -EPIPE);
-	assert_true(party_answer == 0 || !stage->over);
+	r = answer_of_other();
+	assert_true(r == 0 || r == -EPIPE);
+	assert_true(r == 0 || !stage->over);
 	check_whole_barrier();
 }
 
@@ -666,8 +698,7 @@ static void check_reset(void)
 {
 	if (!stage->over)
 		tz_shared_barrier_abort(&stage->barrier);
-	crew_join(&crew);
-	assert_int_equal(party_answer, -EPIPE);
+	assert_int_equal(answer_of_other(), -EPIPE);
 	check_whole_barrier();
 }
 
