@@ -12,9 +12,11 @@ prefix=$work/prefix
 libdir=$prefix/lib
 export PKG_CONFIG_PATH=$libdir/pkgconfig
 strict='-pedantic -Wall -Wextra -Werror'
+net=disabled
+! pkg-config --exists libcrypto || net=enabled
 
 install_to_prefix() {
-    meson setup "$work/build" "$root" --prefix="$prefix" --libdir=lib --buildtype=plain --auto-features=disabled &&
+    meson setup "$work/build" "$root" --prefix="$prefix" --libdir=lib --buildtype=plain --auto-features=disabled -Dnet="$net" &&
         meson install -C "$work/build"
 }
 
@@ -24,6 +26,12 @@ says_version() { [ "$("$@")" = "$version" ]; }
 by_pkg_config() { # COMPILER STANDARD SOURCE
     "$1" -std="$2" $strict "$here/$3" -o "$work/$3.pc" $(pkg-config --cflags --libs trenza) &&
         LD_LIBRARY_PATH=$libdir says_version "$work/$3.pc" && ldd "$work/$3.pc" | grep -q libtrenza
+}
+
+with_net() {
+    gcc -std=c11 $strict "$here/net.c" -o "$work/net" $(pkg-config --cflags --libs trenza-net) &&
+        LD_LIBRARY_PATH=$libdir says_version "$work/net" && ldd "$work/net" | grep -q libtrenza-net &&
+        ! ldd "$libdir/libtrenza.so" | grep crypto
 }
 
 statically() { # COMPILER STANDARD SOURCE
@@ -71,6 +79,11 @@ check "C program by pkg-config" by_pkg_config gcc c11 program.c
 check "C program by pkg-config, with clang" by_pkg_config clang c11 program.c
 check "C++ program by pkg-config" by_pkg_config g++ c++17 program.cc
 check "C++ program by pkg-config, with clang" by_pkg_config clang++ c++17 program.cc
+if [ $net = enabled ]; then
+    check "C program with the module trenza-net, which alone needs OpenSSL" with_net
+else
+    skip "C program with the module trenza-net" 'there is no OpenSSL to compile with (libssl-dev)'
+fi
 check "C program, all static" statically gcc c11 program.c
 check "C++ program, all static" statically g++ c++17 program.cc
 check "C and C++ programs by CMake, shared and static" by_cmake
