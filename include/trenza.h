@@ -37,6 +37,7 @@
 #include <trenza/shared_barrier.h>
 #include <trenza/shared_condition.h>
 #include <trenza/shared_event.h>
+#include <trenza/shared_list.h>
 #include <trenza/shared_lock.h>
 #include <trenza/shared_memory.h>
 #include <trenza/shared_queue.h>

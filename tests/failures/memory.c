@@ -1,4 +1,4 @@
-/* Rows 38, 39, 40 and 42: numbers that several processes change, memory with a name, and memory that is not there. */
+/* Rows 38 to 42: numbers and lists that several processes have, memory with a name, and memory that is not there. */
 #include "failures.h"
 
 #include <errno.h>
@@ -207,12 +207,48 @@ static void row_40_memory_that_is_not_there_is_no_signal_later(void **state)
 	assert_int_equal(status, 0);
 }
 
+/* --- 41 ----------------------------------------------------------------------------------------------------------------------- */
+
+static void append_zero(tz_shared_list *l)
+{
+	(void)tz_shared_list_set(l, 0, tz_binary("ab\0\0\0", 5));
+	(void)tz_shared_list_set(l, 1, tz_string("\xc3\xb1\xe2\x82\xac\xf0\x9f\x90\x8d"));
+}
+TZ_TASK(void, append_zero, tz_shared_list *);
+
+static void row_41_lists_give_back_what_was_put_in(void **state)
+{
+	tz_shared_list *l = NULL;
+	tz_process *p;
+
+	(void)state;
+	if (!PROCESSES)
+		skip();
+	assert_int_equal(tz_shared_list_open(&l, tz_list(tz_binary("\0\0", 2), "", tz_binary("x\0", 2)), 16), 0);
+	for (int i = 0; i < 2; i++) {
+		tz_value v = tz_shared_list_values(l);
+		char *text = tz_value_repr(&v);
+
+		assert_non_null(text);
+		assert_string_equal(text, i ? "[b'ab\\x00\\x00\\x00', '\xc3\xb1\xe2\x82\xac\xf0\x9f\x90\x8d', b'x\\x00']" :
+					      "[b'\\x00\\x00', '', b'x\\x00']");
+		free(text);
+		tz_value_free(v);
+		if (i == 0) {
+			assert_int_equal(tz_process_open(&p, append_zero, l), 0);
+			assert_int_equal(how_it_ends(p), 0);
+		}
+	}
+	tz_shared_free(l);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(row_38_no_addition_is_lost),
 		cmocka_unit_test(row_39_who_attaches_does_not_take_the_name_away),
 		cmocka_unit_test(row_40_memory_that_is_not_there_is_no_signal_later),
+		cmocka_unit_test(row_41_lists_give_back_what_was_put_in),
 		cmocka_unit_test(row_42_what_a_killed_program_left_is_taken_away),
 	};
 
