@@ -29,8 +29,8 @@ _Thread_local struct tz__forks *tz__forks_self __attribute__((tls_model("initial
 void tz_frame_enter(struct tz_frame *frame, struct tz_strand *strand, struct tz_job *job, tz_deadline deadline, int worker)
 {
 	frame->job = job;
-	frame->outer = strand->frame;
 	frame->outer_scope = strand->scope;
+	frame->outer = strand->frame;
 	frame->cursor = NULL;
 	frame->failure = NULL;
 	frame->worker = worker;
@@ -38,14 +38,14 @@ void tz_frame_enter(struct tz_frame *frame, struct tz_strand *strand, struct tz_
 	atomic_store_explicit(&frame->fork_failure, NULL, memory_order_relaxed);
 	frame->fork_mark = tz__forks_self->head;
 	tz_scope_set_up(&frame->scope, strand, strand->base, deadline);
-	strand->frame = frame;
 	strand->scope = &frame->scope;
+	strand->frame = frame;
 }
 
 void tz_frame_leave(struct tz_frame *frame, struct tz_strand *strand)
 {
-	strand->frame = frame->outer;
 	strand->scope = frame->outer_scope;
+	strand->frame = frame->outer;
 }
 
 void tz_frame_bind(struct tz_frame *frame, struct tz_strand *strand, struct tz_bindings *bindings)

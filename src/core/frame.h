@@ -16,9 +16,9 @@ struct tz_strand;
 /* One run of a job: lies on the runner's stack. The strand's `frame` is the innermost; `outer` is the job that waits below it on
  * the same stack, or NULL. */
 struct tz_frame {
-	struct tz_job *job; /* NULL: a piece of a map or a for-each, whose outcome is its caller's */
+	struct tz_scope *outer_scope; /* as in the strand: copied there and back as one */
 	struct tz_frame *outer;
-	struct tz_scope *outer_scope;
+	struct tz_job *job; /* NULL: a piece of a map or a for-each, whose outcome is its caller's */
 	struct tz_scope scope; /* the outermost of this run */
 	struct tz_cursor *cursor; /* of the map that runs, or NULL */
 	struct tz_failure *failure; /* recorded by tz_fail; NULL also for want of memory */

@@ -254,13 +254,17 @@ __attribute__((noinline)) static bool set_up_rest(struct tz_job *job, const tz_s
 	return payload != NULL;
 }
 
-struct tz_job *tz_job_new(tz_executor *executor, const tz_submit_options *options, const tz_task *task, const void *args,
-			  bool handle)
+/* Whether an executor looks at a job's last fields: loops keep a tree of their tasks, and processes parcels. The others are spared a cache line,
+ * which lies far away by the time that a cell is used again. */
+static inline bool keeps_more(const tz_executor *executor)
 {
-	struct tz_job *job = tz_job_alloc();
+	return !executor ||
+	       (executor->ops->capabilities & (TZ_CAN_SHARE_MEMORY | TZ_CAN_SUSPEND)) != TZ_CAN_SHARE_MEMORY;
+}
 
-	if (__builtin_expect(!job, 0))
-		return NULL;
+/* What all new jobs have in common. */
+static inline void set_up(struct tz_job *job, tz_executor *executor, const tz_task *task, bool more, uint8_t process)
+{
 	job->task = task;
 	job->executor = executor;
 	job->waiters = NULL;
@@ -272,23 +276,67 @@ struct tz_job *tz_job_new(tz_executor *executor, const tz_submit_options *option
 	job->priority = TZ_PRIORITY_NORMAL;
 	job->eager = job->remote = 0;
 	atomic_store_explicit(&job->observed, 0, memory_order_relaxed);
-	atomic_store_explicit(&job->process, (uint8_t)atomic_load_explicit(&tz_process_number, memory_order_relaxed),
+	atomic_store_explicit(&job->process, process, memory_order_relaxed);
+	if (more) {
+		job->site = NULL;
+		job->parcel = NULL; /* and in no tree of tasks */
+	}
+}
+
+static inline uint8_t this_process(void)
+{
+	return (uint8_t)atomic_load_explicit(&tz_process_number, memory_order_relaxed);
+}
+
+/* The job is one from now on. Relaxed: the executor's queue publishes it. */
+static inline void begin(struct tz_job *job, bool handle)
+{
+	uint64_t generation = atomic_load_explicit(&job->state, memory_order_relaxed) & ~(JOB_GENERATION - 1);
+
+	atomic_store_explicit(&job->state, generation | (handle ? 2 * JOB_REF : JOB_REF | JOB_DETACHED) | JOB_QUEUED,
 			      memory_order_relaxed);
-	job->site = NULL;
-	job->parcel = NULL; /* and in no tree of tasks */
-	if (__builtin_expect(options || task->args_size > TZ_JOB_INLINE || task->result_size > TZ_JOB_INLINE || task->align > 64, 0) &&
-	    !set_up_rest(job, options, task)) {
+}
+
+static inline bool fits(const tz_task *task)
+{
+	return task->args_size <= TZ_JOB_INLINE && task->result_size <= TZ_JOB_INLINE && task->align <= 64;
+}
+
+struct tz_job *tz_job_new(tz_executor *executor, const tz_submit_options *options, const tz_task *task, const void *args,
+			  bool handle)
+{
+	struct tz_job *job = tz_job_alloc();
+
+	if (__builtin_expect(!job, 0))
+		return NULL;
+	set_up(job, executor, task, keeps_more(executor), this_process());
+	if (__builtin_expect(options || !fits(task), 0) && !set_up_rest(job, options, task)) {
 		tz_job_free(job);
 		return NULL;
 	}
 	if (task->args_size)
 		memcpy(job->payload, args, task->args_size);
-
-	uint64_t generation = atomic_load_explicit(&job->state, memory_order_relaxed) & ~(JOB_GENERATION - 1);
-	/* Relaxed: the executor's queue publishes the job. */
-	atomic_store_explicit(&job->state, generation | (handle ? 2 * JOB_REF : JOB_REF | JOB_DETACHED) | JOB_QUEUED,
-			      memory_order_relaxed);
+	begin(job, handle);
 	return job;
+}
+
+bool tz_job_is_plain(const tz_executor *executor, const tz_task *task)
+{
+	return fits(task) && !keeps_more(executor);
+}
+
+size_t tz_job_new_plain(tz_executor *executor, const tz_task *task, const void *args, size_t n, bool handle, struct tz_job **ret)
+{
+	uint8_t process = this_process();
+	size_t i;
+
+	for (i = 0; i < n && (ret[i] = tz_job_alloc()); i++) {
+		set_up(ret[i], executor, task, false, process);
+		if (task->args_size)
+			memcpy(ret[i]->bytes, (const char *)args + i * task->args_size, task->args_size);
+		begin(ret[i], handle);
+	}
+	return i;
 }
 
 const char *tz_job_name(const struct tz_job *job)
@@ -306,17 +354,6 @@ struct tz_job tz_job_no_memory = {
 	.status = TZ_FAILED,
 	.observed = 1,
 };
-
-tz_handle tz_job_handle(const struct tz_job *job)
-{
-	return (tz_handle){ (void *)(uintptr_t)job,
-			    tz_job_generation(atomic_load_explicit(&job->state, memory_order_relaxed)) };
-}
-
-void *tz_job_result(const struct tz_job *job)
-{
-	return (unsigned char *)job->payload + (job->options ? job->options->result_offset : 0);
-}
 
 const tz_task *tz_job_task(const tz_job *job)
 {
@@ -361,20 +398,16 @@ void tz_job_unref(struct tz_job *job)
 		free_last(job);
 }
 
-/* The handle's owner lets go. */
-int tz_job_release(struct tz_job *job, uint32_t generation)
+__attribute__((noinline)) static int release_slowly(struct tz_job *job, uint32_t generation)
 {
 	uint64_t s = atomic_load_explicit(&job->state, memory_order_acquire);
 
-	if (__builtin_expect(job == &tz_job_no_memory, 0))
+	if (job == &tz_job_no_memory)
 		return 0;
-
 	for (;;) {
 		if (tz_job_generation(s) != generation)
 			return -ESTALE;
 		if (tz_job_phase(s) == JOB_DONE && (s & JOB_REFS) == JOB_REF) {
-			/* Ours is the last reference and nobody else changes a word that says DONE: no RMW is needed, and its cost
-			 * (it would wait for the cell's cache line on every release) is saved. */
 			atomic_store_explicit(&job->state, s + JOB_GENERATION, memory_order_relaxed);
 			free_last(job);
 			return 0;
@@ -384,6 +417,21 @@ int tz_job_release(struct tz_job *job, uint32_t generation)
 		if (atomic_compare_exchange_weak_explicit(&job->state, &s, dropped, memory_order_acq_rel, memory_order_acquire))
 			return 0;
 	}
+}
+
+/* The handle's owner lets go. */
+int tz_job_release(struct tz_job *job, uint32_t generation)
+{
+	uint64_t s = atomic_load_explicit(&job->state, memory_order_acquire);
+
+	/* Ours is the last reference and nobody else changes a word that says DONE: no RMW is needed, and its cost (it would wait for the
+	 * cell's cache line on every release) is saved. */
+	if (__builtin_expect(s == ((uint64_t)generation << 32 | JOB_REF | JOB_DONE) && job->status == TZ_OK, 1)) {
+		atomic_store_explicit(&job->state, ((uint64_t)generation + 1) << 32, memory_order_relaxed);
+		tz_job_free(job);
+		return 0;
+	}
+	return release_slowly(job, generation);
 }
 
 /* --- the lock bit --------------------------------------------------------------------------------------------------- */
@@ -554,7 +602,7 @@ static void end_locked(struct tz_job *job, int status, uint64_t refs)
 		tz_callbacks_begin(job, callbacks);
 }
 
-bool tz_job_claim(struct tz_job *job)
+bool tz_job_claim_slowly(struct tz_job *job)
 {
 	uint64_t s = atomic_load_explicit(&job->state, memory_order_relaxed);
 
@@ -566,7 +614,6 @@ bool tz_job_claim(struct tz_job *job)
 			s = atomic_load_explicit(&job->state, memory_order_relaxed);
 			continue;
 		}
-		/* Release: a canceller that sees RUNNING sees no link of the executor's any more in the word of `frame`. */
 		if (atomic_compare_exchange_weak_explicit(&job->state, &s, (s & ~JOB_PHASE) | JOB_RUNNING, memory_order_acq_rel,
 							  memory_order_relaxed))
 			return true;

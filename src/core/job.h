@@ -172,8 +172,17 @@ void tz_job_free(struct tz_job *job);
 struct tz_job *tz_job_new(tz_executor *executor, const tz_submit_options *options, const tz_task *task, const void *args,
 			  bool handle);
 
+/* Whether jobs of a task on an executor are made by the next function, if they have no options and nothing is bound. */
+bool tz_job_is_plain(const tz_executor *executor, const tz_task *task);
+
+/* The same for n such jobs, whose arguments lie in a row. Returns how many could be made. */
+size_t tz_job_new_plain(tz_executor *executor, const tz_task *task, const void *args, size_t n, bool handle, struct tz_job **ret);
+
 /* The handle of a new job. */
-tz_handle tz_job_handle(const struct tz_job *job);
+static inline tz_handle tz_job_handle(const struct tz_job *job)
+{
+	return (tz_handle){ (void *)(uintptr_t)job, tz_job_generation(atomic_load_explicit(&job->state, memory_order_relaxed)) };
+}
 
 /* Drops one reference; the last one frees the cell, and reports a failure that nobody looked at. */
 void tz_job_unref(struct tz_job *job);
@@ -199,7 +208,10 @@ int tz_job_cancel(struct tz_job *job, uint32_t generation, struct tz_failure *fa
 int tz_job_state(struct tz_job *job, uint32_t generation);
 
 /* Where the result lies. */
-void *tz_job_result(const struct tz_job *job);
+static inline void *tz_job_result(const struct tz_job *job)
+{
+	return (unsigned char *)job->payload + (job->options ? job->options->result_offset : 0);
+}
 
 /* Copies the outcome of a job that has ended. */
 void tz_job_outcome(struct tz_job *job, tz_outcome *ret);
@@ -213,8 +225,20 @@ int tz_job_release(struct tz_job *job, uint32_t generation);
 /* Ends a job that has not begun because its executor does not take it: -ESHUTDOWN and the like. */
 void tz_job_refuse(struct tz_job *job, int error);
 
+/* As tz_job_claim, if the job is not simply QUEUED. */
+bool tz_job_claim_slowly(struct tz_job *job);
+
 /* QUEUED -> RUNNING: true if the caller runs it now. */
-bool tz_job_claim(struct tz_job *job);
+static inline bool tz_job_claim(struct tz_job *job)
+{
+	uint64_t s = atomic_load_explicit(&job->state, memory_order_relaxed);
+
+	/* Release: a canceller that sees RUNNING sees no link of the executor's any more in the word of `frame`. */
+	return __builtin_expect((s & (JOB_PHASE | JOB_LOCKED)) == JOB_QUEUED &&
+				atomic_compare_exchange_strong_explicit(&job->state, &s, s + (JOB_RUNNING - JOB_QUEUED),
+									memory_order_acq_rel, memory_order_relaxed), 1) ||
+	       tz_job_claim_slowly(job);
+}
 
 /* Counts the caller in as a guest of the executor of a remote job that has not ended: true, and the executor stays until tz_executor_leave. */
 bool tz_job_visit(struct tz_job *job, uint32_t generation);

@@ -229,6 +229,24 @@ tz_handle tz_spawn_raw(const tz_submit_options *options, const tz_task *task, co
 	return h;
 }
 
+/* The usual bulk: no options, nothing bound, and jobs that fit in their cells. */
+static void submit_plain(tz_executor *executor, const tz_task *task, size_t n, const char *args, tz_handle *ret_futures)
+{
+	struct tz_job *batch[BATCH];
+
+	while (n > 0) {
+		size_t some = n < BATCH ? n : BATCH, made = tz_job_new_plain(executor, task, args, some, ret_futures != NULL, batch);
+
+		for (size_t i = 0; ret_futures && i < some; i++)
+			ret_futures[i] = tz_job_handle(i < made ? batch[i] : &tz_job_no_memory);
+		if (made)
+			hand_over(executor, batch, made, TZ_PRIORITY_NORMAL);
+		n -= some;
+		args = args ? args + some * task->args_size : NULL;
+		ret_futures = ret_futures ? ret_futures + some : NULL;
+	}
+}
+
 int tz_submit_bulk_raw(tz_executor *executor, const tz_submit_options *options, const tz_task *task, size_t n, const void *args,
 		       tz_handle *ret_futures)
 {
@@ -243,6 +261,10 @@ int tz_submit_bulk_raw(tz_executor *executor, const tz_submit_options *options, 
 		return -EAGAIN;
 	if (!valid(options, task) || (n && task->args_size && !args))
 		return -EINVAL;
+	if (!options && !tz_bindings_are_used() && tz_job_is_plain(executor, task)) {
+		submit_plain(executor, task, n, args, ret_futures);
+		return 0;
+	}
 	for (size_t i = 0; i < n; i++) {
 		const char *its_args = args ? (const char *)args + i * task->args_size : NULL; /* there may be no arguments */
 		struct tz_job *job = tz_job_new(executor, options, task, its_args, ret_futures != NULL);
