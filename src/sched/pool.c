@@ -99,7 +99,7 @@ static size_t batch_of(struct tz_worker *w, size_t jobs)
 static tz_job *keep_rest(struct tz_worker *w, tz_job **jobs, size_t n)
 {
 	if (n > 1)
-		tz_runqueue_push_all(&w->queue, jobs + 1, n - 1);
+		w->batch_end = tz_runqueue_push_all(&w->queue, jobs + 1, n - 1);
 	for (size_t i = 0; i < n; i++)
 		tz_cpu_fetch_to_write(jobs[i]);
 	return jobs[0];
@@ -143,12 +143,15 @@ static inline tz_job *take_injected(struct tz_worker *w, tz_priority priority)
 	return tz_injector_length_of(&w->pool->injector, priority) > 0 ? take_batch_injected(w, priority) : NULL;
 }
 
-/* Several workers take in batches, so that they seldom meet. */
+/* In batches: several workers seldom meet then, and one asks for the cache lines of all at once. */
 __attribute__((noinline)) static tz_job *take_batch_from(struct tz_worker *w, struct tz_inlet *inlet)
 {
 	tz_job *jobs[TZ_POOL_BATCH];
-	size_t n = tz_inlet_take_all(inlet, jobs, batch_of(w, tz_inlet_length(inlet)));
+	size_t n = batch_of(w, tz_inlet_length(inlet));
 
+	if (n <= 2 && w->pool->executor.workers == 1)
+		return tz_inlet_take(inlet);
+	n = tz_inlet_take_all(inlet, jobs, n);
 	if (n == 0)
 		return NULL;
 	tz_job *job = keep_rest(w, jobs, n);
@@ -174,7 +177,7 @@ static tz_job *take_from_inlets(struct tz_worker *w)
 			w->inlet = 0;
 		struct tz_inlet *inlet = tz_inlet_at(&p->inlets, w->inlet);
 
-		job = p->executor.workers > 1 ? take_batch_from(w, inlet) : tz_inlet_take(inlet);
+		job = take_batch_from(w, inlet);
 		if (!job)
 			w->inlet++;
 	}
@@ -233,6 +236,17 @@ static bool steal_jobs(struct tz_worker *w, struct tz_worker *other, void *arg)
 	return true;
 }
 
+/* Whether an only worker has jobs of its last batch before it: they are older than what is still outside. */
+static bool is_in_batch(struct tz_worker *w)
+{
+	uint16_t head = tz_rq_head(atomic_load_explicit(&w->queue.word, memory_order_relaxed));
+
+	if ((int16_t)(w->batch_end - head) > 0)
+		return w->pool->executor.workers == 1;
+	w->batch_end = head; /* so that it is not taken for one ahead when the head has gone half-way round */
+	return false;
+}
+
 /* Some turns begin elsewhere: jobs that submit their own successors may keep our run queue from ever being empty, and the others wait. */
 static tz_job *find_fairly(struct tz_worker *w)
 {
@@ -242,7 +256,7 @@ static tz_job *find_fairly(struct tz_worker *w)
 	case 0:
 		return take_injected(w, TZ_PRIORITY_LOW);
 	case LOW_TURN / 3:
-		return take_ordinary(w);
+		return is_in_batch(w) ? NULL : take_ordinary(w);
 	case 2 * LOW_TURN / 3:
 		(void)tz_worker_each_other(w, steal_jobs, &job);
 		return job;

@@ -44,6 +44,7 @@ struct tz_worker {
 	int index;
 	unsigned turn; /* counts looks for work */
 	int inlet; /* that it takes from next */
+	uint16_t batch_end; /* the tail of `queue` behind the last batch from outside */
 	uint64_t random;
 	unsigned block_depth;
 	unsigned help_depth;

@@ -59,8 +59,8 @@ static inline bool tz_runqueue_push(struct tz_runqueue *q, tz_job *job)
 	return true;
 }
 
-/* Owner only. Pushes n jobs at once; the caller knows that there is room. */
-static inline void tz_runqueue_push_all(struct tz_runqueue *q, tz_job *const *jobs, size_t n)
+/* Owner only. Pushes n jobs at once; the caller knows that there is room. Returns the new tail. */
+static inline uint16_t tz_runqueue_push_all(struct tz_runqueue *q, tz_job *const *jobs, size_t n)
 {
 	uint64_t w = atomic_load_explicit(&q->word, memory_order_relaxed), pushed;
 	uint16_t tail = tz_rq_tail(w);
@@ -70,6 +70,7 @@ static inline void tz_runqueue_push_all(struct tz_runqueue *q, tz_job *const *jo
 	do
 		pushed = tz_rq_word(tz_rq_head(w), (uint16_t)(tail + n), (w >> 32) + 1);
 	while (!atomic_compare_exchange_weak_explicit(&q->word, &w, pushed, memory_order_release, memory_order_relaxed));
+	return (uint16_t)(tail + n);
 }
 
 /* Any thread. The oldest entry, or NULL. */
