@@ -536,9 +536,12 @@ TZ_TASK(void, cancel_there, tz_future);
 
 static void timer_future_moved_on_one_that_is_cancelled(void)
 {
+	tz_executor *ex;
+
+	must(tz_executor_open(&ex, "threads:1") == 0);
 	for (int i = 0; i < 100; i++) {
 		tz_future f = tz_timer_future(tz_after(LONG));
-		cancel_there_future c = tz_to_thread(cancel_there, f);
+		cancel_there_future c = tz_submit(ex, cancel_there, f);
 		int r = tz_timer_future_reschedule(f, tz_after(i % 2 ? LONG : LONG / 2));
 
 		must(r == 0 || r == -EALREADY);
@@ -546,6 +549,7 @@ static void timer_future_moved_on_one_that_is_cancelled(void)
 		must(tz_timer_future_reschedule(f, tz_after(0.001)) == -EALREADY);
 		must(tz_result(f, NULL) == -EREMOTEIO && tz_last()->status == TZ_CANCELLED);
 	}
+	tz_executor_close(ex);
 }
 
 static void futures_of_time_are_moved(void **state)
