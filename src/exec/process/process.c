@@ -319,6 +319,19 @@ static int shut_down(tz_executor *executor, tz_shutdown how, tz_deadline deadlin
 	return 0;
 }
 
+/* What is in a lane: the last that was begun runs, if it is a job; that the worker is taught a task is none. */
+static void count_jobs(const struct farm_hand *h, tz_executor_stats *ret)
+{
+	uint32_t waiting = tz_lane_waiting(&h->lane),
+		 begun = waiting < h->in_flight ? h->in_flight - waiting : 0;
+
+	if (begun && h->jobs[(h->first + begun - 1) % TZ_LANE_SLOTS])
+		ret->running++;
+	for (uint32_t i = begun; i < h->in_flight; i++)
+		if (h->jobs[(h->first + i) % TZ_LANE_SLOTS])
+			ret->pending++;
+}
+
 static void read_stats(tz_executor *executor, tz_executor_stats *ret)
 {
 	struct farm *farm = farm_of(executor);
@@ -332,12 +345,9 @@ static void read_stats(tz_executor *executor, tz_executor_stats *ret)
 
 		if (!h || h->state == HAND_ABSENT || h->state == HAND_BURIED)
 			continue;
-		uint32_t waiting = tz_lane_waiting(&h->lane);
-
 		ret->workers++;
 		ret->idle += h->in_flight == 0;
-		ret->running += h->in_flight > waiting ? 1 : 0;
-		ret->pending += waiting < h->in_flight ? waiting : h->in_flight;
+		count_jobs(h, ret);
 	}
 	tz_mutex_unlock(&farm->lock);
 }
