@@ -201,6 +201,44 @@ static void row_1_a_killed_worker_fails_its_element_of_a_map(void **state)
 	tz_executor_close(ex);
 }
 
+static char *spell_or_die(int n)
+{
+	char text[16];
+
+	if (n == 613)
+		(void)raise(SIGKILL);
+	(void)snprintf(text, sizeof text, "%d", n);
+	return strdup(text);
+}
+TZ_TASK(char *, spell_or_die, int);
+
+static void row_1_a_killed_worker_loses_no_result_that_was_there(void **state)
+{
+	enum { N = 2000 };
+	static int in[N];
+	static char *out[N];
+	tz_executor *ex = open_pool("processes:2");
+	tz_map_options all = { .policy = TZ_MAP_ALL };
+	int r = 0;
+
+	(void)state;
+	for (int i = 0; i < N; i++)
+		in[i] = i;
+	TZ_TIMEOUT(CREW_PATIENCE)
+		r = tz_map_with(ex, &all, spell_or_die, N, out, in);
+	assert_int_equal(r, -EREMOTEIO);
+	assert_int_equal(strncmp(tz_last()->message, "element 613: ", 13), 0);
+	assert_null(out[613]);
+	for (int i = 0; i < N; i++) {
+		if (i == 613)
+			continue;
+		assert_non_null(out[i]);
+		assert_int_equal(atoi(out[i]), i);
+		free(out[i]);
+	}
+	tz_executor_close(ex);
+}
+
 /* --- 2, 14: results that cannot come back, arguments that cannot go ------------------------------------------------------------- */
 
 typedef struct {
@@ -866,6 +904,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(row_1_a_killed_worker_fails_its_job_alone),
 		cmocka_unit_test(row_1_a_worker_that_cannot_be_reached_costs_no_job),
 		cmocka_unit_test(row_1_a_killed_worker_fails_its_element_of_a_map),
+		cmocka_unit_test(row_1_a_killed_worker_loses_no_result_that_was_there),
 		cmocka_unit_test(row_2_a_result_that_does_not_travel_costs_one_job),
 		cmocka_unit_test(row_3_each_way_to_end_is_one_outcome),
 		cmocka_unit_test(row_4_what_is_left_at_the_end_has_ended),

@@ -283,7 +283,7 @@ int farm_unpack_chunk(struct farm_chunk *chunk, const struct tz_plan *plan,
 void farm_unpack_failed(struct farm_chunk *chunk, const struct tz_plan *plan,
 			const struct tz_lane_mail *mail, const struct farm_slate *slate);
 void farm_salvage_chunk(struct farm_chunk *chunk, const struct tz_plan *plan,
-			const struct farm_slate *slate);
+			const struct farm_slate *slate, uint32_t number); /* in the lane */
 
 /* setup.c */
 int farm_setup_make(

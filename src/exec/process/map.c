@@ -91,15 +91,45 @@ int farm_unpack_chunk(struct farm_chunk *c, const struct tz_plan *plan,
 				c->out ? c->out + c->lo * plan->result.size : NULL);
 }
 
-void farm_salvage_chunk(struct farm_chunk *c, const struct tz_plan *plan,
-			const struct farm_slate *slate)
+/* Results that own memory: how many there are of the elements before the one that was being called. */
+static void salvage_copies(struct farm_chunk *c, const struct tz_plan *plan,
+			   const struct farm_slate *slate)
 {
+	uint64_t kept = atomic_load_explicit(&slate->kept, memory_order_acquire), size;
+	unsigned char *copy = malloc(sizeof slate->results); /* which nobody changes any more */
+	size_t at = 0;
+
+	if (!copy)
+		return;
+	memcpy(copy, slate->results, sizeof slate->results);
+	for (size_t i = c->lo; i < c->failed_at && kept > 0; i++, kept--) {
+		if (sizeof slate->results - at < sizeof size)
+			break;
+		memcpy(&size, copy + at, sizeof size);
+		at += sizeof size;
+		if (size > sizeof slate->results - at ||
+		    tz_results_decode(plan, copy + at, (size_t)size, 1,
+				      c->out + i * plan->result.size, NULL) < 0)
+			break;
+		at += ((size_t)size + 7) / 8 * 8;
+	}
+	free(copy);
+}
+
+void farm_salvage_chunk(struct farm_chunk *c, const struct tz_plan *plan,
+			const struct farm_slate *slate, uint32_t number)
+{
+	bool begun = atomic_load_explicit(&slate->piece, memory_order_acquire) == number + 1;
+	uint64_t element = begun ? atomic_load_explicit(&slate->element, memory_order_acquire) : 0;
 	size_t size = plan->result.size, n = c->hi - c->lo;
-	uint64_t element = atomic_load_explicit(&slate->element, memory_order_acquire);
 
 	c->failed_at = c->lo + (element < n ? (size_t)element : 0);
 	c->called_to = c->failed_at + 1;
-	if (size && plan->result.flat && n <= sizeof slate->results / size)
+	if (!begun || size == 0 || !c->out)
+		return;
+	if (!plan->result.flat)
+		salvage_copies(c, plan, slate);
+	else if (n <= sizeof slate->results / size)
 		memcpy(c->out + c->lo * size, slate->results, (c->failed_at - c->lo) * size);
 }
 
@@ -110,7 +140,7 @@ void farm_unpack_failed(struct farm_chunk *c, const struct tz_plan *plan,
 	struct term_failure f;
 
 	if (mail->size < skip || mail->what.code == TZ_CRASHED) {
-		farm_salvage_chunk(c, plan, slate);
+		farm_salvage_chunk(c, plan, slate, mail->number);
 		return;
 	}
 	memcpy(&f, mail->bytes, skip);

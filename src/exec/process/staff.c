@@ -395,7 +395,7 @@ static void salvage(const struct farm_hand *h, struct tz_job *job)
 	struct farm_parcel *p = job->parcel;
 
 	if (p && p->chunk)
-		farm_salvage_chunk(p->chunk, p->plan, h->slate);
+		farm_salvage_chunk(p->chunk, p->plan, h->slate, h->first);
 }
 
 /* A worker runs one task at a time, so only one that wrote nonsense has claimed more than the one that is blamed. Nobody knows what it did with those. */

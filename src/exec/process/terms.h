@@ -61,10 +61,13 @@ enum {
 struct farm_slate {
 	_Atomic uint32_t phase;
 	_Atomic int32_t code; /* why its setup failed */
-	_Atomic uint64_t element; /* of a map, which is being called */
+	_Atomic uint32_t piece; /* 1 + the number of the piece of a map that the next three are of */
+	_Atomic uint64_t element; /* of it, which is being called */
+	_Atomic uint64_t kept; /* results of it that are in `results`, if they are not flat */
 	_Atomic uint64_t resident; /* bytes */
 	char message[TZ_MESSAGE_MAX];
-	/* Results of a piece of a map that is being called, where they are flat and there is room: what was called before a crash is not lost. */
+	/* Results of a piece of a map that is being called, as far as there is room: what was called before a crash is not lost. They lie here if they are flat and all have room;
+	 * of others there are copies: the size of the first, 8 bytes, then it, as by tz_results_encode, then the second at a multiple of 8. */
 	_Alignas(64) unsigned char results[60 << 10];
 };
 

@@ -394,8 +394,39 @@ struct piece {
 	const struct lesson *lesson;
 	const void *in[TZ_ARGS_MAX];
 	size_t n, lo;
+	uint32_t number; /* in the lane */
 	void *results;
 };
+
+/* A copy of a result that owns memory, behind those of the elements before it. False: no room, or it cannot be had by a copy. */
+static bool keep(const struct tz_plan *plan, const void *result, size_t *at)
+{
+	size_t room = sizeof me.slate->results - *at, size = tz_results_size(plan, result, 1, NULL);
+	unsigned char *to = me.slate->results + *at;
+	uint64_t n = size;
+
+	if (room < sizeof n || size > room - sizeof n ||
+	    tz_results_encode(plan, result, 1, to + sizeof n, size, NULL) < 0)
+		return false;
+	memcpy(to, &n, sizeof n);
+	*at += sizeof n + (size + 7) / 8 * 8;
+	(void)atomic_fetch_add_explicit(&me.slate->kept, 1, memory_order_release);
+	return true;
+}
+
+static void call_and_keep(const struct piece *p, struct tz_cursor *cursor)
+{
+	const struct tz_plan *plan = p->lesson->plan;
+	size_t at = 0, i = 0;
+	bool kept = true;
+
+	while (i < p->n && kept) {
+		p->lesson->task->range(p->results, p->in, i, i + 1, cursor);
+		kept = keep(plan, (const char *)p->results + i * plan->result.size, &at);
+		i++;
+	}
+	p->lesson->task->range(p->results, p->in, i, p->n, cursor);
+}
 
 static void run_piece(void *result, const void *args)
 {
@@ -407,7 +438,13 @@ static void run_piece(void *result, const void *args)
 	(void)result;
 	memcpy(&p, args, sizeof p);
 	frame->cursor = cursor;
-	p->lesson->task->range(p->results, p->in, 0, p->n, cursor);
+	atomic_store_explicit(&me.slate->element, 0, memory_order_relaxed);
+	atomic_store_explicit(&me.slate->kept, 0, memory_order_relaxed);
+	atomic_store_explicit(&me.slate->piece, p->number + 1, memory_order_release);
+	if (p->lesson->plan->result.flat)
+		p->lesson->task->range(p->results, p->in, 0, p->n, cursor);
+	else
+		call_and_keep(p, cursor);
 }
 
 static const tz_task piece_task = { .name = "map",
@@ -507,6 +544,7 @@ static void call_piece_with(const struct tz_lane_mail *mail, const struct lesson
 	}
 	p.n = block->n;
 	p.lo = block->lo;
+	p.number = mail->number;
 	int r = tz_block_decode(l->plan, block + 1, mail->size - sizeof *block, p.n, p.in,
 				&taker->carrier);
 
