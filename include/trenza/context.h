@@ -11,6 +11,9 @@
  *
  * Contexts are shared until somebody binds, so to inherit one costs a job a counter, and nothing in a program that binds none. A call that
  * another worker took by tz_fork sees what its job has inherited, not what that has bound since.
+ *
+ * Contexts do not travel to other processes: a value is a pointer, which means nothing there. A job of "processes", and a tz_process, begins with every variable
+ * at its initial value, and what it needs of them is an argument; but a tz_process by TZ_START_FORK has a copy of all that its starter had, bindings too.
  */
 #ifndef TRENZA_CONTEXT_H
 #define TRENZA_CONTEXT_H

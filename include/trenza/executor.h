@@ -128,7 +128,7 @@ TZ_API int tz_executor_open(tz_executor **ret, const char *spec) TZ_NODISCARD;
  *
  * Ownership: as tz_executor_open; the options are copied.
  * Threads: any.
- * Errors: as tz_executor_open. */
+ * Errors: as tz_executor_open; -ENOTSUP: an option that processes cannot have (`arg`, or a `setup` whose arguments do not travel); tz_last() says which. */
 TZ_API int tz_executor_open_with(tz_executor **ret, const char *spec, const tz_executor_options *options) TZ_NODISCARD;
 
 /* tz_executor_default - the executor that all share: "threads", made on first use; what a NULL executor means.

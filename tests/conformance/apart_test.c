@@ -147,6 +147,28 @@ static void refuses_pointers(struct subject *s)
 	assert_int_equal(here, 1);
 }
 
+static char plain[] = "plain", excited[] = "excited";
+static tz_context_var mood = TZ_CONTEXT_VAR(plain, NULL);
+
+static int is_plain(void)
+{
+	return tz_context_get(&mood) == plain;
+}
+TZ_TASK(int, is_plain, void);
+
+static void contexts_stay_at_home(struct subject *s)
+{
+	int r, got = 0;
+
+	tz_with_context(&mood, excited)
+	{
+		assert_int_equal(is_plain(), 0);
+		bounded(r, tz_result(tz_submit(s->ex, is_plain), &got));
+		assert_int_equal(r, 0);
+		assert_int_equal(got, 1);
+	}
+}
+
 static void a_crash_is_one_job(struct subject *s)
 {
 	twice_future f[30];
@@ -340,6 +362,7 @@ int main(void)
 		APART("strings go by content, and come back", strings_go_by_content),
 		APART("strings go in maps, too", strings_go_in_maps),
 		APART("pointers are refused at submit, in words", refuses_pointers),
+		APART("context variables have their initial values", contexts_stay_at_home),
 		{ "a crash is the end of one job", a_crash_is_one_job, TZ_CAN_SURVIVE_CRASH,
 		  TZ_CAN_SHARE_MEMORY, 0 },
 		{ "a crash is the end of one element of a map", a_crash_is_one_element,

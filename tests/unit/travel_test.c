@@ -264,6 +264,30 @@ static void touch(size_t lo, size_t hi, void *arg)
 	*(double *)arg = 0;
 }
 
+static int begin(void *arg)
+{
+	(void)arg;
+	return 0;
+}
+
+static void options_that_do_not_travel(void **state)
+{
+	int here = 1;
+	double number = 1;
+	const sum_args args = { &number, 1 };
+	tz_executor_options pointer = { .initializer = begin, .arg = &here };
+	tz_executor_options task = { .setup = &sum_task, .setup_args = &args };
+	tz_executor *other = NULL;
+
+	(void)state;
+	assert_int_equal(tz_executor_open_with(&other, "processes:1", &pointer), -ENOTSUP);
+	assert_int_equal(tz_last()->code, -ENOTSUP);
+	assert_non_null(strstr(tz_last()->message, "setup_args"));
+	assert_int_equal(tz_executor_open_with(&other, "processes:1", &task), -ENOTSUP);
+	assert_non_null(strstr(tz_last()->message, "argument 1 of sum"));
+	assert_null(other);
+}
+
 static void what_does_not_travel(void **state)
 {
 	double d = 1, *values = &d, out;
@@ -398,6 +422,7 @@ int main(void)
 		cmocka_unit_test(values),
 		cmocka_unit_test(maps_of_values),
 		cmocka_unit_test(failed_values_are_refused),
+		cmocka_unit_test(options_that_do_not_travel),
 		cmocka_unit_test(what_does_not_travel),
 	};
 

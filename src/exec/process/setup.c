@@ -6,6 +6,7 @@
 #include <trenza/process.h>
 
 #include "core/outcome.h"
+#include "core/strand.h"
 #include "exec/process/farm.h"
 
 static size_t up(size_t n)
@@ -13,12 +14,23 @@ static size_t up(size_t n)
 	return (n + 63) / 64 * 64;
 }
 
+/* Says, as the strand's last outcome, why there is no executor. */
+static int refuse(const char *why)
+{
+	tz_outcome o = { .status = TZ_FAILED, .code = -ENOTSUP, .worker = -1 };
+
+	tz_copy_text(o.message, sizeof o.message, why);
+	tz_remember(tz_strand_self(), &o);
+	return o.code;
+}
+
 static int set_functions(struct farm_setup *s, const tz_executor_options *o)
 {
 	int r = 0;
 
 	if (o->arg)
-		return -ENOTSUP; /* a pointer means nothing to a worker */
+		return refuse(
+			"arg is a pointer, which means nothing in a worker process: give data as setup_args to a task, setup");
 	if (o->initializer)
 		r = tz_function_name_of((void (*)(void))o->initializer, &s->initializer);
 	if (r == 0 && o->finalizer)
@@ -74,11 +86,21 @@ int farm_setup_make(struct farm *farm)
 		return r;
 	const struct tz_plan *plan = tz_plan_of(o->setup);
 
-	if (!plan || plan->error)
-		return plan ? plan->error : -ENOMEM;
+	if (!plan)
+		return -ENOMEM;
+	if (plan->error)
+		return plan->error == -ENOTSUP ? refuse(plan->refusal) : plan->error;
 	if (o->setup->args_size && !o->setup_args)
 		return -EINVAL;
-	return add_task(farm, plan, o->setup_args);
+	r = add_task(farm, plan, o->setup_args);
+	if (r == -ENOTSUP) {
+		char why[TZ_MESSAGE_MAX];
+		int culprit = tz_args_culprit(plan, o->setup_args, NULL);
+
+		tz_plan_explain(plan, culprit ? culprit : 1, why, sizeof why);
+		return refuse(why);
+	}
+	return r;
 }
 
 int farm_method_of(int start, enum tz_child_method *ret)
