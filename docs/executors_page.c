@@ -79,7 +79,7 @@ static const struct {
 	    { "the process ends", 0, 0 } } },
 	{ "its worker is killed from outside (`tz_executor_kill_workers`, the kernel for want of memory)",
 	  { { "CRASHED, SIGKILL; its worker is replaced", TZ_CAN_SURVIVE_CRASH, 0 } } },
-	{ "an argument is a pointer, or a struct that is not declared",
+	{ "an argument is a pointer that is not to shared memory, or a struct that is not declared",
 	  { { "it sees the caller's memory", TZ_CAN_SHARE_MEMORY, 0 },
 	    { "FAILED, `-ENOTSUP`, with the argument's number and type", 0, 0 } } },
 	{ "its stack overflows",

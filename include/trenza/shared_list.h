@@ -58,7 +58,7 @@ TZ_API int tz_shared_list_set(tz_shared_list *list, size_t i, tz_value value);
  * Errors: a failed value, as tz_shared_list_get. */
 TZ_API TZ_NODISCARD tz_value tz_shared_list_values(tz_shared_list *list);
 
-/* tz_shared_list_index - the first element that equals a value; tz_shared_list_count - how many do.
+/* tz_shared_list_index, tz_shared_list_count - the index of the first element that equals a value; how many do.
  *
  * Ownership: the value stays the caller's.
  * Threads: any.
