@@ -169,8 +169,8 @@ TZ_API int tz_connection_poll(tz_connection *connection);
  * Errors: 0; -ETIMEDOUT at the deadline or the scope's, -ECANCELED; -EBADF. */
 TZ_API int tz_connection_poll_until(tz_connection *connection, tz_deadline deadline);
 
-/* tz_send_value - sends a value as one message, in MessagePack; tz_send(connection, "hello"), tz_send(connection, tz_list(42, tz_none)) make one of anything that
- * TZ_VALUE takes.
+/* tz_send_value, tz_send - send a value as one message, in MessagePack. tz_send makes a value of what TZ_VALUE takes: tz_send(connection, "hello"),
+ * tz_send(connection, tz_list(42, tz_none)).
  *
  * Form: int tz_send(tz_connection *connection, anything x)
  * Ownership: takes the value, also if it fails.

@@ -8,7 +8,7 @@ root=$1
 # Without the pragma that hides warnings in our headers from their users.
 copy=$(mktemp -d)
 trap 'rm -rf "$copy" "$tap_log"' EXIT
-cp -r "$root/include/." "$copy"
+cp -r "$root/include/." "$root"/modules/*/include/. "$copy"
 find "$copy" -name '*.h' -exec sed -i '/^#pragma GCC system_header$/d' {} +
 
 warnings='-pedantic -Wall -Wextra -Wconversion -Werror'
