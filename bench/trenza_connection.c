@@ -62,7 +62,8 @@ static void receive(void (*work)(long n), ptrdiff_t size, long n)
 	pid_t child = start(work, n);
 
 	while (n-- > 0)
-		bench_check(tz_recv_bytes_into(here, memory, sizeof memory) == size, "not received");
+		bench_check(tz_recv_bytes_into(here, memory, sizeof memory) == size,
+			    "not received");
 	finish(child);
 }
 

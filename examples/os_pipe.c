@@ -15,7 +15,9 @@ static void child(tz_fd pipein)
 	f = fdopen(tz_fd_take(pipein), "w");
 	if (!f)
 		return;
-	(void)fputs("Mi c\xc3\xb3" "digo es MX-317", f);
+	(void)fputs("Mi c\xc3\xb3"
+		    "digo es MX-317",
+		    f);
 	(void)fclose(f);
 }
 TZ_TASK(void, child, tz_fd);

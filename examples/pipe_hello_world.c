@@ -23,7 +23,8 @@ int main(void)
 	tz_connection *parent_conn, *child_conn;
 	tz_process *p1, *p2;
 
-	if (tz_pipe(&parent_conn, &child_conn, TZ_DUPLEX) < 0 || tz_process_open(&p1, funcion1, child_conn) < 0)
+	if (tz_pipe(&parent_conn, &child_conn, TZ_DUPLEX) < 0 ||
+	    tz_process_open(&p1, funcion1, child_conn) < 0)
 		return 1;
 	print_next(parent_conn);
 	if (tz_process_open(&p2, funcion2, child_conn) < 0)

@@ -19,7 +19,8 @@ int main(void)
 	tz_process *p;
 	tz_value list;
 
-	if (tz_pipe(&parent_conn, &child_conn, TZ_DUPLEX) < 0 || tz_process_open(&p, f, child_conn) < 0)
+	if (tz_pipe(&parent_conn, &child_conn, TZ_DUPLEX) < 0 ||
+	    tz_process_open(&p, f, child_conn) < 0)
 		return 1;
 	tz_connection_close(child_conn);
 	if (tz_recv(parent_conn, &list) == 0) {

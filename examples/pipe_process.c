@@ -36,7 +36,8 @@ int main(int argc, char *argv[])
 	say("Main - setting up the process");
 	say("Main - Starting the process");
 	say("Main - Wait for a response from the child process");
-	if (tz_process_open(&p, worker, worker_connection, argc > 1 ? strtod(argv[1], NULL) : 1) < 0)
+	if (tz_process_open(&p, worker, worker_connection, argc > 1 ? strtod(argv[1], NULL) : 1) <
+	    0)
 		return 1;
 	tz_connection_close(worker_connection);
 	if (tz_recv(main_connection, &message) == 0) {

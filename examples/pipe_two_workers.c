@@ -19,7 +19,8 @@ TZ_TASK(void, worker, tz_connection *);
 static int run(tz_connection *conn, const char *name)
 {
 	tz_process *process;
-	int e = tz_process_open_with(&process, TZ_OPTIONS(tz_process_options, .name = name), worker, conn);
+	int e = tz_process_open_with(&process, TZ_OPTIONS(tz_process_options, .name = name), worker,
+				     conn);
 
 	if (e < 0)
 		return e;

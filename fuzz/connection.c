@@ -50,7 +50,8 @@ static int64_t next(struct reading *r)
 		if (r->left < head)
 			return -ECONNRESET;
 		size = number(r->at + head - 8, 8);
-		if (size > PTRDIFF_MAX || (code == -2 && number(r->at + 4, 4) != 0)) /* no descriptors have come */
+		if (size > PTRDIFF_MAX ||
+		    (code == -2 && number(r->at + 4, 4) != 0)) /* no descriptors have come */
 			return -EPROTO;
 	}
 	if (size > r->limit)
@@ -130,7 +131,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	r = (struct reading){ data + 2, size - 2, data[0] & SMALL_LIMIT ? 5 : 100000 };
 	MUST(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) == 0);
-	MUST(tz_connection_open(&c, fds[0], TZ_OPTIONS(tz_connection_options, .max_message = r.limit)) == 0);
+	MUST(tz_connection_open(&c, fds[0],
+				TZ_OPTIONS(tz_connection_options, .max_message = r.limit)) == 0);
 	if (data[0] & EXACT)
 		MUST(tz_connection_depart(c, &fd, &terms) == 0);
 	run(c, fds[1], data[0], data[1] + (size_t)1, &r);
@@ -142,7 +144,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
-	static const char frames[] = "\0\0\0\3abc\0\0\0\0\xff\xff\xff\xff\0\0\0\0\0\0\0\2xy\xff\xff\xff\xfe\0\0\0\0\0\0\0\0\0\0\0\1z";
+	static const char frames[] =
+		"\0\0\0\3abc\0\0\0\0\xff\xff\xff\xff\0\0\0\0\0\0\0\2xy\xff\xff\xff\xfe\0\0\0\0\0\0\0\0\0\0\0\1z";
 	const char *folder = seeds_folder(*argc, *argv);
 
 	if (!folder)
@@ -150,7 +153,8 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	for (int how = 0; how < 64; how++) {
 		const char head[2] = { (char)how, (char)(how * 3) };
 
-		write_seed(folder, (unsigned)how, head, sizeof head, frames, sizeof frames - 1 - (size_t)(how % 5));
+		write_seed(folder, (unsigned)how, head, sizeof head, frames,
+			   sizeof frames - 1 - (size_t)(how % 5));
 	}
 	exit(0);
 }

@@ -17,7 +17,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (size < 1)
 		return 0;
-	r = handshake_begin(&h, data[0] & 1 ? TZ_HANDSHAKE_CLIENT : TZ_HANDSHAKE_LISTENER, "a key", 5, (tz_digest)(data[0] / 2 % 6));
+	r = handshake_begin(&h, data[0] & 1 ? TZ_HANDSHAKE_CLIENT : TZ_HANDSHAKE_LISTENER, "a key",
+			    5, (tz_digest)(data[0] / 2 % 6));
 	MUST(r == 0);
 	for (size_t at = 1; at < size && r == 0;) {
 		size_t n = data[at++];
@@ -45,9 +46,11 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	} seeds[] = {
 #define SEED(text) { text, sizeof text - 1 }
 		SEED("\0\x28{sha256}0123456789abcdef0123456789abcdef\x9#WELCOME#"),
-		SEED("\2\x10" "0123456789abcdef"),
+		SEED("\2\x10"
+		     "0123456789abcdef"),
 		SEED("\1\x3b#CHALLENGE#{sha256}0123456789012345678901234567890123456789\x9#WELCOME#\x28{sha256}0123456789abcdef0123456789abcdef"),
-		SEED("\3\x1f#CHALLENGE#01234567890123456789\x9#WELCOME#\x10" "0123456789abcdef"),
+		SEED("\3\x1f#CHALLENGE#01234567890123456789\x9#WELCOME#\x10"
+		     "0123456789abcdef"),
 		SEED("\1\x3d#CHALLENGE#{sha3_384}0123456789012345678901234567890123456789\x9#FAILURE#"),
 		SEED("\1\x3b#CHALLENGE#{sha384}0123456789012345678901234567890123456789\x9#WELCOME#\x38{sha384}0123456789abcdef0123456789abcdef0123456789abcdef"),
 	};

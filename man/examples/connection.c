@@ -17,7 +17,8 @@ TZ_FLAT(struct order);
 /* tz_connection_readable, tz_connection_set_limit { */
 static void describe(tz_connection *c)
 {
-	printf("%s%s\n", tz_connection_readable(c) ? "receives " : "", tz_connection_writable(c) ? "sends" : "");
+	printf("%s%s\n", tz_connection_readable(c) ? "receives " : "",
+	       tz_connection_writable(c) ? "sends" : "");
 	tz_connection_set_limit(c, 1 << 20); /* no message of more than 1 MiB */
 }
 /* } */
@@ -42,7 +43,8 @@ static int serve(tz_connection *a, tz_connection *b)
 		char message[64];
 
 		if (things[i].ready)
-			printf("%d: %td bytes\n", i, tz_recv_bytes_into(things[i].connection, message, sizeof message));
+			printf("%d: %td bytes\n", i,
+			       tz_recv_bytes_into(things[i].connection, message, sizeof message));
 	}
 	return n;
 }
@@ -73,9 +75,11 @@ int main(void)
 		tz_connection *to, *from;
 		int fds[2];
 
-		if (pipe(fds) < 0 || tz_connection_open(&to, fds[0], NULL) < 0 || tz_connection_open(&from, fds[1], NULL) < 0)
+		if (pipe(fds) < 0 || tz_connection_open(&to, fds[0], NULL) < 0 ||
+		    tz_connection_open(&from, fds[1], NULL) < 0)
 			return 1;
-		printf("%d to %d\n", tz_connection_fd(from) == fds[1], tz_connection_fd(to) == fds[0]);
+		printf("%d to %d\n", tz_connection_fd(from) == fds[1],
+		       tz_connection_fd(to) == fds[0]);
 		tz_connection_close(from);
 		tz_connection_close(to);
 		/* } */
@@ -89,7 +93,8 @@ int main(void)
 		if (tz_pipe(&here, &there, TZ_ONE_WAY) < 0)
 			return 1;
 		tz_send_bytes(there, "a long message", 14);
-		if (tz_recv_bytes_into(here, small, sizeof small) == -EMSGSIZE && tz_recv_size(here, &size) == 0)
+		if (tz_recv_bytes_into(here, small, sizeof small) == -EMSGSIZE &&
+		    tz_recv_size(here, &size) == 0)
 			printf("%zu bytes\n", size);
 		printf("%td bytes\n", tz_recv_bytes_into(here, large, sizeof large));
 		tz_connection_close(here);

@@ -32,7 +32,8 @@ static int unix_address(const char *text, struct address *ret)
 
 static void unix_text(const struct address *a, char *ret)
 {
-	size_t head = offsetof(struct sockaddr_un, sun_path), n = a->size > head ? a->size - head : 0;
+	size_t head = offsetof(struct sockaddr_un, sun_path),
+	       n = a->size > head ? a->size - head : 0;
 
 	memcpy(ret, a->at.un.sun_path, n);
 	ret[n] = 0;
@@ -72,7 +73,8 @@ static int answer_of(int failure)
 
 static int look_up(struct question *q, int flags)
 {
-	struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV | flags }, *list = NULL;
+	struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV | flags },
+			*list = NULL;
 	int n = 0, failure = getaddrinfo(q->host, q->port, &hints, &list);
 
 	if (failure != 0)
@@ -116,9 +118,11 @@ static int look_up_name(struct question *q)
 static int split(const char *text, struct question *q)
 {
 	const char *colon = strrchr(text, ':'), *host = text;
-	size_t n = colon ? (size_t)(colon - text) : 0, port = colon ? strspn(colon + 1, "0123456789") : 0;
+	size_t n = colon ? (size_t)(colon - text) : 0,
+	       port = colon ? strspn(colon + 1, "0123456789") : 0;
 
-	if (!colon || port == 0 || port >= sizeof q->port || colon[1 + port] || strtol(colon + 1, NULL, 10) > 65535)
+	if (!colon || port == 0 || port >= sizeof q->port || colon[1 + port] ||
+	    strtol(colon + 1, NULL, 10) > 65535)
 		return -EINVAL;
 	if (n >= 2 && host[0] == '[' && host[n - 1] == ']') {
 		host++;
@@ -156,7 +160,8 @@ static int tcp_address(const char *text, struct address *ret)
 static void tcp_text(const struct address *a, char *ret)
 {
 	bool six = a->at.any.sa_family == AF_INET6;
-	const void *host = six ? (const void *)&a->at.in6.sin6_addr : (const void *)&a->at.in.sin_addr;
+	const void *host =
+		six ? (const void *)&a->at.in6.sin6_addr : (const void *)&a->at.in.sin_addr;
 	unsigned port = ntohs(six ? a->at.in6.sin6_port : a->at.in.sin_port);
 	char name[INET6_ADDRSTRLEN];
 

@@ -29,7 +29,9 @@ static int connect_one(const struct address *a)
 		return -errno;
 	for (;;) {
 		e = connect(fd, &a->at.any, a->size) < 0 ? -errno : 0;
-		if (e != -EAGAIN || tz_sleep(0.001) < 0) /* the queue of a unix listener is full, and nothing says when it is not */
+		if (e != -EAGAIN ||
+		    tz_sleep(0.001) <
+			    0) /* the queue of a unix listener is full, and nothing says when it is not */
 			break;
 	}
 	if (e == -EAGAIN)
@@ -54,7 +56,8 @@ static int connect_any(const char *address)
 	return r;
 }
 
-int tz_net_connect(tz_connection **ret_connection, const char *address, const tz_net_options *options)
+int tz_net_connect(tz_connection **ret_connection, const char *address,
+		   const tz_net_options *options)
 {
 	tz_connection *c;
 	int fd = connect_any(address), e;

@@ -21,8 +21,10 @@ static const struct {
 	const char *name;
 	const EVP_MD *(*md)(void);
 } digests[] = {
-	[TZ_DIGEST_MD5] = { "md5", EVP_md5 },		[TZ_DIGEST_SHA256] = { "sha256", EVP_sha256 },
-	[TZ_DIGEST_SHA3_256] = { "sha3_256", EVP_sha3_256 }, [TZ_DIGEST_SHA384] = { "sha384", EVP_sha384 },
+	[TZ_DIGEST_MD5] = { "md5", EVP_md5 },
+	[TZ_DIGEST_SHA256] = { "sha256", EVP_sha256 },
+	[TZ_DIGEST_SHA3_256] = { "sha3_256", EVP_sha3_256 },
+	[TZ_DIGEST_SHA384] = { "sha384", EVP_sha384 },
 	[TZ_DIGEST_SHA3_384] = { "sha3_384", EVP_sha3_384 },
 };
 
@@ -32,7 +34,8 @@ static tz_digest named(const unsigned char *message, size_t size, size_t *ret_en
 	for (int d = TZ_DIGEST_MD5; d <= TZ_DIGEST_SHA3_384; d++) {
 		size_t n = strlen(digests[d].name);
 
-		if (size >= n + 2 && message[0] == '{' && memcmp(message + 1, digests[d].name, n) == 0 && message[n + 1] == '}') {
+		if (size >= n + 2 && message[0] == '{' &&
+		    memcmp(message + 1, digests[d].name, n) == 0 && message[n + 1] == '}') {
 			*ret_end = n + 2;
 			return (tz_digest)d;
 		}
@@ -41,11 +44,13 @@ static tz_digest named(const unsigned char *message, size_t size, size_t *ret_en
 }
 
 /* The digest's size, or 0. */
-static size_t hmac(const struct handshake *h, tz_digest d, const unsigned char *data, size_t size, unsigned char *to)
+static size_t hmac(const struct handshake *h, tz_digest d, const unsigned char *data, size_t size,
+		   unsigned char *to)
 {
 	unsigned n = 0;
 
-	if (!HMAC(digests[d].md(), h->key_size > 0 ? h->key : "", (int)h->key_size, data, size, to, &n))
+	if (!HMAC(digests[d].md(), h->key_size > 0 ? h->key : "", (int)h->key_size, data, size, to,
+		  &n))
 		return 0;
 	return n;
 }
@@ -61,7 +66,8 @@ static void say(struct handshake *h, const void *message, size_t size)
 static int ask(struct handshake *h)
 {
 	tz_digest d = h->min_digest > TZ_DIGEST_SHA256 ? h->min_digest : TZ_DIGEST_SHA256;
-	size_t prefix = (size_t)snprintf((char *)h->challenge, sizeof h->challenge, "{%s}", digests[d].name);
+	size_t prefix = (size_t)snprintf((char *)h->challenge, sizeof h->challenge, "{%s}",
+					 digests[d].name);
 
 	if (RAND_bytes(h->challenge + prefix, HANDSHAKE_NONCE) != 1)
 		return -EIO;
@@ -87,7 +93,8 @@ static int verify(const struct handshake *h, const unsigned char *answer, size_t
 	n = hmac(h, d, h->challenge, h->challenge_size, wanted);
 	if (n == 0)
 		return -EPROTONOSUPPORT;
-	return n == size - prefix && CRYPTO_memcmp(wanted, answer + prefix, n) == 0 ? 0 : -EKEYREJECTED;
+	return n == size - prefix && CRYPTO_memcmp(wanted, answer + prefix, n) == 0 ? 0
+										    : -EKEYREJECTED;
 }
 
 static int take_answer(struct handshake *h, const unsigned char *message, size_t size)
@@ -135,7 +142,8 @@ static int take_welcome(struct handshake *h, const unsigned char *message, size_
 	return h->client ? ask(h) : 1;
 }
 
-int handshake_begin(struct handshake *h, tz_handshake_side side, const void *key, size_t key_size, tz_digest min_digest)
+int handshake_begin(struct handshake *h, tz_handshake_side side, const void *key, size_t key_size,
+		    tz_digest min_digest)
 {
 	*h = (struct handshake){
 		.key = key,

@@ -44,7 +44,8 @@ struct handshake {
 };
 
 /* The key must stay until the end. 0, or a negative errno code. */
-int handshake_begin(struct handshake *h, tz_handshake_side side, const void *key, size_t key_size, tz_digest min_digest);
+int handshake_begin(struct handshake *h, tz_handshake_side side, const void *key, size_t key_size,
+		    tz_digest min_digest);
 
 /* A message has come: 0: go on; 1: done; else why the peer is refused. In all cases `out` is to be sent. */
 int handshake_take(struct handshake *h, const unsigned char *message, size_t size);

@@ -44,7 +44,8 @@ struct tz_listener {
 
 static int listen_at(const struct address *a, int backlog)
 {
-	int fd = socket(a->at.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), yes = 1, e = 0;
+	int fd = socket(a->at.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0),
+	    yes = 1, e = 0;
 
 	if (fd < 0)
 		return -errno;
@@ -66,7 +67,8 @@ static int describe(struct tz_listener *l)
 	if (getsockname(l->fd, &a.at.any, &a.size) < 0)
 		return -errno;
 	address_text(&a, l->address);
-	l->has_file = a.at.any.sa_family == AF_UNIX && l->address[0] != '@' && stat(l->address, &st) == 0;
+	l->has_file =
+		a.at.any.sa_family == AF_UNIX && l->address[0] != '@' && stat(l->address, &st) == 0;
 	if (l->has_file) {
 		l->device = st.st_dev;
 		l->inode = st.st_ino;
@@ -137,7 +139,8 @@ static void remove_file(const struct tz_listener *l)
 {
 	struct stat st;
 
-	if (l->has_file && stat(l->address, &st) == 0 && st.st_dev == l->device && st.st_ino == l->inode)
+	if (l->has_file && stat(l->address, &st) == 0 && st.st_dev == l->device &&
+	    st.st_ino == l->inode)
 		(void)unlink(l->address);
 }
 
@@ -207,8 +210,9 @@ static tz_connection *begin(struct tz_listener *l, tz_connection *c)
 /* Whether a failure of accept(2) is about the one peer only. */
 static bool is_of_the_peer(int e)
 {
-	return e == EINTR || e == ECONNABORTED || e == EPROTO || e == ENETDOWN || e == ENOPROTOOPT || e == EHOSTDOWN || e == ENONET ||
-	       e == EHOSTUNREACH || e == EOPNOTSUPP || e == ENETUNREACH;
+	return e == EINTR || e == ECONNABORTED || e == EPROTO || e == ENETDOWN ||
+	       e == ENOPROTOOPT || e == EHOSTDOWN || e == ENONET || e == EHOSTUNREACH ||
+	       e == EOPNOTSUPP || e == ENETUNREACH;
 }
 
 /* Takes one that the system has ready: 1, 0 if there is none, or a negative errno code. */

@@ -14,8 +14,9 @@
 
 static bool are_good(const tz_net_options *o)
 {
-	return (o->size == 0 || o->size == sizeof *o) && (o->key || o->key_size == 0) && o->key_size <= 1 << 20 &&
-	       o->min_digest >= TZ_DIGEST_DEFAULT && o->min_digest <= TZ_DIGEST_SHA3_384 && o->handshake_seconds >= 0 && o->backlog >= 0;
+	return (o->size == 0 || o->size == sizeof *o) && (o->key || o->key_size == 0) &&
+	       o->key_size <= 1 << 20 && o->min_digest >= TZ_DIGEST_DEFAULT &&
+	       o->min_digest <= TZ_DIGEST_SHA3_384 && o->handshake_seconds >= 0 && o->backlog >= 0;
 }
 
 int terms_take(struct terms *t, const tz_net_options *options)
@@ -63,7 +64,8 @@ static int speak(struct peer *p)
 	return e == -ETIMEDOUT ? -EPROTO : e;
 }
 
-int peer_begin(struct peer *p, tz_connection *connection, tz_handshake_side side, const struct terms *t)
+int peer_begin(struct peer *p, tz_connection *connection, tz_handshake_side side,
+	       const struct terms *t)
 {
 	int e;
 
@@ -129,11 +131,13 @@ int peer_open(tz_connection **ret, int fd, void (*on_close)(void *arg), void *ar
 	/* Messages are not held back; not TCP, not minded. */
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
 	return tz_connection_open(ret, fd,
-				  TZ_OPTIONS(tz_connection_options, .max_message = HANDSHAKE_MESSAGE_MAX, .on_close = on_close,
-					     .on_close_arg = arg));
+				  TZ_OPTIONS(tz_connection_options,
+					     .max_message = HANDSHAKE_MESSAGE_MAX,
+					     .on_close = on_close, .on_close_arg = arg));
 }
 
-int tz_net_handshake(tz_connection *connection, tz_handshake_side side, const tz_net_options *options)
+int tz_net_handshake(tz_connection *connection, tz_handshake_side side,
+		     const tz_net_options *options)
 {
 	struct terms t;
 	struct peer p;

@@ -25,7 +25,8 @@ struct peer {
 
 /* Begins with a connection, whose messages must be limited to HANDSHAKE_MESSAGE_MAX. 0: peer_step is to be called when it is ready; 1: done; or why it is
  * refused. The connection stays the caller's. */
-int peer_begin(struct peer *p, tz_connection *connection, tz_handshake_side side, const struct terms *t);
+int peer_begin(struct peer *p, tz_connection *connection, tz_handshake_side side,
+	       const struct terms *t);
 
 /* As far as the messages go that are there; never waits. As peer_begin. */
 int peer_step(struct peer *p);

@@ -139,7 +139,9 @@ int tz_connection_open(tz_connection **ret_connection, int fd, const tz_connecti
 		return -EINVAL;
 	if (fstat(fd, &st) < 0)
 		return -errno;
-	ways = S_ISSOCK(st.st_mode) ? ways_of_socket(fd) : S_ISFIFO(st.st_mode) ? ways_of_pipe(fd) : -EINVAL;
+	ways = S_ISSOCK(st.st_mode)   ? ways_of_socket(fd)
+	       : S_ISFIFO(st.st_mode) ? ways_of_pipe(fd)
+				      : -EINVAL;
 	if (ways < 0)
 		return ways;
 	ways &= ~((o->no_send ? WAY_OUT : 0) | (o->no_receive ? WAY_IN : 0));
@@ -274,7 +276,8 @@ int tz_connection_depart(tz_connection *c, int *ret_fd, struct tz_connection_ter
 	return 0;
 }
 
-int tz_connection_arrive(tz_connection **ret_connection, int fd, const struct tz_connection_terms *terms, bool task)
+int tz_connection_arrive(tz_connection **ret_connection, int fd,
+			 const struct tz_connection_terms *terms, bool task)
 {
 	tz_connection_options o = { .max_message = (size_t)terms->max_message };
 	int e;

@@ -29,7 +29,8 @@ static int ended(struct tz_connection *c, ssize_t r)
 {
 	struct tz_incoming *in = &c->in;
 
-	if (r == 0 || (r == -ECONNRESET && c->ways & WAY_UNIX)) /* such a socket loses nothing that was sent */
+	if (r == 0 || (r == -ECONNRESET &&
+		       c->ways & WAY_UNIX)) /* such a socket loses nothing that was sent */
 		r = in->headed || in->begin < in->end ? -ECONNRESET : -ENODATA;
 	else if (r == -ETIMEDOUT) /* not the scope's */
 		r = -ECONNRESET;
@@ -73,7 +74,8 @@ static ssize_t read_once(struct tz_connection *c, void *to, size_t size, bool be
 	if (between && c->ways & WAY_UNIX)
 		return read_with_fds(c, to, size);
 	do
-		r = c->ways & WAY_SOCKET ? recv(c->fd, to, size, MSG_DONTWAIT) : read(c->fd, to, size);
+		r = c->ways & WAY_SOCKET ? recv(c->fd, to, size, MSG_DONTWAIT)
+					 : read(c->fd, to, size);
 	while (r < 0 && errno == EINTR);
 	return r < 0 ? -errno : r;
 }
@@ -110,7 +112,8 @@ static ssize_t read_spinning(struct tz_connection *c, void *to, size_t size, boo
 }
 
 /* Reads, and waits until there is something: how many bytes, or a negative errno code. */
-static ssize_t read_some(struct tz_connection *c, void *to, size_t size, bool between, const struct tz_patient *patient)
+static ssize_t read_some(struct tz_connection *c, void *to, size_t size, bool between,
+			 const struct tz_patient *patient)
 {
 	for (;;) {
 		ssize_t r = read_once(c, to, size, between);
@@ -154,7 +157,9 @@ static int fill(struct tz_connection *c, size_t need, const struct tz_patient *p
 		ssize_t r;
 
 		make_room(in, need);
-		r = read_some(c, in->buf + in->end, c->exact ? need - (in->end - in->begin) : READ_AHEAD - in->end, true, patient);
+		r = read_some(c, in->buf + in->end,
+			      c->exact ? need - (in->end - in->begin) : READ_AHEAD - in->end, true,
+			      patient);
 		if (r < 0)
 			return (int)r;
 		in->end += (size_t)r;
@@ -254,7 +259,8 @@ static size_t move_begun(struct tz_incoming *in, unsigned char *to, size_t have)
 }
 
 /* Reads a large message into `to`, from *have on. */
-static int read_large(struct tz_connection *c, unsigned char *to, size_t *have, const struct tz_patient *patient)
+static int read_large(struct tz_connection *c, unsigned char *to, size_t *have,
+		      const struct tz_patient *patient)
 {
 	struct tz_incoming *in = &c->in;
 
@@ -442,7 +448,8 @@ ptrdiff_t tz_recv_bytes_into(tz_connection *c, void *ret_bytes, size_t room)
 	return r;
 }
 
-ptrdiff_t tz_recv_fds(tz_connection *c, void *ret_bytes, size_t room, int *ret_fds, int n, int *ret_n)
+ptrdiff_t tz_recv_fds(tz_connection *c, void *ret_bytes, size_t room, int *ret_fds, int n,
+		      int *ret_n)
 {
 	const struct sink to = { .bytes = ret_bytes, .room = room, .fds = ret_fds, .nfds = n };
 	int e = begin(c, tz_never());

@@ -69,8 +69,8 @@ static ssize_t write_quietly(int fd, const struct iovec *io, int n)
 static ssize_t send_quietly(int fd, struct iovec *io, int n)
 {
 	struct msghdr m = { .msg_iov = io, .msg_iovlen = (size_t)n };
-	ssize_t r = n == 1 ? send(fd, io->iov_base, io->iov_len, MSG_DONTWAIT | MSG_NOSIGNAL) :
-			     sendmsg(fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL);
+	ssize_t r = n == 1 ? send(fd, io->iov_base, io->iov_len, MSG_DONTWAIT | MSG_NOSIGNAL)
+			   : sendmsg(fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL);
 
 	return r < 0 ? -errno : r;
 }
@@ -85,7 +85,8 @@ static ssize_t meaning(ssize_t r)
 static ssize_t send_some(const struct tz_connection *c, struct iovec *io, int n)
 {
 	for (;;) {
-		ssize_t r = c->ways & WAY_SOCKET ? send_quietly(c->fd, io, n) : write_quietly(c->fd, io, n);
+		ssize_t r = c->ways & WAY_SOCKET ? send_quietly(c->fd, io, n)
+						 : write_quietly(c->fd, io, n);
 
 		if (r == -EAGAIN) {
 			r = tz_wait_fd(c->fd, POLLOUT, tz_never());
@@ -161,7 +162,8 @@ static int send_plain(struct tz_connection *c, const void *data, size_t size)
 }
 
 /* Sends the first part of a message, with descriptors: how much, or a negative errno code. */
-static ssize_t send_first(struct tz_connection *c, const void *data, size_t size, const int *fds, int n)
+static ssize_t send_first(struct tz_connection *c, const void *data, size_t size, const int *fds,
+			  int n)
 {
 	for (;;) {
 		ssize_t r = tz_fds_send(c->fd, data, size, fds, n, MSG_DONTWAIT);
@@ -174,7 +176,8 @@ static ssize_t send_first(struct tz_connection *c, const void *data, size_t size
 	}
 }
 
-static int send_with_fds(struct tz_connection *c, const void *data, size_t size, const int *fds, int n)
+static int send_with_fds(struct tz_connection *c, const void *data, size_t size, const int *fds,
+			 int n)
 {
 	size_t first = size < ONE_PIECE - HEAD_FDS ? size : ONE_PIECE - HEAD_FDS, head;
 	unsigned char *piece = malloc(HEAD_FDS + first);

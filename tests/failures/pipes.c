@@ -51,7 +51,8 @@ static void row_32_pipe(void **state)
 		TZ_TIMEOUT(0.01)
 			assert_int_equal(tz_recv_bytes(to, &got), -ETIMEDOUT);
 	assert_int_equal(tz_connection_poll_until(to, tz_after(0.01)), -ETIMEDOUT);
-	assert_int_equal(tz_wait_ready(&(tz_ready){ .connection = to }, 1, tz_after(0.01)), -ETIMEDOUT);
+	assert_int_equal(tz_wait_ready(&(tz_ready){ .connection = to }, 1, tz_after(0.01)),
+			 -ETIMEDOUT);
 	tz_connection_close(from);
 	tz_connection_close(to);
 }
@@ -82,8 +83,9 @@ static void *zeros(size_t size)
 /* The lengths on the wire are right on both sides of 2^31. unit/connection sends such a message as a whole. */
 static void row_37_head(void **state)
 {
-	static const unsigned char wanted[2][12] = { { 0x7f, 0xff, 0xff, 0xff },
-						     { 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0x80, 0, 0, 0 } };
+	static const unsigned char wanted[2][12] = {
+		{ 0x7f, 0xff, 0xff, 0xff }, { 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0x80, 0, 0, 0 }
+	};
 	const size_t size = (size_t)1 << 31;
 	void *data = zeros(size);
 

@@ -66,8 +66,11 @@ static void one_side_has_another_key(void **state)
 	int rl, rc;
 
 	(void)state;
-	assert_int_equal(handshake_begin(&l, TZ_HANDSHAKE_LISTENER, key, sizeof key, TZ_DIGEST_DEFAULT), 0);
-	assert_int_equal(handshake_begin(&c, TZ_HANDSHAKE_CLIENT, key + 1, sizeof key - 1, TZ_DIGEST_DEFAULT), 0);
+	assert_int_equal(
+		handshake_begin(&l, TZ_HANDSHAKE_LISTENER, key, sizeof key, TZ_DIGEST_DEFAULT), 0);
+	assert_int_equal(handshake_begin(&c, TZ_HANDSHAKE_CLIENT, key + 1, sizeof key - 1,
+					 TZ_DIGEST_DEFAULT),
+			 0);
 	converse(&l, &c, &rl, &rc);
 	assert_int_equal(rl, -EKEYREJECTED);
 	assert_int_equal(rc, -EKEYREJECTED);
@@ -86,13 +89,15 @@ static int answered(const char *answer, size_t size, tz_digest min, unsigned cha
 
 static void wrong_answers(void **state)
 {
-	char md5[16] = { 0 }, sha256[8 + 32] = "{sha256}", unknown[] = "{md4}0123456789012345", large[300] = { 0 };
+	char md5[16] = { 0 }, sha256[8 + 32] = "{sha256}", unknown[] = "{md4}0123456789012345",
+	     large[300] = { 0 };
 	unsigned char out[9];
 
 	(void)state;
 	assert_int_equal(answered(sha256, sizeof sha256, TZ_DIGEST_DEFAULT, out), -EKEYREJECTED);
 	assert_memory_equal(out, "#FAILURE#", 9);
-	assert_int_equal(answered(sha256, sizeof sha256 - 1, TZ_DIGEST_DEFAULT, out), -EKEYREJECTED);
+	assert_int_equal(answered(sha256, sizeof sha256 - 1, TZ_DIGEST_DEFAULT, out),
+			 -EKEYREJECTED);
 	assert_int_equal(answered(sha256, 8, TZ_DIGEST_DEFAULT, out), -EKEYREJECTED);
 	assert_int_equal(answered(sha256, sizeof sha256, TZ_DIGEST_SHA384, out), -EPROTONOSUPPORT);
 	assert_int_equal(answered(md5, sizeof md5, TZ_DIGEST_DEFAULT, out), -EPROTONOSUPPORT);
@@ -218,7 +223,8 @@ static void ipv6(void **state)
 
 static void addresses_that_are_none(void **state)
 {
-	static const char *const bad[] = { "", "localhost", ":80", "a:", "a:b", "a:65536", "::1:80", "[]:80", "@", "/", "a:80x" };
+	static const char *const bad[] = { "",       "localhost", ":80", "a:", "a:b",  "a:65536",
+					   "::1:80", "[]:80",     "@",   "/",  "a:80x" };
 	char long_path[200];
 	tz_connection *c = NULL;
 	tz_listener *l = NULL;
@@ -232,8 +238,12 @@ static void addresses_that_are_none(void **state)
 		assert_int_equal(tz_net_connect(&c, bad[i], NULL), -EINVAL);
 	}
 	assert_int_equal(tz_listener_open(&l, long_path, NULL), -EINVAL);
-	assert_int_equal(tz_listener_open(&l, "127.0.0.1:0", TZ_OPTIONS(tz_net_options, .key_size = 3)), -EINVAL);
-	assert_int_equal(tz_listener_open(&l, "127.0.0.1:0", TZ_OPTIONS(tz_net_options, .min_digest = (tz_digest)9)), -EINVAL);
+	assert_int_equal(
+		tz_listener_open(&l, "127.0.0.1:0", TZ_OPTIONS(tz_net_options, .key_size = 3)),
+		-EINVAL);
+	assert_int_equal(tz_listener_open(&l, "127.0.0.1:0",
+					  TZ_OPTIONS(tz_net_options, .min_digest = (tz_digest)9)),
+			 -EINVAL);
 	assert_int_equal(tz_net_connect(&c, "@trenza-nobody-is-here", NULL), -ECONNREFUSED);
 	assert_int_equal(tz_net_connect(&c, "/tmp/trenza/nobody/is/here", NULL), -ENOENT);
 	assert_null(l);
@@ -263,7 +273,9 @@ static void the_file_of_another_is_not_removed(void **state)
 /* A plain socket, connected to a listener of TCP. */
 static int raw_peer(const tz_listener *l)
 {
-	struct sockaddr_in at = { .sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(strrchr(tz_listener_address(l), ':') + 1)) };
+	struct sockaddr_in at = { .sin_family = AF_INET,
+				  .sin_port = htons((uint16_t)atoi(
+					  strrchr(tz_listener_address(l), ':') + 1)) };
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	struct timeval patience = { .tv_sec = CREW_PATIENCE };
 
@@ -301,7 +313,8 @@ static void garbage_is_refused(void **state)
 		{ "\0\0\1\1", 4, -EMSGSIZE },
 		{ "\x7f\xff\xff\xff", 4, -EMSGSIZE },
 		{ "\xff\xff\xff\xff\0\0\1\0\0\0\0\0", 12, -EMSGSIZE },
-		{ "\xff\xff\xff\xfe\0\0\0\1\0\0\0\0\0\0\0\1", 16, -EPROTO }, /* descriptors, over TCP */
+		{ "\xff\xff\xff\xfe\0\0\0\1\0\0\0\0\0\0\0\1", 16,
+		  -EPROTO }, /* descriptors, over TCP */
 		{ "\x80\0\0\0", 4, -EPROTO },
 		{ "\0\0\0\x09#WELCOME#", 13, -EPROTONOSUPPORT },
 	};
@@ -313,7 +326,8 @@ static void garbage_is_refused(void **state)
 	for (size_t i = 0; i < sizeof peers / sizeof *peers; i++) {
 		int fd = raw_peer(l);
 
-		assert_int_equal(send(fd, peers[i].bytes, peers[i].size, MSG_NOSIGNAL), peers[i].size);
+		assert_int_equal(send(fd, peers[i].bytes, peers[i].size, MSG_NOSIGNAL),
+				 peers[i].size);
 		assert_int_equal(refused_by(l, i + 1), peers[i].why);
 		(void)close(fd);
 	}
@@ -333,7 +347,8 @@ static void a_silent_peer_keeps_nobody_waiting(void **state)
 	int silent[3], slow;
 
 	(void)state;
-	assert_int_equal(tz_listener_open(&l, "127.0.0.1:0", WITH_KEY(.handshake_seconds = 3600)), 0);
+	assert_int_equal(tz_listener_open(&l, "127.0.0.1:0", WITH_KEY(.handshake_seconds = 3600)),
+			 0);
 	for (int i = 0; i < 3; i++)
 		silent[i] = raw_peer(l);
 	slow = raw_peer(l);
@@ -357,7 +372,8 @@ static void who_takes_too_long_is_refused(void **state)
 	int fd;
 
 	(void)state;
-	assert_int_equal(tz_listener_open(&l, "127.0.0.1:0", WITH_KEY(.handshake_seconds = 0.02)), 0);
+	assert_int_equal(tz_listener_open(&l, "127.0.0.1:0", WITH_KEY(.handshake_seconds = 0.02)),
+			 0);
 	fd = raw_peer(l);
 	/* One byte now and then does not help. */
 	assert_int_equal(send(fd, "\0", 1, MSG_NOSIGNAL), 1);
@@ -374,7 +390,9 @@ static void for_one_more_the_oldest_goes(void **state)
 	int fds[4];
 
 	(void)state;
-	assert_int_equal(tz_listener_open(&l, "127.0.0.1:0", WITH_KEY(.max_pending = 3, .handshake_seconds = 3600)), 0);
+	assert_int_equal(tz_listener_open(&l, "127.0.0.1:0",
+					  WITH_KEY(.max_pending = 3, .handshake_seconds = 3600)),
+			 0);
 	for (int i = 0; i < 4; i++)
 		fds[i] = raw_peer(l);
 	assert_int_equal(refused_by(l, 1), -EUSERS);
@@ -392,7 +410,9 @@ static void connections_are_limited(void **state)
 	tz_listener *l;
 
 	(void)state;
-	assert_int_equal(tz_listener_open(&l, "127.0.0.1:0", TZ_OPTIONS(tz_net_options, .max_connections = 2)), 0);
+	assert_int_equal(tz_listener_open(&l, "127.0.0.1:0",
+					  TZ_OPTIONS(tz_net_options, .max_connections = 2)),
+			 0);
 	for (int i = 0; i < 2; i++) {
 		assert_int_equal(tz_net_connect(&c[i], tz_listener_address(l), NULL), 0);
 		assert_int_equal(tz_listener_accept(l, &accepted[i]), 0);
@@ -424,7 +444,9 @@ static void long_messages_are_refused(void **state)
 
 	(void)state;
 	(void)crew;
-	assert_int_equal(tz_listener_open(&l, "127.0.0.1:0", TZ_OPTIONS(tz_net_options, .max_message = 100)), 0);
+	assert_int_equal(
+		tz_listener_open(&l, "127.0.0.1:0", TZ_OPTIONS(tz_net_options, .max_message = 100)),
+		0);
 	assert_int_equal(tz_net_connect(&c, tz_listener_address(l), NULL), 0);
 	assert_int_equal(tz_listener_accept(l, &a), 0);
 	assert_int_equal(tz_send_bytes(c, data, 100), 0);
@@ -449,7 +471,8 @@ static void long_messages_are_refused(void **state)
 static void another_key(void **state)
 {
 	struct crew crew = { .count = 0 };
-	struct call call = { .options = TZ_OPTIONS(tz_net_options, .key = "another", .key_size = 7) };
+	struct call call = { .options =
+				     TZ_OPTIONS(tz_net_options, .key = "another", .key_size = 7) };
 	tz_listener *l;
 
 	(void)state;
@@ -471,7 +494,8 @@ static void a_listener_answers_nobody_who_has_not_answered(void **state)
 	int fds[2];
 
 	(void)state;
-	assert_int_equal(tz_listener_open(&l, "127.0.0.1:0", WITH_KEY(.handshake_seconds = 3600)), 0);
+	assert_int_equal(tz_listener_open(&l, "127.0.0.1:0", WITH_KEY(.handshake_seconds = 3600)),
+			 0);
 	for (int i = 0; i < 2; i++)
 		fds[i] = raw_peer(l);
 	TZ_TIMEOUT(0.02)
@@ -543,8 +567,11 @@ static void a_connect_can_be_given_up(void **state)
 	(void)state;
 	assert_int_equal(tz_listener_open(&l, "127.0.0.1:0", WITH_KEY(.size = 0)), 0);
 	TZ_TIMEOUT(0.02) /* nobody accepts */
-		assert_int_equal(tz_net_connect(&c, tz_listener_address(l), WITH_KEY(.size = 0)), -ETIMEDOUT);
-	assert_int_equal(tz_net_connect(&c, tz_listener_address(l), WITH_KEY(.handshake_seconds = 0.02)), -ETIME);
+		assert_int_equal(tz_net_connect(&c, tz_listener_address(l), WITH_KEY(.size = 0)),
+				 -ETIMEDOUT);
+	assert_int_equal(
+		tz_net_connect(&c, tz_listener_address(l), WITH_KEY(.handshake_seconds = 0.02)),
+		-ETIME);
 	assert_null(c);
 	tz_listener_close(l);
 }
@@ -558,7 +585,8 @@ static void a_handshake_over_any_connection(void **state)
 	assert_int_equal(tz_pipe(&a, &b, TZ_DUPLEX), 0);
 	assert_int_equal(tz_net_handshake(a, TZ_HANDSHAKE_CLIENT, NULL), 0); /* no key: nothing */
 	assert_int_equal(tz_send_bytes(b, "#CHALLENGE#", 11), 0);
-	assert_int_equal(tz_net_handshake(a, TZ_HANDSHAKE_CLIENT, WITH_KEY(.size = 0)), -EPROTONOSUPPORT);
+	assert_int_equal(tz_net_handshake(a, TZ_HANDSHAKE_CLIENT, WITH_KEY(.size = 0)),
+			 -EPROTONOSUPPORT);
 	tz_connection_close(b);
 	assert_int_equal(tz_net_handshake(a, TZ_HANDSHAKE_CLIENT, WITH_KEY(.size = 0)), -ENODATA);
 	assert_int_equal(tz_recv_bytes(a, &got), -ENODATA);

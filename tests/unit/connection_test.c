@@ -39,7 +39,10 @@ static void open_raw(struct ends *e, size_t max_message)
 	int fds[2];
 
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
-	assert_int_equal(tz_connection_open(&e->a, fds[0], TZ_OPTIONS(tz_connection_options, .max_message = max_message)), 0);
+	assert_int_equal(
+		tz_connection_open(&e->a, fds[0],
+				   TZ_OPTIONS(tz_connection_options, .max_message = max_message)),
+		0);
 	e->b = NULL;
 	e->raw = fds[1];
 }
@@ -170,7 +173,8 @@ static void one_way_is_one_way(void **state)
 	tz_connection_close(NULL);
 }
 
-static const size_t sizes[] = { 0, 1, 3, 4, 507, 508, 509, 4096, 16384, 16385, 65519, 65520, 65521, 65536, 200000, 1048576, 5000003 };
+static const size_t sizes[] = { 0,     1,     3,     4,     507,   508,    509,     4096,   16384,
+				16385, 65519, 65520, 65521, 65536, 200000, 1048576, 5000003 };
 enum { SIZES = sizeof sizes / sizeof *sizes };
 
 static void *send_all_sizes(void *arg)
@@ -345,8 +349,9 @@ static void frames_are_those_of_python(void **state)
 /* Byte by byte, and with a length in 8 bytes that would go into 4. */
 static void frames_may_come_in_pieces(void **state)
 {
-	static const unsigned char frames[] = { 0,   0,	  0,   2,   'a', 'b', 0xff, 0xff, 0xff, 0xff, 0,   0,	0,   0,
-						0,   0,	  0,   3,   'c', 'd', 'e',  0,	  0,	0,    0 };
+	static const unsigned char frames[] = { 0,    0,   0,   2, 'a', 'b', 0xff, 0xff, 0xff,
+						0xff, 0,   0,   0, 0,   0,   0,    0,    3,
+						'c',  'd', 'e', 0, 0,   0,   0 };
 	struct ends e;
 	const int wanted[] = { 2, 3, 0 };
 	char got[8];
@@ -372,7 +377,10 @@ static void frames_may_come_in_pieces(void **state)
 static void what_is_no_frame_is_refused(void **state)
 {
 	static const unsigned char bad[][16] = {
-		{ 0xff, 0xff, 0xff, 0xfd }, { 0x80 }, { 0xff, 0xff, 0xff, 0xff, 0x80 }, { 0xff, 0xff, 0xff, 0xfe, 0, 0, 0, 1 },
+		{ 0xff, 0xff, 0xff, 0xfd },
+		{ 0x80 },
+		{ 0xff, 0xff, 0xff, 0xff, 0x80 },
+		{ 0xff, 0xff, 0xff, 0xfe, 0, 0, 0, 1 },
 		{ 0xff, 0xff, 0xff, 0xfe, 0xff, 0, 0, 1 },
 	};
 	char got[8];
@@ -387,7 +395,8 @@ static void what_is_no_frame_is_refused(void **state)
 		assert_int_equal(tz_connection_poll(e.a), 1);
 		assert_int_equal(tz_recv_bytes_into(e.a, got, sizeof got), -EPROTO);
 		assert_int_equal(tz_recv_bytes(e.a, &any), -EPROTO); /* and stays */
-		assert_int_equal(tz_send_bytes(e.a, "x", 1), 0); /* the other way is another matter */
+		assert_int_equal(tz_send_bytes(e.a, "x", 1),
+				 0); /* the other way is another matter */
 		close_ends(&e);
 	}
 }
@@ -442,11 +451,13 @@ static unsigned char *hall_of_mirrors(void)
 {
 	size_t room = HUGE / WINDOW * WINDOW + WINDOW;
 	int fd = memfd_create("window", MFD_CLOEXEC);
-	unsigned char *p = mmap(NULL, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	unsigned char *p =
+		mmap(NULL, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	must(fd >= 0 && ftruncate(fd, WINDOW) == 0 && p != MAP_FAILED);
 	for (size_t at = 0; at < room; at += WINDOW)
-		must(mmap(p + at, WINDOW, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) != MAP_FAILED);
+		must(mmap(p + at, WINDOW, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) !=
+		     MAP_FAILED);
 	(void)close(fd);
 	return p;
 }
@@ -518,7 +529,11 @@ static void the_end_in_the_middle_is_another_one(void **state)
 	static const struct {
 		const char *bytes;
 		size_t size;
-	} cut[] = { { "\0", 1 }, { "\0\0\0\3", 4 }, { "\0\0\0\3ab", 6 }, { "\xff\xff\xff\xff\0", 5 }, { "\0\2\0\0abc", 7 } };
+	} cut[] = { { "\0", 1 },
+		    { "\0\0\0\3", 4 },
+		    { "\0\0\0\3ab", 6 },
+		    { "\xff\xff\xff\xff\0", 5 },
+		    { "\0\2\0\0abc", 7 } };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof cut / sizeof *cut; i++) {
@@ -579,8 +594,13 @@ static void what_is_no_stream_is_refused(void **state)
 	(void)close(fds[0]);
 	(void)close(fds[1]);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
-	assert_int_equal(tz_connection_open(&c, fds[0], TZ_OPTIONS(tz_connection_options, .no_send = true, .no_receive = true)), -EINVAL);
-	assert_int_equal(tz_connection_open(&c, fds[0], TZ_OPTIONS(tz_connection_options, .size = 3)), -EINVAL);
+	assert_int_equal(tz_connection_open(&c, fds[0],
+					    TZ_OPTIONS(tz_connection_options, .no_send = true,
+						       .no_receive = true)),
+			 -EINVAL);
+	assert_int_equal(
+		tz_connection_open(&c, fds[0], TZ_OPTIONS(tz_connection_options, .size = 3)),
+		-EINVAL);
 	assert_null(c);
 	(void)close(fds[0]);
 	(void)close(fds[1]);
@@ -647,7 +667,8 @@ static void a_receive_that_ends_early_goes_on_later(void **state)
 			write_all(e.raw, data + sent, 30000);
 			TZ_TIMEOUT(0.001) {
 				if (into)
-					assert_int_equal(tz_recv_bytes_into(e.a, to, SIZE), -ETIMEDOUT);
+					assert_int_equal(tz_recv_bytes_into(e.a, to, SIZE),
+							 -ETIMEDOUT);
 				else
 					assert_int_equal(tz_recv_bytes(e.a, &got), -ETIMEDOUT);
 			}
@@ -678,7 +699,8 @@ static void a_receive_into_memory_keeps_what_it_has(void **state)
 	(void)state;
 	assert_non_null(to);
 	open_raw(&e, 0);
-	write_all(e.raw, (const unsigned char[]){ 0, SIZE >> 16, SIZE >> 8 & 0xff, SIZE & 0xff }, 4);
+	write_all(e.raw, (const unsigned char[]){ 0, SIZE >> 16, SIZE >> 8 & 0xff, SIZE & 0xff },
+		  4);
 	write_all(e.raw, data, 70000);
 	TZ_TIMEOUT(0.001)
 		assert_int_equal(tz_recv_bytes_into(e.a, to, SIZE), -ETIMEDOUT);
@@ -916,7 +938,8 @@ TZ_TASK(void, receive_numbers_here, struct traffic *);
 
 static int all_on_one_loop(struct traffic *t)
 {
-	receive_numbers_here_future r = tz_spawn(receive_numbers_here, t), r2 = tz_spawn(receive_numbers_here, t);
+	receive_numbers_here_future r = tz_spawn(receive_numbers_here, t),
+				    r2 = tz_spawn(receive_numbers_here, t);
 	send_numbers_here_future s[SENDERS];
 
 	for (int i = 0; i < SENDERS; i++)
@@ -954,7 +977,8 @@ static void in_a_simulation_too(void **state)
 {
 	(void)state;
 	for (uint64_t seed = 0; seed < 5; seed++)
-		run_on_loop(TZ_OPTIONS(tz_loop_options, .backend = "sim", .seed = seed, .delay = 0.5));
+		run_on_loop(
+			TZ_OPTIONS(tz_loop_options, .backend = "sim", .seed = seed, .delay = 0.5));
 }
 
 static int sleepers(struct ends *e)
@@ -983,7 +1007,9 @@ static void deadlines_are_those_of_the_loop(void **state)
 
 	(void)state;
 	open_pipe(&e);
-	assert_int_equal(tz_run_with(TZ_OPTIONS(tz_loop_options, .backend = "sim"), &answer, sleepers, &e), 0);
+	assert_int_equal(
+		tz_run_with(TZ_OPTIONS(tz_loop_options, .backend = "sim"), &answer, sleepers, &e),
+		0);
 	assert_int_equal(answer, 0);
 	close_ends(&e);
 }
@@ -994,7 +1020,8 @@ static bool same_file(int a, int b)
 {
 	struct stat sa, sb;
 
-	return fstat(a, &sa) == 0 && fstat(b, &sb) == 0 && sa.st_ino == sb.st_ino && sa.st_dev == sb.st_dev;
+	return fstat(a, &sa) == 0 && fstat(b, &sb) == 0 && sa.st_ino == sb.st_ino &&
+	       sa.st_dev == sb.st_dev;
 }
 
 static int file_with(int number)
@@ -1075,7 +1102,8 @@ static void messages_of_all_sizes_have_descriptors(void **state)
 	for (unsigned i = 0; i < 2 * SIZES; i++) {
 		int n = -1, fd = -1;
 
-		assert_int_equal(tz_recv_fds(t.e.b, to, sizes[SIZES - 1], &fd, 1, &n), sizes[i / 2]);
+		assert_int_equal(tz_recv_fds(t.e.b, to, sizes[SIZES - 1], &fd, 1, &n),
+				 sizes[i / 2]);
 		assert_true(is_pattern(to, sizes[i / 2], i / 2));
 		assert_int_equal(n, i % 2 == 0);
 		if (n == 1)
@@ -1126,7 +1154,8 @@ static void descriptors_that_cannot_be_opened(void **state)
 	assert_memory_equal(text, "two", 3);
 	assert_int_equal(n, 0);
 	assert_int_equal(open_descriptors(), before);
-	assert_int_equal(tz_send_fds(e.a, "two", 3, (const int[]){ 0 }, 1), 0); /* and the next one is as ever */
+	assert_int_equal(tz_send_fds(e.a, "two", 3, (const int[]){ 0 }, 1),
+			 0); /* and the next one is as ever */
 	assert_int_equal(tz_recv_fds(e.b, text, sizeof text, got, 8, &n), 3);
 	assert_int_equal(n, 1);
 	(void)close(got[0]);
@@ -1149,9 +1178,14 @@ static void descriptors_out_of_place(void **state)
 		} control = { .room = { 0 } };
 		unsigned char frame[] = { 0, 0, 0, 1, 'x' };
 		struct iovec io = { frame, sizeof frame };
-		struct msghdr m = { .msg_iov = &io, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control.room };
+		struct msghdr m = { .msg_iov = &io,
+				    .msg_iovlen = 1,
+				    .msg_control = &control,
+				    .msg_controllen = sizeof control.room };
 
-		control.header = (struct cmsghdr){ .cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS };
+		control.header = (struct cmsghdr){ .cmsg_len = CMSG_LEN(sizeof(int)),
+						   .cmsg_level = SOL_SOCKET,
+						   .cmsg_type = SCM_RIGHTS };
 		memcpy(CMSG_DATA(&control.header), &e.raw, sizeof(int));
 		assert_int_equal(sendmsg(e.raw, &m, 0), sizeof frame);
 	}
@@ -1173,7 +1207,8 @@ static void a_connection_goes_through_a_connection(void **state)
 	(void)state;
 	open_pipe(&outer);
 	open_pipe(&inner);
-	assert_int_equal(tz_send_fds(outer.a, NULL, 0, (const int[]){ tz_connection_fd(inner.b) }, 1), 0);
+	assert_int_equal(
+		tz_send_fds(outer.a, NULL, 0, (const int[]){ tz_connection_fd(inner.b) }, 1), 0);
 	tz_connection_close(inner.b);
 	inner.b = NULL;
 	assert_int_equal(tz_recv_fds(outer.b, NULL, 0, &fd, 1, &n), 0);
@@ -1267,7 +1302,8 @@ static void what_a_task_got_ends_with_it(void **state)
 	kept_closed = arrived(&e);
 	tz_connection_close(closed);
 	assert_int_equal(open_descriptors(), before + 5);
-	assert_int_equal(tz_send_bytes(closed, "x", 1), -EBADF); /* closed is closed, though the memory is there */
+	assert_int_equal(tz_send_bytes(closed, "x", 1),
+			 -EBADF); /* closed is closed, though the memory is there */
 	tz_connection_keep(kept);
 	tz_connection_keep(kept_closed);
 	tz_connection_close(kept_closed);
@@ -1420,7 +1456,8 @@ static void one_of_many_wakes(void **state)
 		crew_join(&crew);
 		for (int i = 0; i < MANY + 2; i++)
 			assert_int_equal(things[i].ready, (i < MANY ? i : i - MANY + 7) == l.which);
-		assert_int_equal(tz_recv_bytes_into(l.e[l.which].b, &got, 1), l.which == 8 ? 1 : -ENODATA);
+		assert_int_equal(tz_recv_bytes_into(l.e[l.which].b, &got, 1),
+				 l.which == 8 ? 1 : -ENODATA);
 	}
 	l.e[7].a = NULL;
 	for (int i = 0; i < MANY; i++)
@@ -1429,7 +1466,9 @@ static void one_of_many_wakes(void **state)
 
 static int three_on_a_loop(struct late *l)
 {
-	tz_ready things[3] = { { .connection = l->e[0].b }, { .connection = l->e[1].b }, { .connection = l->e[2].b } };
+	tz_ready things[3] = { { .connection = l->e[0].b },
+			       { .connection = l->e[1].b },
+			       { .connection = l->e[2].b } };
 
 	if (tz_wait_ready(things, 3, tz_after(3600)) != -ETIMEDOUT)
 		return 1;
@@ -1449,7 +1488,9 @@ static void coroutines_wait_for_several_too(void **state)
 	(void)state;
 	for (int i = 0; i < 3; i++)
 		open_pipe(&l.e[i]);
-	assert_int_equal(tz_run_with(TZ_OPTIONS(tz_loop_options, .backend = "sim"), &answer, three_on_a_loop, &l), 0);
+	assert_int_equal(tz_run_with(TZ_OPTIONS(tz_loop_options, .backend = "sim"), &answer,
+				     three_on_a_loop, &l),
+			 0);
 	assert_int_equal(answer, 0);
 	for (int i = 0; i < 3; i++)
 		close_ends(&l.e[i]);
@@ -1516,7 +1557,8 @@ int main(void)
 		cmocka_unit_test(deadlines_are_those_of_the_loop),
 		cmocka_unit_test(descriptors_come_with_their_message),
 		cmocka_unit_test(messages_of_all_sizes_have_descriptors),
-		{ "descriptors_without_reading_ahead", messages_of_all_sizes_have_descriptors, NULL, NULL, &exact },
+		{ "descriptors_without_reading_ahead", messages_of_all_sizes_have_descriptors, NULL,
+		  NULL, &exact },
 		cmocka_unit_test(too_many_descriptors),
 		cmocka_unit_test(descriptors_that_cannot_be_opened),
 		cmocka_unit_test(descriptors_out_of_place),

@@ -10,7 +10,8 @@ static void client(const char *address)
 	char text[16];
 	ptrdiff_t n;
 
-	if (tz_net_connect(&c, address, TZ_OPTIONS(tz_net_options, .key = "secret", .key_size = 6)) < 0)
+	if (tz_net_connect(&c, address,
+			   TZ_OPTIONS(tz_net_options, .key = "secret", .key_size = 6)) < 0)
 		return;
 	tz_send_bytes(c, "hello", 5);
 	n = tz_recv_bytes_into(c, text, sizeof text);
@@ -29,7 +30,8 @@ static int serve(int peers)
 	char text[16];
 	int why;
 
-	if (tz_listener_open(&listener, "127.0.0.1:0", TZ_OPTIONS(tz_net_options, .key = "secret", .key_size = 6)) < 0)
+	if (tz_listener_open(&listener, "127.0.0.1:0",
+			     TZ_OPTIONS(tz_net_options, .key = "secret", .key_size = 6)) < 0)
 		return 1;
 	client_future f = tz_spawn(client, tz_listener_address(listener));
 
@@ -57,7 +59,8 @@ static int prove(int fd) /* a socket that was connected otherwise */
 
 	if (tz_connection_open(&c, fd, NULL) < 0)
 		return -1;
-	e = tz_net_handshake(c, TZ_HANDSHAKE_CLIENT, TZ_OPTIONS(tz_net_options, .key = "secret", .key_size = 6));
+	e = tz_net_handshake(c, TZ_HANDSHAKE_CLIENT,
+			     TZ_OPTIONS(tz_net_options, .key = "secret", .key_size = 6));
 	if (e == 0)
 		e = tz_send_bytes(c, "hello", 5);
 	tz_connection_close(c);
