@@ -115,6 +115,13 @@ static int write_whole(struct tz_table *out, struct slot *slot, const struct tz_
 	return 0;
 }
 
+static void write_placed(struct slot *slot, const struct tz_lane_load *load)
+{
+	slot->place = PLACE_SEGMENT;
+	slot->segment.name = *load->placed;
+	slot->segment.size = load->size;
+}
+
 static int write_copy(struct tz_table *out, struct slot *slot, const struct tz_lane_load *load, uint32_t number)
 {
 	struct tz_table_name name;
@@ -154,7 +161,9 @@ static int write_slot(struct tz_lane *lane, uint32_t number, struct tz_table *ou
 		r = write_refs(out, side, load, number);
 	if (r < 0)
 		return r;
-	if (load->whole)
+	if (load->placed)
+		write_placed(slot, load);
+	else if (load->whole)
 		r = write_whole(out, slot, load, number);
 	else if (load->size > TZ_LANE_SIDE)
 		r = write_copy(out, slot, load, number);
@@ -655,6 +664,11 @@ int tz_lane_claim(struct tz_lane_worker *w, uint64_t deadline_ns, struct tz_lane
 	atomic_store_explicit(&w->lane->running, w->done + 1, memory_order_release);
 	tz_table_settle(&w->out, 0);
 	return read_task(w, ret);
+}
+
+int tz_lane_reply_room(struct tz_lane_worker *w, size_t size, void **ret_bytes, struct tz_table_name *ret_placed)
+{
+	return tz_table_copy(&w->out, size, w->done + 1, ret_bytes, ret_placed);
 }
 
 int tz_lane_reply(struct tz_lane_worker *w, const struct tz_lane_what *what, const struct tz_lane_load *load)

@@ -81,6 +81,7 @@ struct tz_lane_load {
 	size_t size;
 	size_t align; /* of the bytes where they arrive, at most 64; 0: 8 */
 	struct tz_segment *whole; /* if not NULL, of kind TZ_SEGMENT_BYTES: the payload is its first `size` bytes, which are not copied; `bytes` is not read */
+	const struct tz_table_name *placed; /* if not NULL, of tz_lane_reply_room: the payload is there already; `bytes` is not read */
 	struct tz_segment *const *refs; /* of any other kind: those that the payload refers to, by their index here */
 	unsigned nrefs; /* at most TZ_LANE_REFS */
 };
@@ -198,6 +199,10 @@ void tz_lane_leave(struct tz_lane_worker *w);
 /* The next task; waits for one until deadline_ns on CLOCK_MONOTONIC (0: for ever). What the mail points to is good until the reply. 0; -ETIMEDOUT; -EPIPE: no more will come;
  * -EMFILE: a segment of it could not be mapped: the task is claimed, and to be answered (the mail has its head). -EPROTO: the lane makes no sense. */
 int tz_lane_claim(struct tz_lane_worker *w, uint64_t deadline_ns, struct tz_lane_mail *ret);
+
+/* Room for a payload of the answer to the task that was claimed, of more than TZ_LANE_SIDE bytes, to be written to by the caller: then it is not copied. *ret_placed goes into
+ * the load; or nowhere, if the answer is another one. As tz_lane_reply on failure. */
+int tz_lane_reply_room(struct tz_lane_worker *w, size_t size, void **ret_bytes, struct tz_table_name *ret_placed);
 
 /* Answers the task that was claimed. On failure nothing has been answered, and the caller answers with something smaller: a load of up to TZ_LANE_SIDE bytes
  * without segments never fails. -ENOMEM, -ENOSPC, -EMFILE, -ENFILE, -EPIPE, -EMSGSIZE. */

@@ -144,11 +144,10 @@ static void answer_error(int code, const char *message)
 	answer_failure(&o, UINT64_MAX);
 }
 
-static int answer_bytes(const void *bytes, size_t size, struct tz_segment *const *refs,
-			unsigned nrefs)
+static int answer_bytes(const void *bytes, size_t size)
 {
 	struct tz_lane_what what = { .code = TZ_OK, .time = ran_ns() };
-	struct tz_lane_load load = { .bytes = bytes, .size = size, .refs = refs, .nrefs = nrefs };
+	struct tz_lane_load load = { .bytes = bytes, .size = size };
 
 	return tz_lane_reply(&me.lane, &what, &load);
 }
@@ -160,19 +159,36 @@ static int encode(const struct tz_plan *plan, const void *results, size_t n, boo
 		   : tz_results_encode(plan, results, n, to, size, carrier);
 }
 
-/* A result, or n of a piece of a map. */
+/* A result, or n of a piece of a map. What is large is encoded where the parent will read it. */
 static int answer_encoded(const struct tz_plan *plan, const void *results, size_t n, bool one)
 {
 	struct tz_giver g;
+	struct tz_table_name name;
+	void *bytes = NULL;
+	int r = 0;
+
 	tz_giver_init(&g, TZ_LANE_REFS, true);
 	size_t size = one ? tz_result_size(plan, results, &g.carrier)
 			  : tz_results_size(plan, results, n, &g.carrier);
-	void *bytes = size < SIZE_MAX ? malloc(size ? size : 1) : NULL;
-	int r = bytes ? encode(plan, results, n, one, bytes, size, &g.carrier) : -ENOMEM;
 
+	if (size == SIZE_MAX)
+		r = -ENOMEM;
+	else if (size > TZ_LANE_SIDE)
+		r = tz_lane_reply_room(&me.lane, size, &bytes, &name);
+	else if (!(bytes = malloc(size ? size : 1)))
+		r = -ENOMEM;
 	if (r == 0)
-		r = answer_bytes(bytes, size, g.refs, g.n);
-	free(bytes);
+		r = encode(plan, results, n, one, bytes, size, &g.carrier);
+	struct tz_lane_what what = { .code = TZ_OK, .time = ran_ns() };
+	struct tz_lane_load load = { .bytes = bytes,
+				     .size = size,
+				     .placed = size > TZ_LANE_SIDE ? &name : NULL,
+				     .refs = g.refs,
+				     .nrefs = g.n };
+	if (r == 0)
+		r = tz_lane_reply(&me.lane, &what, &load);
+	if (size <= TZ_LANE_SIDE)
+		free(bytes);
 	tz_giver_done(&g);
 	return r;
 }
@@ -191,7 +207,7 @@ static void answer_unsent(const struct tz_plan *plan, int error, const char *mes
 
 static void answer_result(const struct tz_plan *plan, const void *result)
 {
-	int r = plan->result.flat ? answer_bytes(result, plan->result.size, NULL, 0)
+	int r = plan->result.flat ? answer_bytes(result, plan->result.size)
 				  : answer_encoded(plan, result, 1, true);
 
 	if (!plan->result.flat)
@@ -236,7 +252,7 @@ static void learn(const struct tz_lane_mail *mail)
 	l->plan = l->error == 0 ? tz_plan_of(l->task) : NULL;
 	if (l->error == 0)
 		l->error = l->plan ? l->plan->error : -ENOMEM;
-	(void)answer_bytes(NULL, 0, NULL, 0);
+	(void)answer_bytes(NULL, 0);
 }
 
 static const struct lesson *lesson_of(const struct tz_lane_mail *mail)
@@ -523,7 +539,7 @@ static void answer_piece(const struct piece *p, struct tz_job *job)
 	if (job->status != TZ_OK)
 		r = answer_failed_piece(p, job);
 	else if (plan->result.flat)
-		r = answer_bytes(p->results, p->n * plan->result.size, NULL, 0);
+		r = answer_bytes(p->results, p->n * plan->result.size);
 	else
 		r = answer_encoded(plan, p->results, p->n, false);
 	if (!plan->result.flat)
