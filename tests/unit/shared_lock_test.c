@@ -101,6 +101,7 @@ static void who_has_ended_and_was_not_reaped_has_ended(void **state)
 	assert_true(WIFSIGNALED(child_status(child)));
 }
 
+#if THREADS_AFTER_FORK
 /* The first thread has ended, another one runs. */
 static void *stay_on(void *unused)
 {
@@ -133,6 +134,7 @@ static void who_has_a_thread_left_is_alive(void **state)
 	until(!tz_owner_is_alive(stage->word));
 	assert_true(WIFSIGNALED(child_status(child)));
 }
+#endif
 
 /* As if the number had been another process's before. */
 static void a_number_that_is_used_again_is_somebody_else(void **state)

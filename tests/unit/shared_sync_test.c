@@ -135,7 +135,7 @@ static void an_event_that_is_cleared_at_once_wakes(void **state)
 	pid_t child = child_start(wait_event_in_child, NULL);
 
 	(void)state;
-	until(stage->arrived == 1 && stage->event.tz__word != 0);
+	until(stage->arrived == 1 && __atomic_load_n(&stage->event.tz__word, __ATOMIC_RELAXED) != 0);
 	tz_shared_event_set(&stage->event);
 	tz_shared_event_clear(&stage->event);
 	child_join(child);
@@ -335,6 +335,11 @@ static void permits_of_the_dead_come_back(void **state)
 	assert_int_equal(tz_shared_semaphore_permits(s), 2);
 }
 
+static bool somebody_waits_for_permits(void)
+{
+	return (__atomic_load_n(&stage->semaphore.tz__gate, __ATOMIC_RELAXED) & 1) != 0;
+}
+
 static int acquire_permit(void)
 {
 	atomic_fetch_add(&stage->arrived, 1);
@@ -364,7 +369,7 @@ static void who_waits_gets_the_permits_of_the_dead(void **state)
 	loop = open_executor("coroutines");
 	f = tz_submit(loop, acquire_permit);
 	crew_add(&crew, acquire_permit_in_thread, NULL);
-	until(stage->arrived == 2 && stage->semaphore.tz__gate & 1);
+	until(stage->arrived == 2 && somebody_waits_for_permits());
 	child_kill(child);
 	assert_int_equal(tz_result(f, &r), 0);
 	assert_int_equal(r, 0);
@@ -431,7 +436,7 @@ static void a_wait_for_a_permit_ends_by_cancel(void **state)
 
 		stage->arrived = 0;
 		f = tz_submit(ex, acquire_permit);
-		until(stage->arrived == 1 && stage->semaphore.tz__gate & 1);
+		until(stage->arrived == 1 && somebody_waits_for_permits());
 		(void)tz_cancel(f);
 		(void)tz_result(f, NULL);
 		tz_executor_close(ex);
