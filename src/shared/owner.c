@@ -89,7 +89,7 @@ static uint32_t epoch_of(const struct stat_line *s)
 uint32_t tz_owner_learn(void)
 {
 	int saved = errno;
-	uint32_t word = (uint32_t)getpid();
+	uint32_t word = (uint32_t)getpid(), known = 0;
 	struct stat_line own;
 
 	/* "self" is told apart from the own number in a /proc of another pid namespace, whose numbers say nothing here. */
@@ -99,9 +99,9 @@ uint32_t tz_owner_learn(void)
 		else
 			atomic_store_explicit(&no_proc, true, memory_order_relaxed);
 	}
-	atomic_store_explicit(&tz_owner_word, word, memory_order_relaxed);
 	errno = saved;
-	return word;
+	/* Another thread may have learnt another word, if one of them could open no file. */
+	return atomic_compare_exchange_strong_explicit(&tz_owner_word, &known, word, memory_order_relaxed, memory_order_relaxed) ? word : known;
 }
 
 static void forget(void)

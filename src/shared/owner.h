@@ -15,7 +15,7 @@
  * What executes another program keeps its word. What cannot be found out counts as alive: to wait too long is better than to
  * take a lock from who holds it.
  *
- * A child of fork(2) has a word of its own. All processes that compare words must be in one pid namespace.
+ * A child of fork(2) has a word of its own; one of a bare clone(2) has its parent's, and must not use any of this. All processes that compare words must be in one pid namespace.
  */
 #ifndef TZ_SHARED_OWNER_H
 #define TZ_SHARED_OWNER_H
