@@ -754,7 +754,8 @@ TZ_TASK(void, set_up, struct account *, tz_fd);
 
 static long use_own(long amount)
 {
-	return own->balance += amount;
+	own->balance += amount;
+	return own->balance;
 }
 TZ_TASK(long, use_own, long);
 
