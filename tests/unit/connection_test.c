@@ -17,6 +17,7 @@
 
 #include <trenza.h>
 
+#include "abilities.h"
 #include "check.h"
 #include "crew.h"
 #include "descriptors.h"
@@ -477,12 +478,15 @@ static void *send_huge(void *arg)
 static void more_than_2_gib(void **state)
 {
 	struct crew crew = { .count = 0 };
-	unsigned char *to = hall_of_mirrors();
+	unsigned char *to;
 	struct ends e;
 	size_t size = 0, last = HUGE % WINDOW;
 	char after[8];
 
 	(void)state;
+	if (BUILT_FOR_SANITIZER || EMULATED)
+		skip(); /* they keep books of all memory that is written to */
+	to = hall_of_mirrors();
 	open_pipe(&e);
 	crew_add(&crew, send_huge, e.a);
 	assert_int_equal(tz_recv_size(e.b, &size), 0);
@@ -1508,6 +1512,8 @@ static void a_process_that_ends_is_ready(void **state)
 	tz_ready things[2];
 
 	(void)state;
+	if (!PROCESSES || BUILT_FOR_SANITIZER)
+		skip();
 	open_pipe(&e);
 	assert_int_equal(tz_process_open(&p, nothing), 0);
 	things[0] = (tz_ready){ .connection = e.b };
