@@ -2,12 +2,14 @@
 #define _GNU_SOURCE
 
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include <trenza.h>
 
+#include "abilities.h"
 #include "check.h"
 
 TZ_SHARED_QUEUE(long, longs);
@@ -220,5 +222,9 @@ int main(void)
 		cmocka_unit_test(what_a_killed_worker_had_is_done_by_another),
 	};
 
+	if (!PROCESSES) {
+		puts(NO_PROCESSES);
+		return 0;
+	}
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
