@@ -3,7 +3,7 @@
  *
  *  RUN all: -DPUTTERS=2 -DGETTERS=2 -DPUTS=1 -DGETS=1 -DSLOTS=1
  *  RUN turns: -DPUTTERS=1 -DGETTERS=1 -DPUTS=3 -DGETS=3 -DSLOTS=1
- *  RUN more: -DPUTTERS=1 -DGETTERS=2 -DPUTS=3 -DGETS=2 -DSLOTS=2
+ *  RUN more: -DPUTTERS=1 -DGETTERS=2 -DPUTS=2 -DGETS=1 -DSLOTS=2
  *  RUN kill: -DPUTTERS=2 -DGETTERS=1 -DPUTS=1 -DGETS=2 -DSLOTS=1 -DKILL
  *  RUN kill_more: -DPUTTERS=1 -DGETTERS=2 -DPUTS=2 -DGETS=1 -DSLOTS=1 -DKILL
  *
@@ -19,11 +19,11 @@
  * Memory is sequentially consistent: why the orders in the code are enough is said in shared/call.h.
  *
  *  WEAK 1 (kill): the tail moves before the message is written
- *  WEAK 2 (more): the head moves before the message is read
+ *  WEAK 2 (turns): the head moves before the message is read
  *  WEAK 3 (turns): who puts calls first
  *  WEAK 4 (turns): who gets calls first
  *  WEAK 5 (turns): who has set the bit sleeps without looking again
- *  WEAK 6: a call does not count
+ *  WEAK 6 (more): a call does not count
  *  WEAK 7: who has woken one takes the bit away
  *  WEAK 8 (kill): the lock of a dead process cannot be had
  *  WEAK 9 (kill): nobody looks again when time has passed
