@@ -14,6 +14,7 @@
 
 #include <trenza.h>
 
+#include "../abilities.h"
 #include "../descriptors.h"
 #include "check.h"
 
@@ -624,6 +625,9 @@ static void processes_get_descriptors(void **state)
 static int answer(tz_connection *c, bool close_it)
 {
 	char text[16];
+
+	if (!c)
+		return 1;
 	ptrdiff_t n = tz_recv_bytes_into(c, text, sizeof text);
 	int r = n < 0 ? (int)n : tz_send_bytes(c, text, (size_t)n);
 
@@ -671,7 +675,8 @@ static void connections_go_to_tasks(void **state)
 	tz_connection_close(theirs);
 	check_end(ours);
 	tz_connection_close(ours);
-	assert_int_equal(tz_result(tz_submit(ex, answer, NULL, false), &r), -EREMOTEIO);
+	check_done(tz_result(tz_submit(ex, answer, NULL, false), &r), "answer");
+	assert_int_equal(r, 1);
 }
 
 static tz_connection *spare;
@@ -916,5 +921,9 @@ int main(void)
 		cmocka_unit_test(the_last_one_has_it),
 	};
 
+	if (!PROCESSES) {
+		puts(NO_PROCESSES);
+		return 0;
+	}
 	return cmocka_run_group_tests(tests, open_executor, close_executor);
 }
