@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -651,11 +652,15 @@ static void start_daemon(tz_process_options *o, int fd)
 
 static void start_stubborn(tz_process_options *o, int fd)
 {
+	tz_deadline end = soon();
 	tz_process *p;
 
 	if (tz_process_open_with(&p, o, stay, fd) < 0)
 		_exit(1);
-	(void)tz_sleep(0.2);
+	/* It does not listen from when it has written something. */
+	for (int written = 0; written == 0; (void)tz_sleep(0.001))
+		if (ioctl(fd, FIONREAD, &written) < 0 || tz_expired(end))
+			_exit(1);
 	(void)tz_process_exit_grace(0.1);
 }
 
