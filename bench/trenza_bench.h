@@ -11,6 +11,7 @@ extern const bench_workload sync_workloads[];
 extern const bench_workload connection_workloads[];
 extern const bench_workload coroutines_workloads[];
 extern const bench_workload processes_workloads[];
+extern const bench_workload queue_workloads[];
 extern const bench_workload shared_workloads[];
 extern const bench_workload internal_workloads[];
 
