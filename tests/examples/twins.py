@@ -187,6 +187,13 @@ def pipes():
 
 
 @case
+def queues():
+    """the programs with Queue"""
+    equal(run("queue_list"), "[42, None, 'hello']\n['bye']\n")
+    equal(run("queue_unread"), "10 items remain\n")
+
+
+@case
 def pipe_process():
     """pipe_process: what a worker found comes through a pipe"""
     equal(run("pipe_process", "0.01"), "Main - starting, creating the pipe\nMain - setting up the process\nMain - Starting the process\n"
