@@ -45,10 +45,13 @@ static void make(const char *kind)
 	if (loop == atomic_loop)
 		return;
 	pthread_mutexattr_init(&attributes);
-	bench_check(pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED) == 0, "not shared");
+	bench_check(pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED) == 0,
+		    "not shared");
 	if (strcmp(kind, "robust") == 0)
-		bench_check(pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST) == 0, "not robust");
-	bench_check(pthread_mutex_init((pthread_mutex_t *)(void *)locked->lock, &attributes) == 0, "no mutex");
+		bench_check(pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST) == 0,
+			    "not robust");
+	bench_check(pthread_mutex_init((pthread_mutex_t *)(void *)locked->lock, &attributes) == 0,
+		    "no mutex");
 }
 
 static double lock_alone(void)

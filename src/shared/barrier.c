@@ -135,7 +135,8 @@ static int arrive(tz_shared_barrier *b, struct party *me)
 	if (!h)
 		return -EUSERS;
 	me->index = (int)n;
-	tz_word_set(&h->tz__amount, tz_word_get(&h->tz__amount) + ((uint32_t)1 << shift_of(me->round)));
+	tz_word_set(&h->tz__amount,
+		    tz_word_get(&h->tz__amount) + ((uint32_t)1 << shift_of(me->round)));
 	return n < b->tz__others;
 }
 
@@ -197,7 +198,8 @@ static void make_room(tz_shared_barrier *b)
 	tz_dead_find(&dead, hs);
 	bury(b, &dead);
 	for (unsigned i = 0, n = tz_holders_count(hs); i < n; i++)
-		if (arrived_of(&hs.table[i], round_of(b)) == 0 && tz_dead_has(&dead, tz_word_get(&hs.table[i].tz__owner)))
+		if (arrived_of(&hs.table[i], round_of(b)) == 0 &&
+		    tz_dead_has(&dead, tz_word_get(&hs.table[i].tz__owner)))
 			tz_word_set(&hs.table[i].tz__amount, 0);
 }
 
@@ -219,7 +221,8 @@ static int enter(tz_shared_barrier *b, struct party *me)
 	return r;
 }
 
-int tz_shared_barrier_wait_action(tz_shared_barrier *b, tz_barrier_action *action, void *arg, tz_deadline deadline)
+int tz_shared_barrier_wait_action(tz_shared_barrier *b, tz_barrier_action *action, void *arg,
+				  tz_deadline deadline)
 {
 	struct tz_nap nap = tz_nap_begin("barrier", b, deadline);
 	struct party me = { .index = 0 };

@@ -123,7 +123,8 @@ static bool may_be_notified(tz_shared_condition *c, const struct waiter *me)
 }
 
 /* Waits without the user's lock, until it may have been notified: 0; or until it has to give up; or until it has the lock, because who had it has ended: -EOWNERDEAD. */
-static int sleep_until(tz_shared_condition *c, struct waiter *me, struct tz_nap *nap, tz_shared_lock *lock)
+static int sleep_until(tz_shared_condition *c, struct waiter *me, struct tz_nap *nap,
+		       tz_shared_lock *lock)
 {
 	int n = 0;
 
@@ -198,7 +199,8 @@ static int wait_with(tz_shared_condition *c, tz_shared_lock *lock, tz_deadline d
 	return again < 0 ? again : r;
 }
 
-int tz_shared_condition_wait_until(tz_shared_condition *c, tz_shared_lock *lock, tz_deadline deadline)
+int tz_shared_condition_wait_until(tz_shared_condition *c, tz_shared_lock *lock,
+				   tz_deadline deadline)
 {
 	return tz_shared_lock_is_own(lock) ? wait_with(c, lock, deadline) : -EPERM;
 }
@@ -208,8 +210,8 @@ int tz_shared_condition_wait(tz_shared_condition *c, tz_shared_lock *lock)
 	return tz_shared_condition_wait_until(c, lock, tz_never());
 }
 
-int tz_shared_condition_wait_for_until(tz_shared_condition *c, tz_shared_lock *lock, tz_predicate *predicate, void *arg,
-				       tz_deadline deadline)
+int tz_shared_condition_wait_for_until(tz_shared_condition *c, tz_shared_lock *lock,
+				       tz_predicate *predicate, void *arg, tz_deadline deadline)
 {
 	if (!tz_shared_lock_is_own(lock))
 		return -EPERM;
@@ -224,12 +226,14 @@ int tz_shared_condition_wait_for_until(tz_shared_condition *c, tz_shared_lock *l
 	return 0;
 }
 
-int tz_shared_condition_wait_for(tz_shared_condition *c, tz_shared_lock *lock, tz_predicate *predicate, void *arg)
+int tz_shared_condition_wait_for(tz_shared_condition *c, tz_shared_lock *lock,
+				 tz_predicate *predicate, void *arg)
 {
 	return tz_shared_condition_wait_for_until(c, lock, predicate, arg, tz_never());
 }
 
-int tz_shared_condition_wait_rlock(tz_shared_condition *c, tz_shared_rlock *lock, tz_deadline deadline)
+int tz_shared_condition_wait_rlock(tz_shared_condition *c, tz_shared_rlock *lock,
+				   tz_deadline deadline)
 {
 	uint32_t depth;
 	int r;

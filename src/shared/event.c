@@ -20,7 +20,8 @@ static uint32_t load(const tz_shared_event *event)
 
 static bool swap(tz_shared_event *event, uint32_t *expected, uint32_t desired)
 {
-	return __atomic_compare_exchange_n(&event->tz__word, expected, desired, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+	return __atomic_compare_exchange_n(&event->tz__word, expected, desired, false,
+					   __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
 }
 
 void tz_shared_event_set(tz_shared_event *event)

@@ -49,7 +49,8 @@ bool tz_dead_has(const struct tz_dead *dead, uint32_t owner)
 void tz_dead_look(struct tz_dead *dead, uint32_t owner)
 {
 	owner &= TZ_OWNER_MASK;
-	if (owner && dead->count < sizeof dead->words / sizeof *dead->words && !tz_dead_has(dead, owner) && !tz_owner_is_alive(owner))
+	if (owner && dead->count < sizeof dead->words / sizeof *dead->words &&
+	    !tz_dead_has(dead, owner) && !tz_owner_is_alive(owner))
 		dead->words[dead->count++] = owner;
 }
 

@@ -34,7 +34,8 @@ static uint32_t load(const tz_shared_lock *lock)
 
 static bool swap(tz_shared_lock *lock, uint32_t *expected, uint32_t desired, int order)
 {
-	return __atomic_compare_exchange_n(&lock->tz__word, expected, desired, false, order, __ATOMIC_RELAXED);
+	return __atomic_compare_exchange_n(&lock->tz__word, expected, desired, false, order,
+					   __ATOMIC_RELAXED);
 }
 
 static bool is_mine(uint32_t w)
@@ -193,7 +194,8 @@ bool tz_shared_lock_inherit(tz_shared_lock *lock)
 {
 	uint32_t w = load(lock);
 
-	return w & TZ_OWNER_MASK && !tz_owner_is_alive(w) && swap(lock, &w, tz_owner_self() | DIED | PARKED, __ATOMIC_ACQUIRE);
+	return w & TZ_OWNER_MASK && !tz_owner_is_alive(w) &&
+	       swap(lock, &w, tz_owner_self() | DIED | PARKED, __ATOMIC_ACQUIRE);
 }
 
 void tz_monitor_enter(tz_shared_lock *lock)

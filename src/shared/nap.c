@@ -74,7 +74,8 @@ int tz_nap_take(struct tz_nap *nap, const uint32_t *word, uint32_t expected)
 		return r;
 	nap->self->refused = 0;
 	slice = (tz_deadline){ nap->self->ops->now(nap->self) + nap->slice };
-	end = nap->deaf ? slice : tz_deadline_min(slice, tz_strand_deadline(nap->self, nap->deadline));
+	end = nap->deaf ? slice
+			: tz_deadline_min(slice, tz_strand_deadline(nap->self, nap->deadline));
 	r = wait_until(nap, word, expected, end);
 	if (r != -ETIMEDOUT)
 		return 0;

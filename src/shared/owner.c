@@ -93,7 +93,8 @@ uint32_t tz_owner_learn(void)
 	struct stat_line own;
 
 	/* "self" is told apart from the own number in a /proc of another pid namespace, whose numbers say nothing here. */
-	if (!atomic_load_explicit(&no_proc, memory_order_relaxed) && read_stat("/proc/self/stat", &own) == 0) {
+	if (!atomic_load_explicit(&no_proc, memory_order_relaxed) &&
+	    read_stat("/proc/self/stat", &own) == 0) {
 		if (own.pid == (long)word)
 			word |= epoch_of(&own) << TZ_OWNER_PID_BITS;
 		else
@@ -101,7 +102,10 @@ uint32_t tz_owner_learn(void)
 	}
 	errno = saved;
 	/* Another thread may have learnt another word, if one of them could open no file. */
-	return atomic_compare_exchange_strong_explicit(&tz_owner_word, &known, word, memory_order_relaxed, memory_order_relaxed) ? word : known;
+	return atomic_compare_exchange_strong_explicit(&tz_owner_word, &known, word,
+						       memory_order_relaxed, memory_order_relaxed)
+		       ? word
+		       : known;
 }
 
 static void forget(void)
@@ -119,7 +123,8 @@ __attribute__((constructor)) static void watch_forks(void)
 /* Whether there is no process of that number with a thread that runs; false also if it cannot be told. */
 static bool has_ended(pid_t pid)
 {
-	int fd = atomic_load_explicit(&no_pidfds, memory_order_relaxed) ? -ENOSYS : tz_pidfd_open(pid);
+	int fd = atomic_load_explicit(&no_pidfds, memory_order_relaxed) ? -ENOSYS
+									: tz_pidfd_open(pid);
 	struct pollfd p = { .fd = fd, .events = POLLIN };
 	bool ended;
 
@@ -138,7 +143,8 @@ static bool is_other_or_zombie(uint32_t word, const struct stat_line *s)
 {
 	uint32_t epoch = (word & TZ_OWNER_MASK) >> TZ_OWNER_PID_BITS;
 
-	return (epoch && epoch != epoch_of(s)) || ((s->state == 'Z' || s->state == 'X') && s->threads <= 1);
+	return (epoch && epoch != epoch_of(s)) ||
+	       ((s->state == 'Z' || s->state == 'X') && s->threads <= 1);
 }
 
 bool tz_owner_is_alive(uint32_t word)

@@ -51,7 +51,9 @@ int tz_shared_rlock_acquire_until(tz_shared_rlock *lock, tz_deadline deadline)
 {
 	struct tz_strand *self = tz_strand_self();
 
-	return deepen(lock, self) ? 0 : begin(lock, self, tz_shared_lock_acquire_until(&lock->tz__lock, deadline));
+	return deepen(lock, self)
+		       ? 0
+		       : begin(lock, self, tz_shared_lock_acquire_until(&lock->tz__lock, deadline));
 }
 
 int tz_shared_rlock_try(tz_shared_rlock *lock)

@@ -17,7 +17,7 @@ static struct stage {
 	tz_shared_barrier barrier;
 	tz_shared_rwlock rwlock;
 	atomic_int phase, arrived, answer;
-} *stage;
+} * stage;
 
 static int set_up(void **state)
 {
@@ -275,8 +275,10 @@ int main(int argc, char **argv)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
-		TEST(row_33_lock),  TEST(row_33_lock_with_waiters), TEST(row_33_rlock),	    TEST(row_33_semaphore),
-		TEST(row_33_rwlock), TEST(row_34_event),	    TEST(row_34_condition), TEST(row_34_barrier),
+		TEST(row_33_lock),      TEST(row_33_lock_with_waiters),
+		TEST(row_33_rlock),     TEST(row_33_semaphore),
+		TEST(row_33_rwlock),    TEST(row_34_event),
+		TEST(row_34_condition), TEST(row_34_barrier),
 	};
 
 	choose(argc, argv);

@@ -43,7 +43,7 @@ static struct stage {
 	/* What the stepped process notes. */
 	atomic_int has, over; /* it certainly has what it wants; all is done */
 	atomic_int answer; /* of another one, that waits */
-} *stage;
+} * stage;
 
 static uint32_t dead; /* the name of a process that has ended */
 
@@ -198,7 +198,8 @@ static void give_up_lock(void)
 static void release_to_a_sleeper(void)
 {
 	expect_or_die(tz_shared_lock_acquire(&stage->lock) == 0);
-	(void)__atomic_fetch_or(&stage->lock.tz__word, (uint32_t)1 << TZ_OWNER_BITS, __ATOMIC_RELAXED); /* as if somebody slept */
+	(void)__atomic_fetch_or(&stage->lock.tz__word, (uint32_t)1 << TZ_OWNER_BITS,
+				__ATOMIC_RELAXED); /* as if somebody slept */
 	stage->has = 1;
 	stage->has = 0;
 	expect_or_die(tz_shared_lock_release(&stage->lock) == 0);
@@ -217,8 +218,10 @@ static void killed_with_a_lock(void **state)
 static void killed_with_a_lock_of_the_dead(void **state)
 {
 	(void)state;
-	kill_everywhere(&(struct kind){ leave_lock_to_the_dead, inherit_and_recover, check_lock, false });
-	kill_everywhere(&(struct kind){ leave_lock_to_the_dead, inherit_and_release, check_lost_lock, false });
+	kill_everywhere(
+		&(struct kind){ leave_lock_to_the_dead, inherit_and_recover, check_lock, false });
+	kill_everywhere(&(struct kind){ leave_lock_to_the_dead, inherit_and_release,
+					check_lost_lock, false });
 }
 
 /* It is held up after k steps; the test tries to get the lock; then both come to their end. */
@@ -422,9 +425,12 @@ static void check_new_permit(void)
 static void killed_with_a_semaphore(void **state)
 {
 	(void)state;
-	kill_everywhere(&(struct kind){ make_two_permits, take_and_give, check_two_permits, false });
-	kill_everywhere(&(struct kind){ make_plain_permits, take_and_give_more, check_two_or_five, false });
-	kill_everywhere(&(struct kind){ make_signals, signal_twice_and_take, check_signals, false });
+	kill_everywhere(
+		&(struct kind){ make_two_permits, take_and_give, check_two_permits, false });
+	kill_everywhere(
+		&(struct kind){ make_plain_permits, take_and_give_more, check_two_or_five, false });
+	kill_everywhere(
+		&(struct kind){ make_signals, signal_twice_and_take, check_signals, false });
 	kill_everywhere(&(struct kind){ make_no_permits, wait_for_permit, check_new_permit, true });
 }
 
@@ -437,7 +443,8 @@ static void take_from_the_dead(void)
 static void killed_with_a_semaphore_of_the_dead(void **state)
 {
 	(void)state;
-	kill_everywhere(&(struct kind){ give_permits_to_the_dead, take_from_the_dead, check_two_permits, false });
+	kill_everywhere(&(struct kind){ give_permits_to_the_dead, take_from_the_dead,
+					check_two_permits, false });
 }
 
 /* --- condition -------------------------------------------------------------------------------------------------------------------------- */
@@ -522,7 +529,8 @@ static int wait_here(void)
 static bool somebody_waits(void)
 {
 	for (int i = 0; i < TZ_SHARED_PROCESSES; i++)
-		if (__atomic_load_n(&stage->condition.tz__holders[i].tz__amount, __ATOMIC_RELAXED) != 0 &&
+		if (__atomic_load_n(&stage->condition.tz__holders[i].tz__amount,
+				    __ATOMIC_RELAXED) != 0 &&
 		    tz_owner_is_alive(stage->condition.tz__holders[i].tz__owner))
 			return true;
 	return false;
@@ -537,7 +545,9 @@ static void start_waiter(void)
 static void check_condition(void)
 {
 	take_lock();
-	assert_int_equal(tz_shared_condition_wait_until(&stage->condition, &stage->lock, tz_after(0.002)), -ETIMEDOUT);
+	assert_int_equal(
+		tz_shared_condition_wait_until(&stage->condition, &stage->lock, tz_after(0.002)),
+		-ETIMEDOUT);
 	assert_int_equal(tz_shared_lock_release(&stage->lock), 0);
 	start_waiter();
 	tz_shared_condition_notify_all(&stage->condition);
@@ -569,7 +579,8 @@ static void notify_the_dead(void)
 static void take_over_notification(void)
 {
 	expect_or_die(tz_shared_lock_acquire(&stage->lock) == 0);
-	expect_or_die(tz_shared_condition_wait_until(&stage->condition, &stage->lock, tz_after(-1)) == 0);
+	expect_or_die(
+		tz_shared_condition_wait_until(&stage->condition, &stage->lock, tz_after(-1)) == 0);
 	stage->over = 1;
 }
 
@@ -596,7 +607,9 @@ static void check_handed_over(void)
 	else
 		taken = true;
 	take_lock();
-	assert_int_equal(tz_shared_condition_wait_until(&stage->condition, &stage->lock, n ? soon() : tz_after(0.002)), n ? 0 : -ETIMEDOUT);
+	assert_int_equal(tz_shared_condition_wait_until(&stage->condition, &stage->lock,
+							n ? soon() : tz_after(0.002)),
+			 n ? 0 : -ETIMEDOUT);
 	assert_int_equal(tz_shared_lock_release(&stage->lock), 0);
 }
 
@@ -610,7 +623,8 @@ static void killed_with_a_condition(void **state)
 static void killed_with_a_condition_of_the_dead(void **state)
 {
 	(void)state;
-	kill_everywhere(&(struct kind){ notify_the_dead, take_over_notification, check_handed_over, false });
+	kill_everywhere(&(struct kind){ notify_the_dead, take_over_notification, check_handed_over,
+					false });
 }
 
 /* --- barrier ----------------------------------------------------------------------------------------------------------------------------- */
@@ -679,9 +693,10 @@ static void check_last_party(void)
 {
 	int r;
 
-	if (!stage->over && !tz_shared_barrier_is_broken(&stage->barrier) && stage->barrier.tz__state == 0 &&
-	    tz_shared_barrier_waiting(&stage->barrier) == 1)
-		tz_shared_barrier_abort(&stage->barrier); /* it had not arrived, and nobody else will come */
+	if (!stage->over && !tz_shared_barrier_is_broken(&stage->barrier) &&
+	    stage->barrier.tz__state == 0 && tz_shared_barrier_waiting(&stage->barrier) == 1)
+		tz_shared_barrier_abort(
+			&stage->barrier); /* it had not arrived, and nobody else will come */
 	r = answer_of_other();
 	assert_true(r == 0 || r == -EPIPE);
 	assert_true(r == 0 || !stage->over);
@@ -706,7 +721,8 @@ static void killed_with_a_barrier(void **state)
 {
 	(void)state;
 	kill_everywhere(&(struct kind){ make_barrier, arrive, check_broken_barrier, true });
-	kill_everywhere(&(struct kind){ make_barrier_with_a_party, arrive, check_last_party, false });
+	kill_everywhere(
+		&(struct kind){ make_barrier_with_a_party, arrive, check_last_party, false });
 	kill_everywhere(&(struct kind){ make_barrier_with_a_party, reset, check_reset, false });
 }
 
@@ -824,15 +840,18 @@ static void killed_with_a_rwlock(void **state)
 	(void)state;
 	kill_everywhere(&(struct kind){ NULL, read_once, check_free_rwlock, false });
 	kill_everywhere(&(struct kind){ NULL, write_once, check_written_rwlock, false });
-	kill_everywhere(&(struct kind){ begin_to_read, wait_to_write, check_readers_come_in, true });
+	kill_everywhere(
+		&(struct kind){ begin_to_read, wait_to_write, check_readers_come_in, true });
 	kill_everywhere(&(struct kind){ begin_to_write, wait_to_read, check_writer_ends, true });
 }
 
 static void killed_with_a_rwlock_of_the_dead(void **state)
 {
 	(void)state;
-	kill_everywhere(&(struct kind){ leave_rwlock_to_the_dead, write_after_the_dead, check_written_rwlock, false });
-	kill_everywhere(&(struct kind){ leave_reads_to_the_dead, try_after_the_dead, check_written_rwlock, false });
+	kill_everywhere(&(struct kind){ leave_rwlock_to_the_dead, write_after_the_dead,
+					check_written_rwlock, false });
+	kill_everywhere(&(struct kind){ leave_reads_to_the_dead, try_after_the_dead,
+					check_written_rwlock, false });
 }
 
 /* --- all of them ---------------------------------------------------------------------------------------------------------------------------- */
@@ -842,7 +861,8 @@ static int set_up(void **state)
 	pid_t child;
 
 	(void)state;
-	stage = mmap(NULL, sizeof *stage, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	stage = mmap(NULL, sizeof *stage, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+		     0);
 	assert_true(stage != MAP_FAILED);
 	fflush(NULL);
 	child = fork();

@@ -26,7 +26,7 @@ static struct shared {
 	long tokens; /* under the lock */
 	atomic_ulong done; /* by anybody */
 	atomic_uint failures;
-} *shared;
+} * shared;
 
 /* Never reached, but by a failure. */
 static tz_deadline late(void)
@@ -60,7 +60,8 @@ static void repair(void)
 
 static void use_lock(stress_random *r)
 {
-	int e = stress_draw(r, 4) ? tz_shared_lock_acquire(&shared->lock) : tz_shared_lock_acquire_until(&shared->lock, late());
+	int e = stress_draw(r, 4) ? tz_shared_lock_acquire(&shared->lock)
+				  : tz_shared_lock_acquire_until(&shared->lock, late());
 
 	expect(e == 0 || e == -EOWNERDEAD);
 	if (e == -EOWNERDEAD) {
@@ -117,7 +118,8 @@ static void use_condition(stress_random *r)
 		expect(e == 0 || e == -EOWNERDEAD);
 		if (e == -EOWNERDEAD)
 			expect(tz_shared_lock_recover(&shared->lock) == 0);
-		e = tz_shared_condition_wait_for_until(&shared->filled, &shared->lock, has_tokens, NULL, late());
+		e = tz_shared_condition_wait_for_until(&shared->filled, &shared->lock, has_tokens,
+						       NULL, late());
 	} while (e == -EOWNERDEAD);
 	expect(e == 0);
 	shared->tokens--;
@@ -141,7 +143,8 @@ static void use_rwlock(stress_random *r)
 {
 	tz_shared_rwlock *l = &shared->rwlock;
 	bool write = stress_draw(r, 3) == 0;
-	int e = write ? tz_shared_rwlock_acquire_write_until(l, late()) : tz_shared_rwlock_acquire_read_until(l, late());
+	int e = write ? tz_shared_rwlock_acquire_write_until(l, late())
+		      : tz_shared_rwlock_acquire_read_until(l, late());
 
 	expect(e == 0 || e == -EOWNERDEAD);
 	if (!write && e == 0) {
@@ -202,7 +205,8 @@ static void stop(pid_t child)
 }
 
 /* Kills one after the other, at any time, now and then one that was stopped for a while. `meanwhile` is what the parent does. */
-static void storm(void (*use)(stress_random *r), void (*meanwhile)(stress_random *r), void (*killed)(void))
+static void storm(void (*use)(stress_random *r), void (*meanwhile)(stress_random *r),
+		  void (*killed)(void))
 {
 	stress_random r = stress_generator(7);
 	unsigned long before = 0;
@@ -248,7 +252,8 @@ static void calm(void (*use)(stress_random *r))
 static void begin(void)
 {
 	if (!shared) {
-		shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+		shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE,
+			      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 		must(shared != MAP_FAILED);
 	}
 	memset((void *)shared, 0, sizeof *shared);
@@ -384,8 +389,10 @@ static void events(void)
 int main(int argc, char **argv)
 {
 	static const struct stress_case cases[] = {
-		{ "locks", locks }, { "rlocks", rlocks }, { "semaphores", semaphores }, { "conditions", conditions },
-		{ "barriers", barriers }, { "rwlocks", rwlocks }, { "events", events },
+		{ "locks", locks },           { "rlocks", rlocks },
+		{ "semaphores", semaphores }, { "conditions", conditions },
+		{ "barriers", barriers },     { "rwlocks", rwlocks },
+		{ "events", events },
 	};
 
 	return stress_main(argc, argv, cases, sizeof cases / sizeof *cases);

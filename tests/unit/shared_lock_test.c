@@ -19,7 +19,7 @@ static struct stage {
 	atomic_int phase, inside;
 	atomic_uint word;
 	long count; /* changed under the lock */
-} *stage;
+} * stage;
 
 static int set_up(void **state)
 {
@@ -237,7 +237,8 @@ static void a_free_lock_beats_deadline_and_cancel(void **state)
 	tz_scope_leave(&scope);
 	assert_int_equal(tz_shared_lock_acquire_until(&stage->lock, tz_after(0.005)), -ETIMEDOUT);
 	TZ_TIMEOUT(0.005)
-		assert_int_equal(tz_shared_lock_acquire_until(&stage->lock, tz_never()), -ETIMEDOUT);
+		assert_int_equal(tz_shared_lock_acquire_until(&stage->lock, tz_never()),
+				 -ETIMEDOUT);
 	assert_int_equal(tz_shared_lock_release(&stage->lock), 0);
 }
 
@@ -245,7 +246,8 @@ static int leave_in_the_middle(void)
 {
 	int r = 1;
 
-	tz_with_shared_lock(&stage->lock, &r) {
+	tz_with_shared_lock(&stage->lock, &r)
+	{
 		must(r == 0 && tz_shared_lock_is_held(&stage->lock));
 		return 42;
 	}
@@ -259,9 +261,9 @@ static void a_block_releases(void **state)
 	(void)state;
 	assert_int_equal(leave_in_the_middle(), 42);
 	assert_false(tz_shared_lock_is_held(&stage->lock));
-	tz_with_shared_lock(&stage->lock, NULL)
-		times++;
-	tz_with_shared_rlock(&stage->rlock, &r) {
+	tz_with_shared_lock(&stage->lock, NULL) times++;
+	tz_with_shared_rlock(&stage->rlock, &r)
+	{
 		assert_true(tz_shared_rlock_is_mine(&stage->rlock));
 		times++;
 	}
@@ -436,18 +438,17 @@ static void blocks_and_what_a_killed_holder_left(void **state)
 
 	(void)state;
 	child_kill(start_holder());
-	tz_with_shared_lock(&stage->lock, &r) {
+	tz_with_shared_lock(&stage->lock, &r)
+	{
 		assert_int_equal(r, -EOWNERDEAD);
 		assert_int_equal(tz_shared_lock_recover(&stage->lock), 0);
 		ran++;
 	}
 	assert_int_equal(ran, 1);
 	child_kill(start_holder());
-	tz_with_shared_lock(&stage->lock, NULL)
-		ran++;
+	tz_with_shared_lock(&stage->lock, NULL) ran++;
 	assert_int_equal(ran, 1);
-	tz_with_shared_lock(&stage->lock, &r)
-		ran++;
+	tz_with_shared_lock(&stage->lock, &r) ran++;
 	assert_int_equal(ran, 1);
 	assert_int_equal(r, -ENOTRECOVERABLE);
 }
@@ -676,7 +677,8 @@ static void a_strand_may_acquire_it_again(void **state)
 		assert_int_equal(pthread_create(&thread, NULL, try_rlock, NULL), 0);
 		assert_int_equal(pthread_join(thread, &result), 0);
 		assert_int_equal((intptr_t)result, -EBUSY);
-		child_join(child_start(try_rlock_in_child, NULL)); /* its strand has the same address */
+		child_join(child_start(try_rlock_in_child,
+				       NULL)); /* its strand has the same address */
 		assert_int_equal(tz_shared_rlock_release(lock), 0);
 	}
 	assert_false(tz_shared_rlock_is_held(lock));

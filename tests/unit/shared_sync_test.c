@@ -23,7 +23,7 @@ static struct stage {
 	tz_shared_rwlock rwlock;
 	atomic_int phase, inside, most, arrived, done, answers[8];
 	long count, copy; /* changed under a lock */
-} *stage;
+} * stage;
 
 static int set_up(void **state)
 {
@@ -135,7 +135,8 @@ static void an_event_that_is_cleared_at_once_wakes(void **state)
 	pid_t child = child_start(wait_event_in_child, NULL);
 
 	(void)state;
-	until(stage->arrived == 1 && __atomic_load_n(&stage->event.tz__word, __ATOMIC_RELAXED) != 0);
+	until(stage->arrived == 1 &&
+	      __atomic_load_n(&stage->event.tz__word, __ATOMIC_RELAXED) != 0);
 	tz_shared_event_set(&stage->event);
 	tz_shared_event_clear(&stage->event);
 	child_join(child);
@@ -212,21 +213,22 @@ static void a_semaphore_alone(void **state)
 		assert_int_equal(tz_shared_semaphore_acquire(s), -ETIMEDOUT);
 	assert_int_equal(tz_shared_semaphore_release_n(s, -1), -EINVAL);
 	assert_int_equal(tz_shared_semaphore_release_n(s, 0), 0);
-	assert_int_equal(tz_shared_semaphore_release_n(s, 5), 0); /* two of its own and three new ones */
+	assert_int_equal(tz_shared_semaphore_release_n(s, 5),
+			 0); /* two of its own and three new ones */
 	assert_int_equal(tz_shared_semaphore_permits(s), 5);
 	assert_int_equal(tz_shared_semaphore_release_n(s, TZ_SEMAPHORE_MAX - 4), -EOVERFLOW);
 	assert_int_equal(tz_shared_semaphore_release_n(s, TZ_SEMAPHORE_MAX - 5), 0);
 	assert_int_equal(tz_shared_semaphore_permits(s), TZ_SEMAPHORE_MAX);
 	assert_int_equal(tz_shared_semaphore_init_bounded(s, 1), 0);
 	assert_int_equal(tz_shared_semaphore_release(s), -EPERM);
-	tz_with_shared_semaphore(s, &r) {
+	tz_with_shared_semaphore(s, &r)
+	{
 		assert_int_equal(r, 0);
 		assert_int_equal(tz_shared_semaphore_try(s), -EBUSY);
 		assert_int_equal(tz_shared_semaphore_release_n(s, 2), -EPERM);
 		times++;
 	}
-	tz_with_shared_semaphore(s, NULL)
-		times++;
+	tz_with_shared_semaphore(s, NULL) times++;
 	assert_int_equal(times, 2);
 	assert_int_equal(tz_shared_semaphore_permits(s), 1);
 }
@@ -458,10 +460,12 @@ static void take_from_count(void)
 {
 	int r = 1;
 
-	tz_with_shared_lock(&stage->lock, &r) {
+	tz_with_shared_lock(&stage->lock, &r)
+	{
 		must(r == 0);
 		atomic_fetch_add(&stage->arrived, 1);
-		must(tz_shared_condition_wait_for_until(&stage->condition, &stage->lock, has_count, NULL, soon()) == 0);
+		must(tz_shared_condition_wait_for_until(&stage->condition, &stage->lock, has_count,
+							NULL, soon()) == 0);
 		must(stage->count > 0);
 		stage->count--;
 		atomic_fetch_add(&stage->done, 1);
@@ -501,17 +505,20 @@ static void a_condition_alone(void **state)
 	assert_int_equal(tz_shared_condition_wait_for(c, &stage->lock, has_count, NULL), -EPERM);
 	assert_int_equal(tz_shared_condition_wait_rlock(c, &stage->rlock, soon()), -EPERM);
 	assert_int_equal(tz_shared_lock_acquire(&stage->lock), 0);
-	assert_int_equal(tz_shared_condition_wait_until(c, &stage->lock, tz_after(0.005)), -ETIMEDOUT);
+	assert_int_equal(tz_shared_condition_wait_until(c, &stage->lock, tz_after(0.005)),
+			 -ETIMEDOUT);
 	TZ_TIMEOUT(0.005) {
 		assert_int_equal(tz_shared_condition_wait(c, &stage->lock), -ETIMEDOUT);
-		assert_int_equal(tz_shared_condition_wait_for(c, &stage->lock, has_count, NULL), -ETIMEDOUT);
+		assert_int_equal(tz_shared_condition_wait_for(c, &stage->lock, has_count, NULL),
+				 -ETIMEDOUT);
 	}
 	stage->count = 1;
 	assert_int_equal(tz_shared_condition_wait_for(c, &stage->lock, has_count, NULL), 0);
 	assert_int_equal(tz_shared_lock_release(&stage->lock), 0);
 	for (int i = 0; i < 3; i++)
 		assert_int_equal(tz_shared_rlock_acquire(&stage->rlock), 0);
-	assert_int_equal(tz_shared_condition_wait_rlock(c, &stage->rlock, tz_after(0.005)), -ETIMEDOUT);
+	assert_int_equal(tz_shared_condition_wait_rlock(c, &stage->rlock, tz_after(0.005)),
+			 -ETIMEDOUT);
 	for (int i = 0; i < 3; i++)
 		assert_int_equal(tz_shared_rlock_release(&stage->rlock), 0);
 	assert_false(tz_shared_rlock_is_held(&stage->rlock));
@@ -639,7 +646,8 @@ static void *wait_and_inherit(void *unused)
 {
 	must(tz_shared_lock_acquire(&stage->lock) == 0);
 	atomic_fetch_add(&stage->arrived, 1);
-	must(tz_shared_condition_wait_until(&stage->condition, &stage->lock, soon()) == -EOWNERDEAD);
+	must(tz_shared_condition_wait_until(&stage->condition, &stage->lock, soon()) ==
+	     -EOWNERDEAD);
 	must(tz_shared_condition_wait_until(&stage->condition, &stage->lock, soon()) == -EPERM);
 	must(tz_shared_lock_recover(&stage->lock) == 0);
 	must(tz_shared_lock_release(&stage->lock) == 0);
@@ -908,7 +916,8 @@ static int count_action(void *result)
 
 static void arrive_with_action(void *answer)
 {
-	int zero = 0, r = tz_shared_barrier_wait_action(&stage->barrier, count_action, &zero, soon());
+	int zero = 0,
+	    r = tz_shared_barrier_wait_action(&stage->barrier, count_action, &zero, soon());
 
 	atomic_fetch_add(&stage->done, 1);
 	*(atomic_int *)answer = r < 0 ? r : r + 1;
@@ -933,7 +942,9 @@ static void the_last_one_runs_the_action_while_the_others_wait(void **state)
 	for (int i = 0; i < 2; i++)
 		children[i] = child_start(arrive_and_note, &stage->answers[i]);
 	until(tz_shared_barrier_waiting(&stage->barrier) == 2);
-	assert_int_equal(tz_shared_barrier_wait_action(&stage->barrier, count_action, &failure, soon()), -EIO);
+	assert_int_equal(
+		tz_shared_barrier_wait_action(&stage->barrier, count_action, &failure, soon()),
+		-EIO);
 	for (int i = 0; i < 2; i++) {
 		child_join(children[i]);
 		assert_int_equal(stage->answers[i], -EPIPE);
@@ -963,7 +974,8 @@ static void who_is_killed_in_the_action_breaks_the_barrier(void **state)
 	killed = child_start(arrive_and_stay_in_action, NULL);
 	until(stage->phase == 1);
 	/* One too many comes meanwhile, and gives up. */
-	assert_int_equal(tz_shared_barrier_wait_until(&stage->barrier, tz_after(0.002)), -ETIMEDOUT);
+	assert_int_equal(tz_shared_barrier_wait_until(&stage->barrier, tz_after(0.002)),
+			 -ETIMEDOUT);
 	assert_false(tz_shared_barrier_is_broken(&stage->barrier));
 	child_kill(killed);
 	child_join(other);
@@ -1000,17 +1012,15 @@ static void a_rwlock_alone(void **state)
 		assert_int_equal(tz_shared_rwlock_acquire_write_until(l, tz_never()), -ETIMEDOUT);
 	assert_int_equal(tz_shared_rwlock_release_write(l), 0);
 	assert_false(tz_shared_rwlock_is_written(l));
-	tz_with_shared_read(l, &r) {
+	tz_with_shared_read(l, &r)
+	{
 		assert_int_equal(r, 0);
 		assert_int_equal(tz_shared_rwlock_readers(l), 1);
 		times++;
 	}
-	tz_with_shared_write(l, &r)
-		times++;
-	tz_with_shared_write(l, NULL)
-		times++;
-	tz_with_shared_read(l, NULL)
-		times++;
+	tz_with_shared_write(l, &r) times++;
+	tz_with_shared_write(l, NULL) times++;
+	tz_with_shared_read(l, NULL) times++;
 	assert_int_equal(times, 4);
 	assert_int_equal(tz_shared_rwlock_try_write(l), 0);
 	assert_int_equal(tz_shared_rwlock_release_write(l), 0);
@@ -1022,7 +1032,8 @@ static void read_and_write(void)
 		int r = 1;
 
 		if (i % 4 == 0) {
-			tz_with_shared_write(&stage->rwlock, &r) {
+			tz_with_shared_write(&stage->rwlock, &r)
+			{
 				must(r == 0 && stage->count == stage->copy);
 				stage->count++;
 				if (i % 8 == 0)
@@ -1030,7 +1041,8 @@ static void read_and_write(void)
 				stage->copy++;
 			}
 		} else {
-			tz_with_shared_read(&stage->rwlock, &r) {
+			tz_with_shared_read(&stage->rwlock, &r)
+			{
 				must(stage->count == stage->copy);
 				if (i % 8 == 1)
 					(void)tz_yield();
@@ -1179,7 +1191,9 @@ static int waiting_writers(void)
 	int n = 0;
 
 	for (int i = 0; i < TZ_SHARED_PROCESSES; i++)
-		n += (int)(__atomic_load_n(&stage->rwlock.tz__holders[i].tz__amount, __ATOMIC_RELAXED) >> 16);
+		n += (int)(__atomic_load_n(&stage->rwlock.tz__holders[i].tz__amount,
+					   __ATOMIC_RELAXED) >>
+			   16);
 	return n;
 }
 
