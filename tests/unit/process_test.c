@@ -527,10 +527,13 @@ static void *hold_still(void *arg)
 	return NULL;
 }
 
+static _Atomic bool holds_memory;
+
 static void *hold_memory(void *arg)
 {
 	void *volatile held = malloc(100);
 
+	atomic_store(&holds_memory, true);
 	(void)hold_still(arg);
 	free(held);
 	return NULL;
@@ -547,7 +550,8 @@ static void a_fork_has_not_leaked_what_threads_hold(void **state)
 	(void)state;
 	make_pipe(fds);
 	assert_int_equal(pthread_create(&other, NULL, hold_memory, &fds[0]), 0);
-	(void)tz_sleep(0.05);
+	for (int i = 0; i < 20000 && !atomic_load(&holds_memory); i++)
+		(void)poll(NULL, 0, 1);
 	for (int i = 0; i < 3; i++) {
 		assert_int_equal(tz_process_open_with(&p, &o, leave_by, 24), 0);
 		assert_int_equal(exit_code(p), 24);
