@@ -381,9 +381,20 @@ static void set_event(stress_random *r)
 
 static void events(void)
 {
+	stress_random r = stress_generator(9);
+	pid_t user;
+
 	begin();
 	storm(use_event, set_event, NULL);
-	must(shared->done > 0);
+	user = start(use_event);
+	shared->done = 0;
+	for (tz_deadline end = late(); shared->done < 20;) {
+		must(!tz_expired(end));
+		set_event(&r);
+		(void)tz_sleep(0.0002);
+	}
+	progress();
+	stop(user);
 }
 
 int main(int argc, char **argv)
