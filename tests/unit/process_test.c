@@ -582,12 +582,12 @@ static void a_fork_is_refused_where_threads_run(void **state)
 
 /* --- the end of the application -------------------------------------------------------------------------------------------------- */
 
-static void write_later(int fd)
+static void write_later(int fd, double seconds)
 {
-	(void)tz_sleep(0.2);
+	(void)tz_sleep(seconds);
 	(void)!write(fd, "later", 5);
 }
-TZ_TASK(void, write_later, int);
+TZ_TASK(void, write_later, int, double);
 
 static void stay(int fd)
 {
@@ -639,19 +639,30 @@ static ssize_t end_application(tz_start_method method, enum how how, char *text,
 	return (ssize_t)got;
 }
 
-static void start_one(tz_process_options *o, int fd)
+static void start_writer(tz_process_options *o, int fd, double seconds)
 {
 	tz_process *p;
 
-	if (tz_process_open_with(&p, o, write_later, fd) < 0)
+	if (tz_process_open_with(&p, o, write_later, fd, seconds) < 0)
 		_exit(1);
 	tz_process_detach(p);
+}
+
+static void start_one(tz_process_options *o, int fd)
+{
+	start_writer(o, fd, 0.2);
+}
+
+/* Which is to be ended long before it writes, on a busy machine too. */
+static void start_slow(tz_process_options *o, int fd)
+{
+	start_writer(o, fd, 15);
 }
 
 static void start_daemon(tz_process_options *o, int fd)
 {
 	o->daemon = true;
-	start_one(o, fd);
+	start_slow(o, fd);
 }
 
 static void start_stubborn(tz_process_options *o, int fd)
@@ -671,7 +682,7 @@ static void start_stubborn(tz_process_options *o, int fd)
 /* main() of that application. */
 static void be_application(char **args)
 {
-	static void (*const starts[])(tz_process_options *o, int fd) = { start_one, start_daemon, start_stubborn, start_one, start_stubborn };
+	static void (*const starts[])(tz_process_options *o, int fd) = { start_one, start_daemon, start_stubborn, start_slow, start_stubborn };
 	tz_process_options o = { .method = (tz_start_method)atoi(args[0]), .insist = true };
 	enum how how = (enum how)atoi(args[1]);
 	int fd = atoi(args[2]);
