@@ -67,21 +67,26 @@ static int wait_until(struct tz_nap *nap, const uint32_t *word, uint32_t expecte
 
 int tz_nap_take(struct tz_nap *nap, const uint32_t *word, uint32_t expected)
 {
-	tz_deadline slice, end;
+	struct tz_strand *self = nap->self;
+	tz_deadline end;
 	int r = end_of(nap);
 
 	if (r < 0)
 		return r;
-	nap->self->refused = 0;
-	slice = (tz_deadline){ nap->self->ops->now(nap->self) + nap->slice };
-	end = nap->deaf ? slice
-			: tz_deadline_min(slice, tz_strand_deadline(nap->self, nap->deadline));
-	r = wait_until(nap, word, expected, end);
-	if (r != -ETIMEDOUT)
+	self->refused = 0;
+	if (!nap->until)
+		nap->until = self->ops->now(self) + nap->slice;
+	end = (tz_deadline){ nap->until };
+	if (!nap->deaf)
+		end = tz_deadline_min(end, tz_strand_deadline(self, nap->deadline));
+	if (wait_until(nap, word, expected, end) == -ETIMEDOUT) {
+		r = end_of(nap);
+		if (r < 0)
+			return r;
+	}
+	if (self->ops->now(self) < nap->until)
 		return 0;
-	r = end_of(nap);
-	if (r < 0)
-		return r;
+	nap->until = 0;
 	nap->slice = nap->slice * 2 < LAST_NS ? nap->slice * 2 : LAST_NS;
 	return TZ_NAP_OVER;
 }

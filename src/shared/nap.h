@@ -8,7 +8,8 @@
  *
  * Design notes. Who must wake may have been killed before it did, and who was woken may have been killed before it did anything with that. So nobody
  * sleeps for longer than a slice without looking again: 1 ms at first, and twice as long each time up to 100 ms. So everything that depends on a
- * wake-up in this room is late at most by that, whoever was killed, and nobody has to keep a list of who waits.
+ * wake-up in this room is late at most by that, whoever was killed, and nobody has to keep a list of who waits. A slice goes on over naps that end early, as
+ * those of a thread do that has a scope: who is woken again and again must look, too.
  */
 #ifndef TZ_SHARED_NAP_H
 #define TZ_SHARED_NAP_H
@@ -26,7 +27,8 @@ struct tz_nap {
 	const void *on;
 	tz_deadline deadline; /* of the whole wait */
 	bool deaf; /* no deadline and no scope ends it */
-	uint64_t slice; /* of the next nap, ns */
+	uint64_t slice; /* ns */
+	uint64_t until; /* the end of the slice that has begun; 0: none has */
 };
 
 enum { TZ_NAP_OVER = 1 };

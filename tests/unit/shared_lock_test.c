@@ -524,6 +524,32 @@ static void who_waits_finds_that_the_holder_was_killed(void **state)
 	tz_executor_close(loop);
 }
 
+static void *acquire_in_scope(void *unused)
+{
+	int r = 0;
+
+	TZ_TIMEOUT(10 * CREW_PATIENCE)
+		r = tz_shared_lock_acquire_until(&stage->lock, tz_never());
+	must(r == -EOWNERDEAD);
+	must(tz_shared_lock_recover(&stage->lock) == 0);
+	must(tz_shared_lock_release(&stage->lock) == 0);
+	return unused;
+}
+
+/* A thread that somebody may cancel wakes up more often than slices end that have become long. */
+static void who_has_waited_for_long_in_a_scope_finds_it_too(void **state)
+{
+	pid_t child = start_holder();
+	struct crew crew = { .count = 0 };
+
+	(void)state;
+	crew_add(&crew, acquire_in_scope, NULL);
+	until(word_of(&stage->lock) & PARKED);
+	(void)tz_sleep(0.15);
+	child_kill(child);
+	crew_join(&crew);
+}
+
 static void who_waits_learns_that_it_is_lost(void **state)
 {
 	pthread_t threads[2];
@@ -785,6 +811,7 @@ int main(void)
 		CASE(blocks_and_what_a_killed_holder_left),
 		CASE(who_is_killed_in_the_repair_leaves_it_to_the_next),
 		CASE(who_waits_finds_that_the_holder_was_killed),
+		CASE(who_has_waited_for_long_in_a_scope_finds_it_too),
 		CASE(who_waits_learns_that_it_is_lost),
 		CASE(a_waiter_that_is_killed_hinders_nobody),
 		CASE(a_wake_up_that_goes_to_the_dead_is_not_missed),
