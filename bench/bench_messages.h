@@ -16,6 +16,7 @@ typedef struct bench_channel {
 	void (*put)(int which, const void *data, size_t size, size_t n); /* n messages, one behind the other */
 	size_t (*take)(int which, void *data, size_t size, size_t most); /* how many, at least one */
 	void (*unmake)(int which);
+	void (*leave)(void); /* at the end of a process, or NULL */
 } bench_channel;
 
 static const bench_channel *bench_through;
@@ -51,6 +52,8 @@ static inline pid_t bench_start(void (*work)(long n), long n)
 	bench_check(child >= 0, "no child");
 	if (child == 0) {
 		work(n);
+		if (bench_through->leave)
+			bench_through->leave();
 		_exit(0);
 	}
 	return child;

@@ -33,7 +33,7 @@ static void unmake(int which)
 	tz_shared_queue_close(queue[which]);
 }
 
-static const bench_channel channel = { make, put, take, unmake };
+static const bench_channel channel = { make, put, take, unmake, NULL };
 
 #define THROUGH(fn) \
 	static double through_##fn(void) \

@@ -151,10 +151,10 @@ int main(int argc, char **argv)
 		const char *name;
 		bench_channel channel;
 	} all[] = {
-		{ "pipe", { make_pipe, put_stream, take_stream, close_both } },
-		{ "socketpair", { make_socketpair, put_stream, take_stream, close_both } },
-		{ "mq", { make_mq, put_mq, take_mq, unmake_mq } },
-		{ "ring", { make_ring, put_ring, take_ring, unmake_ring } },
+		{ "pipe", { make_pipe, put_stream, take_stream, close_both, NULL } },
+		{ "socketpair", { make_socketpair, put_stream, take_stream, close_both, NULL } },
+		{ "mq", { make_mq, put_mq, take_mq, unmake_mq, NULL } },
+		{ "ring", { make_ring, put_ring, take_ring, unmake_ring, NULL } },
 	};
 	const bench_workload workloads[] = { BENCH_MESSAGE_ROWS, { NULL, NULL } };
 

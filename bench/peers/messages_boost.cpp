@@ -40,7 +40,7 @@ static void unmake(int which)
 	message_queue::remove(name[which].c_str());
 }
 
-static const bench_channel channel = { make, put, take, unmake };
+static const bench_channel channel = { make, put, take, unmake, nullptr };
 
 int main(int argc, char **argv)
 {
