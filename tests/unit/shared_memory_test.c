@@ -304,9 +304,12 @@ static void growth_beyond_what_there_is(void **state)
 	tz_shared_options o = { .reserve = (size_t)1 << 44 };
 	struct rlimit old, low;
 	unsigned char *p = NULL;
+	int made = tz_shared_alloc_with((void **)&p, 100, &o);
 
 	(void)state;
-	assert_int_equal(tz_shared_alloc_with((void **)&p, 100, &o), 0);
+	if (made == -ENOMEM)
+		skip(); /* a sanitizer or an emulator has not so many addresses */
+	assert_int_equal(made, 0);
 	assert_int_equal(tz_shared_resize(p, (size_t)1 << 43), -ENOSPC);
 	assert_int_equal(tz_shared_size(p), 4096);
 	assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
