@@ -77,11 +77,16 @@ static void what_no_machine_has_is_refused(void **state)
 {
 	tz_shared_queue *none = (tz_shared_queue *)&none;
 	int r = tz_shared_queue_open(&none, TZ_OPTIONS(tz_shared_queue_options, .capacity = UINT32_MAX, .message = UINT32_MAX));
+	struct rlimit before, little;
 
 	(void)state;
 	assert_int_equal(r, -ENOMEM);
-	r = tz_shared_queue_open(&none, TZ_OPTIONS(tz_shared_queue_options, .capacity = 1 << 20, .message = 100000));
-	assert_true(r == -ENOMEM || r == -ENOSPC);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+	little = (struct rlimit){ 1 << 20, before.rlim_max };
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &little), 0);
+	r = tz_shared_queue_open(&none, TZ_OPTIONS(tz_shared_queue_options, .capacity = 1 << 10, .message = 10000));
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+	assert_int_equal(r, -ENOSPC);
 	assert_ptr_equal(none, &none);
 }
 
