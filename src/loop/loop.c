@@ -247,7 +247,7 @@ static struct tz_coroutine *give(struct tz_loop *l, struct tz_job *job, struct t
 	return c;
 }
 
-static size_t count_up_to(const struct tz_ready *r, size_t most)
+static size_t count_up_to(const struct tz_ready_queue *r, size_t most)
 {
 	size_t n = 0;
 
@@ -503,7 +503,7 @@ static void take_inbox(struct tz_loop *l)
 /* Ends what has not begun. */
 static void cancel_pending(struct tz_loop *l)
 {
-	struct tz_ready keep;
+	struct tz_ready_queue keep;
 	tz_entry e;
 
 	tz_ready_init(&keep);
@@ -730,7 +730,7 @@ size_t tz_loop_submit(struct tz_loop *l, tz_job *const *jobs, size_t n, int *ret
 
 void tz_loop_cancel_unseen(struct tz_loop *l)
 {
-	struct tz_ready unseen;
+	struct tz_ready_queue unseen;
 	tz_entry e;
 
 	tz_loop_visit(l);

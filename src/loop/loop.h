@@ -57,7 +57,7 @@ struct tz_loop {
 	struct tz_strand *host; /* of the thread that runs the loop; NULL: none does */
 	struct tz_coroutine *current; /* NULL: main; read by anybody */
 	uint32_t switches; /* times that a coroutine began or went on with a job; read by anybody */
-	struct tz_ready ready;
+	struct tz_ready_queue ready;
 	int turns; /* left before the clock is read; simulated: 1, so that each one is looked at */
 	int steps; /* simulated: left before the slice is over */
 	uint64_t slice_end; /* in ticks */

@@ -28,7 +28,7 @@
 typedef uintptr_t tz_entry;
 #define TZ_ENTRY_COROUTINE ((tz_entry)1)
 
-struct tz_ready {
+struct tz_ready_queue {
 	tz_entry first;
 	tz_entry *last; /* the link to set next */
 	volatile bool busy; /* being changed: a signal handler on the loop's thread must leave it alone */
@@ -56,25 +56,25 @@ static inline tz_entry *tz_entry_link(tz_entry e)
 		       : &((struct tz_job *)e)->next_ready;
 }
 
-static inline void tz_ready_init(struct tz_ready *r)
+static inline void tz_ready_init(struct tz_ready_queue *r)
 {
 	r->first = 0;
 	r->last = &r->first;
 }
 
-static inline void tz_ready_begin(struct tz_ready *r)
+static inline void tz_ready_begin(struct tz_ready_queue *r)
 {
 	r->busy = true;
 	atomic_signal_fence(memory_order_seq_cst);
 }
 
-static inline void tz_ready_end(struct tz_ready *r)
+static inline void tz_ready_end(struct tz_ready_queue *r)
 {
 	atomic_signal_fence(memory_order_seq_cst);
 	r->busy = false;
 }
 
-static inline void tz_ready_push(struct tz_ready *r, tz_entry e)
+static inline void tz_ready_push(struct tz_ready_queue *r, tz_entry e)
 {
 	tz_entry *link = tz_entry_link(e);
 
@@ -86,7 +86,7 @@ static inline void tz_ready_push(struct tz_ready *r, tz_entry e)
 }
 
 /* Puts an entry before all others. */
-static inline void tz_ready_push_first(struct tz_ready *r, tz_entry e)
+static inline void tz_ready_push_first(struct tz_ready_queue *r, tz_entry e)
 {
 	tz_entry *link = tz_entry_link(e);
 
@@ -98,7 +98,7 @@ static inline void tz_ready_push_first(struct tz_ready *r, tz_entry e)
 	tz_ready_end(r);
 }
 
-static inline tz_entry tz_ready_pop(struct tz_ready *r)
+static inline tz_entry tz_ready_pop(struct tz_ready_queue *r)
 {
 	tz_entry e = r->first;
 
@@ -113,7 +113,7 @@ static inline tz_entry tz_ready_pop(struct tz_ready *r)
 }
 
 /* Takes the n-th entry from the front, counted from 0; there are more than n. */
-static inline tz_entry tz_ready_take(struct tz_ready *r, size_t n)
+static inline tz_entry tz_ready_take(struct tz_ready_queue *r, size_t n)
 {
 	tz_entry *at = &r->first;
 
@@ -141,7 +141,7 @@ static inline void tz_inbox_push(_Atomic tz_entry *inbox, tz_entry e)
 }
 
 /* Moves what is in the inbox to the end of the line, in the order in which it came. */
-static inline void tz_inbox_take(_Atomic tz_entry *inbox, struct tz_ready *r)
+static inline void tz_inbox_take(_Atomic tz_entry *inbox, struct tz_ready_queue *r)
 {
 	tz_entry e = atomic_exchange_explicit(inbox, 0, memory_order_acquire), turned = 0, next;
 
