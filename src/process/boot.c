@@ -263,7 +263,7 @@ static _Noreturn void run_in_place_of_main(int argc, char **argv, char **env)
 	__pthread_unwind_buf_t end;
 
 	if (set_jump(end.__cancel_jmp_buf, 0))
-		exit(1); /* a child of ours sees to its end on the way here; so this was no function of one */
+		exit(1); /* allowed: in the place of main; a child of ours sees to its end on the way, so this was no function of one */
 	__pthread_register_cancel(&end);
 #endif
 	exit(boot_main(argc, argv, env)); /* allowed: in the place of main, which has returned */

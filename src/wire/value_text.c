@@ -9,6 +9,12 @@
 
 static void put_value(const tz_value *v, FILE *f);
 
+/* `f` is memory, or the caller's file. */
+static void put(const char *text, FILE *f)
+{
+	(void)fwrite(text, 1, strlen(text), f);
+}
+
 /* --- numbers ------------------------------------------------------------------------------------------------- */
 
 enum { DIGITS = 17 /* that any double needs at the most */ };
@@ -33,7 +39,7 @@ static int shortest(double d, char digits[DIGITS + 1], int *ret_exponent)
 	while (n > 1 && digits[n - 1] == '0')
 		n--;
 	digits[n] = '\0';
-	*ret_exponent = atoi(e + 1) + 1;
+	*ret_exponent = (int)strtol(e + 1, NULL, 10) + 1;
 	return n;
 }
 
@@ -46,11 +52,11 @@ static void put_zeros(int n, FILE *f)
 /* Python writes an exponent where the number is less than 10^-4, or 10^16 and more. */
 static void put_double(double d, FILE *f)
 {
-	char digits[DIGITS + 1];
+	char digits[DIGITS + 1], power[8];
 	int exponent;
 
 	if (isnan(d) || isinf(d)) {
-		(void)fputs(isnan(d) ? "nan" : d < 0 ? "-inf" : "inf", f);
+		put(isnan(d) ? "nan" : d < 0 ? "-inf" : "inf", f);
 		return;
 	}
 	if (signbit(d))
@@ -58,34 +64,41 @@ static void put_double(double d, FILE *f)
 	int n = shortest(fabs(d), digits, &exponent);
 
 	if (d == 0) {
-		(void)fputs("0.0", f);
+		put("0.0", f);
 	} else if (exponent <= -4 || exponent > 16) {
 		(void)putc(digits[0], f);
-		if (n > 1)
-			(void)fprintf(f, ".%s", digits + 1);
-		(void)fprintf(f, "e%c%02d", exponent > 0 ? '+' : '-', abs(exponent - 1));
+		if (n > 1) {
+			put(".", f);
+			put(digits + 1, f);
+		}
+		(void)snprintf(power, sizeof power, "e%c%02d", exponent > 0 ? '+' : '-', abs(exponent - 1) % 1000);
+		put(power, f);
 	} else if (exponent <= 0) {
-		(void)fputs("0.", f);
+		put("0.", f);
 		put_zeros(-exponent, f);
-		(void)fputs(digits, f);
+		put(digits, f);
 	} else if (n <= exponent) {
-		(void)fputs(digits, f);
+		put(digits, f);
 		put_zeros(exponent - n, f);
-		(void)fputs(".0", f);
+		put(".0", f);
 	} else {
-		(void)fprintf(f, "%.*s.%s", exponent, digits, digits + exponent);
+		(void)fwrite(digits, 1, (size_t)exponent, f);
+		put(".", f);
+		put(digits + exponent, f);
 	}
 }
 
 static void put_int(const tz_value *v, FILE *f)
 {
+	char text[24] = "";
 	int64_t i;
 	uint64_t u;
 
 	if (tz_value_to_int(v, &i) == 0)
-		(void)fprintf(f, "%" PRId64, i);
+		(void)snprintf(text, sizeof text, "%" PRId64, i);
 	else if (tz_value_to_uint(v, &u) == 0)
-		(void)fprintf(f, "%" PRIu64, u);
+		(void)snprintf(text, sizeof text, "%" PRIu64, u);
+	put(text, f);
 }
 
 /* --- strings ---------------------------------------------------------------------------------------------------- */
@@ -115,18 +128,21 @@ static size_t character(const unsigned char *s, size_t left)
 
 static void put_escaped(unsigned char c, FILE *f)
 {
+	char text[8];
+
 	switch (c) {
 	case '\t':
-		(void)fputs("\\t", f);
+		put("\\t", f);
 		break;
 	case '\n':
-		(void)fputs("\\n", f);
+		put("\\n", f);
 		break;
 	case '\r':
-		(void)fputs("\\r", f);
+		put("\\r", f);
 		break;
 	default:
-		(void)fprintf(f, "\\x%02x", c);
+		(void)snprintf(text, sizeof text, "\\x%02x", c);
+		put(text, f);
 	}
 }
 
@@ -136,7 +152,7 @@ static void put_text(const tz_value *v, bool is_bytes, FILE *f)
 	size_t size = tz_value_size(v);
 	char quote = memchr(s, '\'', size) && !memchr(s, '"', size) ? '"' : '\'';
 
-	(void)fputs(is_bytes ? "b" : "", f);
+	put(is_bytes ? "b" : "", f);
 	(void)putc(quote, f);
 	for (size_t i = 0; i < size;) {
 		size_t n = character(&s[i], is_bytes ? 1 : size - i);
@@ -157,10 +173,10 @@ static void put_text(const tz_value *v, bool is_bytes, FILE *f)
 static void put_items(const tz_value *v, FILE *f)
 {
 	for (size_t i = 0; i < tz_value_size(v); i++) {
-		(void)fputs(i ? ", " : "", f);
+		put(i ? ", " : "", f);
 		if (tz_value_key_at(v, i)) {
 			put_value(tz_value_key_at(v, i), f);
-			(void)fputs(": ", f);
+			put(": ", f);
 		}
 		put_value(tz_value_at(v, i), f);
 	}
@@ -173,10 +189,10 @@ static void put_value(const tz_value *v, FILE *f)
 
 	switch (tz_value_kind_of(v)) {
 	case TZ_VALUE_NONE:
-		(void)fputs("None", f);
+		put("None", f);
 		break;
 	case TZ_VALUE_BOOL:
-		(void)fputs(tz_value_to_bool(v, &b) == 0 && b ? "True" : "False", f);
+		put(tz_value_to_bool(v, &b) == 0 && b ? "True" : "False", f);
 		break;
 	case TZ_VALUE_INT:
 		put_int(v, f);
@@ -202,7 +218,9 @@ static void put_value(const tz_value *v, FILE *f)
 		(void)putc('}', f);
 		break;
 	case TZ_VALUE_FAILED:
-		(void)fprintf(f, "<failed: %s>", strerrordesc_np(-tz_value_error(v)));
+		put("<failed: ", f);
+		put(strerrordesc_np(-tz_value_error(v)), f);
+		put(">", f);
 		break;
 	}
 }
@@ -232,7 +250,8 @@ int tz_value_print(const tz_value *v, FILE *file)
 	if (!text)
 		return -ENOMEM;
 	errno = 0;
-	int r = fprintf(file, "%s\n", text) < 0 ? -(errno ? errno : EIO) : 0;
+	size_t size = strlen(text);
+	int r = fwrite(text, 1, size, file) < size || putc('\n', file) == EOF ? -(errno ? errno : EIO) : 0;
 
 	free(text);
 	return r;
