@@ -210,13 +210,13 @@ def process_global():
           "Resultado de las llamadas: [0, 1, 4, 9, 16, 25, 36, 49, 64, 81]\nFinaliza ejecución\n")
 
 
-SQUARES = "[0, 1, 4, 9, 16, 25, 36, 49, 64, 81]"
+ARRAY_OF_SQUARES = "[0, 1, 4, 9, 16, 25, 36, 49, 64, 81]"
 
 
 @case
 def shared_memory():
     """shared_array, shared_value: the parent has what the child wrote"""
-    lines = f"[{', '.join(['0'] * 10)}]\nResultado del proceso: {SQUARES}\nResultado fuera del proceso: {SQUARES}\n"
+    lines = f"[{', '.join(['0'] * 10)}]\nResultado del proceso: {ARRAY_OF_SQUARES}\nResultado fuera del proceso: {ARRAY_OF_SQUARES}\n"
     equal(run("shared_array"), lines + "Finaliza ejecución\n")
     equal(run("shared_value"), lines + "Resultado fuera del proceso: 5.35\nFinaliza ejecución\n")
 
