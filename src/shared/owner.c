@@ -90,16 +90,19 @@ uint32_t tz_owner_learn(void)
 {
 	int saved = errno;
 	uint32_t word = (uint32_t)getpid(), known = 0;
+	char path[48];
 	struct stat_line own;
+	int r = -ENOSYS;
 
-	/* "self" is told apart from the own number in a /proc of another pid namespace, whose numbers say nothing here. */
-	if (!atomic_load_explicit(&no_proc, memory_order_relaxed) &&
-	    read_stat("/proc/self/stat", &own) == 0) {
-		if (own.pid == (long)word)
-			word |= epoch_of(&own) << TZ_OWNER_PID_BITS;
-		else
-			atomic_store_explicit(&no_proc, true, memory_order_relaxed);
-	}
+	/* "self" is told apart from the own number in a /proc of another pid namespace, whose numbers say nothing here. Of the first thread: that was started when
+	 * the process was, and an emulator makes up "/proc/self/stat", which others then read otherwise. */
+	(void)snprintf(path, sizeof path, "/proc/self/task/%u/stat", (unsigned)word);
+	if (!atomic_load_explicit(&no_proc, memory_order_relaxed))
+		r = read_stat(path, &own);
+	if (r == 0)
+		word |= epoch_of(&own) << TZ_OWNER_PID_BITS;
+	else if (r == -ENOENT)
+		atomic_store_explicit(&no_proc, true, memory_order_relaxed);
 	errno = saved;
 	/* Another thread may have learnt another word, if one of them could open no file. */
 	return atomic_compare_exchange_strong_explicit(&tz_owner_word, &known, word,
