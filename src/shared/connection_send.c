@@ -190,8 +190,9 @@ static int send_with_fds(struct tz_connection *c, const void *data, size_t size,
 		memcpy(piece + head, data, first);
 	r = send_first(c, piece, head + first, fds, n);
 	if (r >= 0) {
-		struct iovec io[2] = { { piece + r, head + first - (size_t)r },
-				       { (char *)(uintptr_t)data + first, size - first } };
+		/* Without bytes, data may be NULL. */
+		char *rest = first < size ? (char *)(uintptr_t)data + first : (char *)piece;
+		struct iovec io[2] = { { piece + r, head + first - (size_t)r }, { rest, size - first } };
 
 		r = send_all(c, io, 2, true);
 	}
