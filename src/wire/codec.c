@@ -247,22 +247,25 @@ static int write_bytes(struct writer *w, const unsigned char *from, unsigned cha
 	return 0;
 }
 
+/* Packed where it is to lie: how long it is shows then. */
 static int write_value(struct writer *w, const unsigned char *from, unsigned char *spot)
 {
 	tz_value v;
 	uint64_t words[2] = { 0 }, packed;
+	size_t left = w->size - w->used;
+	unsigned char *room = w->to + w->used;
 	ptrdiff_t size;
-	unsigned char *room;
 
 	memcpy(&v, from, sizeof v);
-	size = tz_value_pack_to(&v, NULL, 0);
+	if (left < sizeof packed)
+		return -EMSGSIZE;
+	size = tz_value_pack_to(&v, room + sizeof packed, left - sizeof packed);
 	if (size < 0)
 		return (int)size;
-	room = room_for(w, sizeof packed + (size_t)size, &words[0]);
-	if (!room || tz_value_pack_to(&v, room + sizeof packed, (size_t)size) != size)
-		return -EMSGSIZE;
 	packed = (uint64_t)size;
 	memcpy(room, &packed, sizeof packed);
+	if (!room_for(w, sizeof packed + packed, &words[0]))
+		return -EMSGSIZE;
 	memcpy(spot, words, sizeof words);
 	return 0;
 }

@@ -494,6 +494,15 @@ static tz_value refuse_all(const tz_value *values, size_t n, int error)
 	return tz_value_failed(error);
 }
 
+/* The value; or, for an error, a failed one in its place. */
+static tz_value unless(int error, tz_value v)
+{
+	if (error == 0)
+		return v;
+	tz_value_free(v);
+	return tz_value_failed(error);
+}
+
 tz_value tz_list_of(const tz_value *values, size_t n)
 {
 	uint32_t depth = 0;
@@ -563,12 +572,7 @@ tz_value tz_dict_of(const tz_value *values, size_t n)
 	d->n = (uint32_t)n;
 	tz_value v = made_of(TZ_VALUE_DICT, depth, d);
 
-	r = sort(d);
-	if (r < 0) {
-		tz_value_free(v);
-		return tz_value_failed(r);
-	}
-	return v;
+	return unless(sort(d), v);
 }
 
 /* --- copying --------------------------------------------------------------------------------------------------------- */
@@ -586,10 +590,8 @@ static tz_value copy_list(const tz_value *v)
 		tz_value item = tz_value_copy(&from->item[l->n]);
 		int error = tz_value_error(&item);
 
-		if (error < 0) {
-			tz_value_free(copy);
-			return tz_value_failed(error);
-		}
+		if (error < 0)
+			return unless(error, copy);
 		l->item[l->n++] = item;
 	}
 	return copy;
@@ -611,10 +613,8 @@ static tz_value copy_dict(const tz_value *v)
 		*p = (struct pair){ tz_value_copy(&from->pair[d->n - 1].key), tz_value_copy(&from->pair[d->n - 1].value) };
 		int error = tz_value_error(&p->key) < 0 ? tz_value_error(&p->key) : tz_value_error(&p->value);
 
-		if (error < 0) {
-			tz_value_free(copy);
-			return tz_value_failed(error);
-		}
+		if (error < 0)
+			return unless(error, copy);
 	}
 	return copy;
 }
