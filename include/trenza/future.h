@@ -74,7 +74,7 @@ TZ_API int tz_crash_raw(tz_handle future, tz_crash *ret);
  * Errors: -ESTALE. */
 TZ_API int tz_done_raw(tz_handle future);
 
-/* tz_running_raw - whether the job has begun and not ended. 1, 0, or -ESTALE.
+/* tz_running_raw - whether the job has begun and not ended. 1, 0, or -ESTALE. Of an executor whose workers are processes: whether it was given to one.
  *
  * Ownership: the future is kept.
  * Threads: any.

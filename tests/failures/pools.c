@@ -533,6 +533,60 @@ static void row_12_a_worker_dies_with_its_lane_full(void **state)
 	tz_executor_close(ex);
 }
 
+static int twice_or_die(int n)
+{
+	if (n == 0)
+		(void)raise(SIGKILL);
+	return 2 * n;
+}
+TZ_TASK(int, twice_or_die, int);
+
+/* The first of those that come in one message ends its worker: the others lie in the lane then, and nobody has taken them back. */
+static void row_12_the_first_of_a_lane_ends_its_worker(void **state)
+{
+	enum { MANY = 60, ROUNDS = 10 };
+	tz_executor *ex = open_pool("processes:1");
+	twice_or_die_args args[MANY];
+	twice_or_die_future f[MANY];
+	int v = 0;
+
+	(void)state;
+	for (int round = 0; round < ROUNDS; round++) {
+		for (int first = 4; first >= 0; first--) { /* known to be short, they go in numbers */
+			for (int i = 0; i < MANY; i++)
+				args[i] = tz_bind(twice_or_die, first + i);
+			assert_int_equal(tz_submit_bulk(ex, NULL, twice_or_die, MANY, args, f), 0);
+			if (first == 0)
+				assert_int_equal(how_ends(f[0]).status, TZ_CRASHED);
+			for (int i = first == 0; i < MANY; i++) {
+				must(tz_wait(f[i], soon()) == 0);
+				assert_int_equal(tz_result(f[i], &v), 0);
+				assert_int_equal(v, 2 * (first + i));
+			}
+		}
+	}
+	tz_executor_close(ex);
+}
+
+/* What is submitted when the workers have been killed is not for them, though they have not ended yet. */
+static void row_12_nothing_is_given_to_the_killed(void **state)
+{
+	tz_executor *ex = open_pool("processes:2");
+	int v = 0;
+
+	(void)state;
+	for (int i = 0; i < 100; i++) {
+		assert_int_equal(tz_apply(ex, &v, twice, i), 0);
+		(void)tz_executor_kill_workers(ex);
+		twice_future f = tz_submit(ex, twice, i);
+
+		must(tz_wait(f, soon()) == 0);
+		assert_int_equal(tz_result(f, &v), 0);
+		assert_int_equal(v, 2 * i);
+	}
+	tz_executor_close(ex);
+}
+
 static void row_13_very_many_jobs(void **state)
 {
 	enum { JOBS = 200000 };
@@ -918,6 +972,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test(row_9_a_stream_takes_no_more_than_its_window),
 		cmocka_unit_test(row_11_each_worker_runs_so_many_jobs),
 		cmocka_unit_test(row_12_a_worker_dies_with_its_lane_full),
+		cmocka_unit_test(row_12_the_first_of_a_lane_ends_its_worker),
+		cmocka_unit_test(row_12_nothing_is_given_to_the_killed),
 		cmocka_unit_test(row_13_very_many_jobs),
 		cmocka_unit_test(row_14_what_does_not_travel_is_refused_at_submit),
 		cmocka_unit_test(row_15_cancelled_at_once_and_shut_down),

@@ -51,8 +51,8 @@ static bool is_slow(const struct tz_job *job, uint64_t ns)
 /* Whether a job may be put into a lane now. */
 static bool may_take(const struct farm_hand *h, const struct tz_job *job, uint64_t ns)
 {
-	if ((h->state != HAND_WANTED && h->state != HAND_PRESENT) || h->unwell || h->killed ||
-	    atomic_load_explicit(&h->dead, memory_order_relaxed) || tz_lane_room(&h->lane) < 2)
+	if ((h->state != HAND_WANTED && h->state != HAND_PRESENT) || h->unwell ||
+	    farm_is_doomed(h) || tz_lane_room(&h->lane) < 2)
 		return false;
 	if (h->in_flight == 0)
 		return true;
@@ -281,7 +281,7 @@ static void have_dropped(struct farm_hand *h, struct farm_task *task)
 {
 	uint32_t number = h->lane.put;
 
-	if (h->killed || atomic_load_explicit(&h->dead, memory_order_relaxed))
+	if (farm_is_doomed(h))
 		return;
 	h->taught[task->number] = 0;
 	if (teach(h, task) < 0)
@@ -316,7 +316,8 @@ void farm_take_back(struct farm *farm, struct farm_hand *h, uint32_t n)
 
 static bool is_idle(const struct farm_hand *h)
 {
-	return h && h->state == HAND_PRESENT && h->in_flight == 0 && !h->unwell && !h->killed;
+	return h && h->state == HAND_PRESENT && h->in_flight == 0 && !h->unwell &&
+	       !farm_is_doomed(h);
 }
 
 void farm_balance(struct farm *farm, uint64_t now)

@@ -138,6 +138,12 @@ struct farm_hand {
 	struct farm_tail *tail;
 };
 
+/* Whether we have sent it a SIGKILL, or it has died by itself: what it is given may be begun all the same, and be blamed. */
+static inline bool farm_is_doomed(const struct farm_hand *h)
+{
+	return h->killed || h->shot || atomic_load_explicit(&h->dead, memory_order_relaxed);
+}
+
 struct farm_queue {
 	struct tz_job *first, *last;
 };

@@ -224,7 +224,7 @@ int farm_kill_workers(tz_executor *executor)
 	for (int i = 0; i < farm->executor.workers; i++) {
 		struct farm_hand *h = farm->hands[i];
 
-		if (h && (h->state == HAND_PRESENT || h->state == HAND_LEAVING) &&
+		if (h && (h->state == HAND_PRESENT || h->state == HAND_LEAVING) && !h->shot &&
 		    !atomic_load_explicit(&h->dead, memory_order_acquire)) {
 			h->shot = true;
 			(void)tz_child_signal(h->child, SIGKILL);
