@@ -552,7 +552,8 @@ static void row_12_the_first_of_a_lane_ends_its_worker(void **state)
 
 	(void)state;
 	for (int round = 0; round < ROUNDS; round++) {
-		for (int first = 4; first >= 0; first--) { /* known to be short, they go in numbers */
+		for (int first = 4; first >= 0;
+		     first--) { /* known to be short, they go in numbers */
 			for (int i = 0; i < MANY; i++)
 				args[i] = tz_bind(twice_or_die, first + i);
 			assert_int_equal(tz_submit_bulk(ex, NULL, twice_or_die, MANY, args, f), 0);
