@@ -136,20 +136,23 @@ static inline double bench_idle_cpu(void)
 
 /*
  * Nanoseconds an item, where work(n) does n of them: first a few, as a warm-up and to see how long
- * one takes, then as many as fit into three tenths of a second, but at most `most`.
+ * one takes, then as many as fit into three tenths of a second, but at most `most`. Again, with more,
+ * if that was less than half of the time, since the few have taken long for another reason.
  */
 static inline double bench_each(void (*work)(long n), long most)
 {
-	const double seconds[] = { 0.02, 0.3 };
+	const double seconds[] = { 0.02, 0.3, 0.3, 0.3 };
 	long n = 1000 < most ? 1000 : most;
 	double took = 0;
 
-	for (int i = 0; i <= 2; i++) {
-		double start = bench_now();
+	for (int i = 0; i <= 4; i++) {
+		double start = bench_now(), all;
 		work(n);
-		took = (bench_now() - start) / (double)n;
-		if (i < 2)
-			n = seconds[i] / took < (double)most ? (long)(seconds[i] / took) + 1 : most;
+		all = bench_now() - start;
+		took = all / (double)n;
+		if (i == 4 || (i >= 2 && (n == most || all >= seconds[2] / 2)))
+			break;
+		n = seconds[i] / took < (double)most ? (long)(seconds[i] / took) + 1 : most;
 	}
 	return took * 1e9;
 }
