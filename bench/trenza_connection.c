@@ -1,106 +1,52 @@
 /*
  * Our contender, area `shared`: messages through a pipe between two processes.
  */
-#include <sys/wait.h>
-
 #include <trenza.h>
 
+#include "bench_pipes.h"
 #include "trenza_bench.h"
 
-enum { SMALL = 64, LARGE = 1 << 20, TRIP = 64 };
+static tz_connection *end[2]; /* by side */
 
-static tz_connection *here, *there;
-static char memory[LARGE];
-
-/* A child at the other end of a pipe, which does work(n). */
-static pid_t start(void (*work)(long n), long n)
+static void make(void)
 {
-	pid_t child;
-
-	bench_check(tz_pipe(&here, &there, TZ_DUPLEX) == 0, "no pipe");
-	child = fork();
-	bench_check(child >= 0, "no child");
-	if (child == 0) {
-		tz_connection_close(here);
-		work(n);
-		_exit(0);
-	}
-	tz_connection_close(there);
-	return child;
+	bench_check(tz_pipe(&end[BENCH_PARENT], &end[BENCH_CHILD], TZ_DUPLEX) == 0, "no pipe");
 }
 
-static void finish(pid_t child)
+static void discard(enum bench_side side)
 {
-	int status;
-
-	tz_connection_close(here);
-	bench_check(waitpid(child, &status, 0) == child && status == 0, "the child failed");
+	tz_connection_close(end[side]);
 }
 
-static void send_small(long n)
+static void send_one(enum bench_side from, size_t size)
 {
-	while (n-- > 0)
-		bench_check(tz_send_bytes(there, memory, SMALL) == 0, "not sent");
+	bench_check(tz_send_bytes(end[from], bench_memory, size) == 0, "not sent");
 }
 
-static void send_large(long n)
+static void receive(enum bench_side at, size_t size)
 {
-	while (n-- > 0)
-		bench_check(tz_send_bytes(there, memory, LARGE) == 0, "not sent");
+	bench_check(tz_recv_bytes_into(end[at], bench_memory, sizeof bench_memory) == (ptrdiff_t)size,
+		    "not received");
 }
 
-static void send_back(long n)
-{
-	while (n-- > 0) {
-		bench_check(tz_recv_bytes_into(there, memory, TRIP) == TRIP, "not received");
-		bench_check(tz_send_bytes(there, memory, TRIP) == 0, "not sent");
-	}
-}
-
-static void receive(void (*work)(long n), ptrdiff_t size, long n)
-{
-	pid_t child = start(work, n);
-
-	while (n-- > 0)
-		bench_check(tz_recv_bytes_into(here, memory, sizeof memory) == size,
-			    "not received");
-	finish(child);
-}
-
-static void small_by_two(long n)
-{
-	receive(send_small, SMALL, n);
-}
-
-static void large_by_two(long n)
-{
-	receive(send_large, LARGE, n);
-}
-
-static void trips(long n)
-{
-	pid_t child = start(send_back, n);
-
-	while (n-- > 0) {
-		bench_check(tz_send_bytes(here, memory, TRIP) == 0, "not sent");
-		bench_check(tz_recv_bytes_into(here, memory, TRIP) == TRIP, "not received");
-	}
-	finish(child);
-}
+static const bench_line line = { make, discard, send_one, receive };
 
 static double pipe_small(void)
 {
-	return 1e3 / bench_each(small_by_two, LONG_MAX);
+	bench_by = &line;
+	return bench_pipe_small();
 }
 
 static double pipe_large(void)
 {
-	return LARGE / bench_each(large_by_two, LONG_MAX);
+	bench_by = &line;
+	return bench_pipe_large();
 }
 
 static double pipe_trip(void)
 {
-	return bench_each(trips, LONG_MAX) * 1e-3;
+	bench_by = &line;
+	return bench_pipe_trip();
 }
 
 const bench_workload connection_workloads[] = {

@@ -4,6 +4,8 @@ import multiprocessing
 import sys
 import time
 
+from timing import each
+
 context = multiprocessing.get_context("fork")
 SMALL, LARGE, MANY, TRIPS = 64, 1 << 20, 4, 200
 
@@ -67,18 +69,6 @@ def trips_parked():
         took.append(time.perf_counter() - begin)
     child.join()
     return sorted(took)[TRIPS // 2] * 1e6
-
-
-def each(work):
-    """Nanoseconds an item, as bench_each of bench.h."""
-    n, took = 1000, 0.0
-    for seconds in (0.02, 0.3, None):
-        begin = time.perf_counter()
-        work(n)
-        took = (time.perf_counter() - begin) / n
-        if seconds:
-            n = int(seconds / took) + 1
-    return took * 1e9
 
 
 WORKLOADS = {

@@ -2,7 +2,8 @@
 
 import multiprocessing
 import sys
-import time
+
+from timing import each
 
 context = multiprocessing.get_context("fork")
 SMALL, LARGE, TRIP = 64, 1 << 20, 64
@@ -40,18 +41,6 @@ def trips(n):
         here.send_bytes(data)
         here.recv_bytes()
     child.join()
-
-
-def each(work):
-    """Nanoseconds an item, as bench_each of bench.h."""
-    n, took = 1000, 0.0
-    for seconds in (0.02, 0.3, None):
-        start = time.perf_counter()
-        work(n)
-        took = (time.perf_counter() - start) / n
-        if seconds:
-            n = int(seconds / took) + 1
-    return took * 1e9
 
 
 WORKLOADS = {
