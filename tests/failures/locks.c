@@ -8,7 +8,7 @@
 #include "../unit/shared.h"
 #include "failures.h"
 
-static struct stage {
+struct stage {
 	tz_shared_lock lock;
 	tz_shared_rlock rlock;
 	tz_shared_event event;
@@ -17,21 +17,8 @@ static struct stage {
 	tz_shared_barrier barrier;
 	tz_shared_rwlock rwlock;
 	atomic_int phase, arrived, answer;
-} * stage;
-
-static int set_up(void **state)
-{
-	(void)state;
-	stage = shared_new(sizeof *stage);
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	(void)state;
-	shared_free(stage, sizeof *stage);
-	return 0;
-}
+};
+SHARED_STAGE
 
 /* One that has done `body` and stays; it is killed by the test. */
 static pid_t start_and_wait(void (*body)(void *))
@@ -96,12 +83,7 @@ static int wait_for_lock(void)
 	return r;
 }
 TZ_TASK(int, wait_for_lock, void);
-
-static void wait_for_lock_in_child(void *unused)
-{
-	(void)unused;
-	(void)wait_for_lock();
-}
+IN_CHILD(wait_for_lock)
 
 /* Those that wait when it happens: a process, a coroutine and this thread. */
 static void row_33_lock_with_waiters(void **state)

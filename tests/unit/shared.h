@@ -33,6 +33,22 @@ static inline void shared_free(void *p, size_t size)
 	assert_int_equal(munmap(p, size), 0);
 }
 
+/* `stage`, a `struct stage` that children share, and set_up and tear_down, which make it anew for each test. */
+#define SHARED_STAGE \
+	static struct stage *stage; \
+	static int set_up(void **state) \
+	{ \
+		(void)state; \
+		stage = shared_new(sizeof *stage); \
+		return 0; \
+	} \
+	static int tear_down(void **state) \
+	{ \
+		(void)state; \
+		shared_free(stage, sizeof *stage); \
+		return 0; \
+	}
+
 /* Runs body(arg) in a child, which ends with 0 if the body returns. */
 static inline pid_t child_start(void (*body)(void *), void *arg)
 {
@@ -80,6 +96,24 @@ static inline void child_kill(pid_t child)
 	status = child_status(child);
 	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
 }
+
+/* f_in_child and f_in_thread, for child_start and crew_add, of `void f(void)`; with MUST_, of `int f(void)`, which must answer 0. */
+#define IN_CHILD(f) RUN_IN_CHILD(f, f())
+#define IN_THREAD(f) RUN_IN_THREAD(f, f())
+#define MUST_IN_CHILD(f) RUN_IN_CHILD(f, must(f() == 0))
+#define MUST_IN_THREAD(f) RUN_IN_THREAD(f, must(f() == 0))
+#define RUN_IN_CHILD(f, ...) \
+	static void f##_in_child(void *unused) \
+	{ \
+		(void)unused; \
+		__VA_ARGS__; \
+	}
+#define RUN_IN_THREAD(f, ...) \
+	static void *f##_in_thread(void *unused) \
+	{ \
+		__VA_ARGS__; \
+		return unused; \
+	}
 
 /* In a child: waits for the signal that ends it. */
 _Noreturn static inline void stay(void)

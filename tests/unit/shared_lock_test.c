@@ -13,27 +13,14 @@
 /* The bits of the word that tests look at. */
 #define PARKED ((uint32_t)1 << 30)
 
-static struct stage {
+struct stage {
 	tz_shared_lock lock;
 	tz_shared_rlock rlock;
 	atomic_int phase, inside;
 	atomic_uint word;
 	long count; /* changed under the lock */
-} * stage;
-
-static int set_up(void **state)
-{
-	(void)state;
-	stage = shared_new(sizeof *stage);
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	(void)state;
-	shared_free(stage, sizeof *stage);
-	return 0;
-}
+};
+SHARED_STAGE
 
 static uint32_t word_of(const tz_shared_lock *lock)
 {
@@ -295,18 +282,8 @@ static void add_rounds(void)
 	}
 }
 TZ_TASK(void, add_rounds, void);
-
-static void add_in_child(void *unused)
-{
-	(void)unused;
-	add_rounds();
-}
-
-static void *add_in_thread(void *unused)
-{
-	add_rounds();
-	return unused;
-}
+IN_CHILD(add_rounds)
+IN_THREAD(add_rounds)
 
 static void processes_exclude_each_other(void **state)
 {
@@ -314,7 +291,7 @@ static void processes_exclude_each_other(void **state)
 
 	(void)state;
 	for (int i = 0; i < 4; i++)
-		children[i] = child_start(add_in_child, NULL);
+		children[i] = child_start(add_rounds_in_child, NULL);
 	for (int i = 0; i < 4; i++)
 		child_join(children[i]);
 	assert_int_equal(stage->count, 4 * ROUNDS);
@@ -330,12 +307,12 @@ static void strands_of_all_kinds_exclude_each_other(void **state)
 
 	(void)state;
 	for (int i = 0; i < 2; i++)
-		children[i] = child_start(add_in_child, NULL);
+		children[i] = child_start(add_rounds_in_child, NULL);
 	assert_int_equal(tz_executor_open(&loop, "coroutines"), 0);
 	for (int i = 0; i < 4; i++)
 		f[i] = tz_submit(loop, add_rounds);
 	for (int i = 0; i < 3; i++)
-		crew_add(&crew, add_in_thread, NULL);
+		crew_add(&crew, add_rounds_in_thread, NULL);
 	for (int i = 0; i < 4; i++)
 		assert_int_equal(tz_result(f[i], NULL), 0);
 	crew_join(&crew);

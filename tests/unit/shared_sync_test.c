@@ -13,7 +13,7 @@
 #include "abilities.h"
 #include "shared.h"
 
-static struct stage {
+struct stage {
 	tz_shared_lock lock;
 	tz_shared_rlock rlock;
 	tz_shared_event event;
@@ -23,21 +23,8 @@ static struct stage {
 	tz_shared_rwlock rwlock;
 	atomic_int phase, inside, most, arrived, done, answers[8];
 	long count, copy; /* changed under a lock */
-} * stage;
-
-static int set_up(void **state)
-{
-	(void)state;
-	stage = shared_new(sizeof *stage);
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	(void)state;
-	shared_free(stage, sizeof *stage);
-	return 0;
-}
+};
+SHARED_STAGE
 
 static tz_executor *open_executor(const char *spec)
 {
@@ -60,18 +47,8 @@ static int wait_event(void)
 	return tz_shared_event_wait_until(&stage->event, soon());
 }
 TZ_TASK(int, wait_event, void);
-
-static void wait_event_in_child(void *unused)
-{
-	(void)unused;
-	must(wait_event() == 0);
-}
-
-static void *wait_event_in_thread(void *unused)
-{
-	must(wait_event() == 0);
-	return unused;
-}
+MUST_IN_CHILD(wait_event)
+MUST_IN_THREAD(wait_event)
 
 static void an_event_alone(void **state)
 {
@@ -250,18 +227,8 @@ static void pass_the_semaphore(void)
 	}
 }
 TZ_TASK(void, pass_the_semaphore, void);
-
-static void pass_in_child(void *unused)
-{
-	(void)unused;
-	pass_the_semaphore();
-}
-
-static void *pass_in_thread(void *unused)
-{
-	pass_the_semaphore();
-	return unused;
-}
+IN_CHILD(pass_the_semaphore)
+IN_THREAD(pass_the_semaphore)
 
 static void a_semaphore_limits_all_kinds_of_strands(void **state)
 {
@@ -273,12 +240,12 @@ static void a_semaphore_limits_all_kinds_of_strands(void **state)
 	(void)state;
 	assert_int_equal(tz_shared_semaphore_init_bounded(&stage->semaphore, 3), 0);
 	for (int i = 0; i < 3; i++)
-		children[i] = child_start(pass_in_child, NULL);
+		children[i] = child_start(pass_the_semaphore_in_child, NULL);
 	loop = open_executor("coroutines");
 	for (int i = 0; i < 4; i++)
 		f[i] = tz_submit(loop, pass_the_semaphore);
 	for (int i = 0; i < 3; i++)
-		crew_add(&crew, pass_in_thread, NULL);
+		crew_add(&crew, pass_the_semaphore_in_thread, NULL);
 	for (int i = 0; i < 4; i++)
 		assert_int_equal(tz_result(f[i], NULL), 0);
 	crew_join(&crew);
@@ -348,12 +315,7 @@ static int acquire_permit(void)
 	return tz_shared_semaphore_acquire_until(&stage->semaphore, soon());
 }
 TZ_TASK(int, acquire_permit, void);
-
-static void *acquire_permit_in_thread(void *unused)
-{
-	must(acquire_permit() == 0);
-	return unused;
-}
+MUST_IN_THREAD(acquire_permit)
 
 /* One strand of each kind waits while the holder is killed. */
 static void who_waits_gets_the_permits_of_the_dead(void **state)
@@ -472,18 +434,8 @@ static void take_from_count(void)
 	}
 }
 TZ_TASK(void, take_from_count, void);
-
-static void take_from_count_in_child(void *unused)
-{
-	(void)unused;
-	take_from_count();
-}
-
-static void *take_from_count_in_thread(void *unused)
-{
-	take_from_count();
-	return unused;
-}
+IN_CHILD(take_from_count)
+IN_THREAD(take_from_count)
 
 static void put(long n)
 {
@@ -565,17 +517,8 @@ static void wait_once(void)
 	must(tz_shared_lock_release(&stage->lock) == 0);
 }
 
-static void wait_once_in_child(void *unused)
-{
-	(void)unused;
-	wait_once();
-}
-
-static void *wait_once_in_thread(void *unused)
-{
-	wait_once();
-	return unused;
-}
+IN_CHILD(wait_once)
+IN_THREAD(wait_once)
 
 /* Once all who have arrived are in the wait. */
 static void have_arrived(int n)
@@ -743,18 +686,8 @@ static void pass_rounds(void)
 	}
 }
 TZ_TASK(void, pass_rounds, void);
-
-static void pass_rounds_in_child(void *unused)
-{
-	(void)unused;
-	pass_rounds();
-}
-
-static void *pass_rounds_in_thread(void *unused)
-{
-	pass_rounds();
-	return unused;
-}
+IN_CHILD(pass_rounds)
+IN_THREAD(pass_rounds)
 
 static void a_barrier_alone(void **state)
 {
@@ -1053,18 +986,8 @@ static void read_and_write(void)
 	}
 }
 TZ_TASK(void, read_and_write, void);
-
-static void read_and_write_in_child(void *unused)
-{
-	(void)unused;
-	read_and_write();
-}
-
-static void *read_and_write_in_thread(void *unused)
-{
-	read_and_write();
-	return unused;
-}
+IN_CHILD(read_and_write)
+IN_THREAD(read_and_write)
 
 static void a_rwlock_of_all_kinds_of_strands(void **state)
 {
@@ -1180,11 +1103,7 @@ static void *write_in_thread(void *unused)
 	return (void *)(intptr_t)write_once();
 }
 
-static void write_in_child(void *unused)
-{
-	(void)unused;
-	must(write_once() == 0);
-}
+MUST_IN_CHILD(write_once)
 
 static int waiting_writers(void)
 {
@@ -1229,7 +1148,7 @@ static void a_writer_that_is_killed_while_it_waits_holds_up_nobody(void **state)
 
 	(void)state;
 	assert_int_equal(tz_shared_rwlock_acquire_read(l), 0);
-	child = child_start(write_in_child, NULL);
+	child = child_start(write_once_in_child, NULL);
 	until(waiting_writers() == 1);
 	assert_int_equal(tz_shared_rwlock_acquire_read_until(l, tz_after(0.005)), -ETIMEDOUT);
 	child_kill(child);

@@ -16,39 +16,12 @@
 
 #include "../abilities.h"
 #include "../descriptors.h"
-#include "check.h"
+#include "travel.h"
 
 struct account {
 	_Atomic long balance;
 	long note;
 };
-
-static tz_executor *ex;
-
-static int open_executor(void **state)
-{
-	(void)state;
-	return tz_executor_open(&ex, "processes:2");
-}
-
-static int close_executor(void **state)
-{
-	(void)state;
-	tz_executor_close(ex);
-	return 0;
-}
-
-static void check_done(int r, const char *what)
-{
-	if (r < 0)
-		fail_msg("%s: %s", what, tz_last()->message);
-}
-
-static int process(void)
-{
-	return (int)getpid();
-}
-TZ_TASK(int, process, void);
 
 static bool is_mapped(const void *p)
 {

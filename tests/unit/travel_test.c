@@ -10,7 +10,7 @@
 #include <trenza.h>
 
 #include "abilities.h"
-#include "check.h"
+#include "travel.h"
 
 struct point {
 	double x, y;
@@ -26,33 +26,6 @@ struct place {
 	bool open;
 };
 TZ_STRUCT(struct place, name, (struct point, at), photo, tags, open);
-
-static tz_executor *ex;
-
-static int open_executor(void **state)
-{
-	(void)state;
-	return tz_executor_open(&ex, "processes:2");
-}
-
-static int close_executor(void **state)
-{
-	(void)state;
-	tz_executor_close(ex);
-	return 0;
-}
-
-static void check_done(int r, const char *what)
-{
-	if (r < 0)
-		fail_msg("%s: %s", what, tz_last()->message);
-}
-
-static int process(void)
-{
-	return (int)getpid();
-}
-TZ_TASK(int, process, void);
 
 static void it_is_another_process(void **state)
 {
