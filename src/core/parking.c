@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <string.h>
 
+#include "core/job.h"
 #include "core/probe.h"
 #include "core/sitting.h"
 #include "os/mutex.h"
@@ -36,8 +37,20 @@ static struct bucket *bucket_of(const void *key)
 
 static void serve_notes(struct bucket *b);
 
+static _Atomic bool used; /* any of them */
+
+/* Seen by a fork child that sees anything of the use. */
+static void note_use(void)
+{
+	if (__builtin_expect(atomic_load_explicit(&used, memory_order_relaxed), 1))
+		return;
+	atomic_store_explicit(&used, true, memory_order_relaxed);
+	atomic_thread_fence(memory_order_seq_cst);
+}
+
 static void lock_bucket(struct bucket *b)
 {
+	note_use();
 	tz_mutex_lock(&b->lock);
 }
 
@@ -45,6 +58,7 @@ static bool try_lock_bucket(struct bucket *b)
 {
 	uint32_t unlocked = 0;
 
+	note_use();
 	return atomic_compare_exchange_strong_explicit(&b->lock.word, &unlocked, 1,
 						       memory_order_seq_cst, memory_order_seq_cst);
 }
@@ -442,16 +456,15 @@ bool tz_parking_is_awaited(const void *key)
 
 /* fork */
 
-static _Atomic bool was_forked;
-
 bool tz_parking_was_forked(void)
 {
-	return atomic_load_explicit(&was_forked, memory_order_relaxed);
+	return atomic_load_explicit(&tz_process_number, memory_order_relaxed) != 0;
 }
 
 void tz_parking_after_fork(void)
 {
-	memset(buckets, 0, sizeof buckets); /* one thread, and it is here: nobody holds a lock */
-	atomic_store_explicit(&was_forked, true, memory_order_relaxed);
+	/* One thread, and it is here: nobody holds a lock. */
+	if (atomic_load_explicit(&used, memory_order_relaxed))
+		memset(buckets, 0, sizeof buckets);
 	tz_spin_after_fork();
 }

@@ -113,6 +113,8 @@ void tz_service_run(struct tz_service_item *item)
 
 void tz_service_after_fork(void)
 {
+	if (!atomic_load(&service.lock.word) && !service.first && !atomic_load(&service.started))
+		return;
 	atomic_store(&service.lock.word, 0);
 	service.first = NULL;
 	service.last = &service.first;

@@ -51,7 +51,8 @@ void tz_spin_leave(void)
 
 void tz_spin_after_fork(void)
 {
-	atomic_store_explicit(&taken, 0, memory_order_relaxed);
+	if (atomic_load_explicit(&taken, memory_order_relaxed))
+		atomic_store_explicit(&taken, 0, memory_order_relaxed);
 }
 
 /* In microseconds. */

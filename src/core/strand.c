@@ -240,10 +240,10 @@ void tz_strand_park_deaf(struct tz_strand *s)
 
 void tz_strand_fork_prepare(void)
 {
-	tz_mutex_lock(&pool.lock);
+	tz_mutex_lock_for_fork(&pool.lock);
 }
 
 void tz_strand_fork_done(void)
 {
-	tz_mutex_unlock(&pool.lock);
+	tz_mutex_unlock_after_fork(&pool.lock);
 }

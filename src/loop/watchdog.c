@@ -245,17 +245,19 @@ void tz_watchdog_remove(const struct tz_loop *l)
 
 void tz_watchdog_fork_prepare(void)
 {
-	tz_mutex_lock(&dog.lock);
+	tz_mutex_lock_for_fork(&dog.lock);
 }
 
 void tz_watchdog_fork_in_parent(void)
 {
-	tz_mutex_unlock(&dog.lock);
+	tz_mutex_unlock_after_fork(&dog.lock);
 }
 
 void tz_watchdog_fork_in_child(void)
 {
-	dog.loops = 0;
-	dog.running = false;
-	tz_mutex_unlock(&dog.lock);
+	if (dog.loops || dog.running) {
+		dog.loops = 0;
+		dog.running = false;
+	}
+	tz_mutex_unlock_after_fork(&dog.lock);
 }

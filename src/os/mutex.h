@@ -16,6 +16,16 @@
 
 #include "os/futex.h"
 
+#if defined(__has_include)
+#if __has_include(<sys/single_threaded.h>)
+#include <sys/single_threaded.h>
+#define TZ_SINGLE_THREADED __libc_single_threaded /* nobody else can have a lock, or come for one */
+#endif
+#endif
+#ifndef TZ_SINGLE_THREADED
+#define TZ_SINGLE_THREADED 0
+#endif
+
 struct tz_mutex {
 	_Atomic uint32_t word;
 };
@@ -43,6 +53,20 @@ static inline void tz_mutex_unlock(struct tz_mutex *m)
 {
 	if (atomic_exchange_explicit(&m->word, 0, memory_order_release) == 2)
 		tz_futex_wake(&m->word, 1);
+}
+
+/* Around fork(2), so that the child finds what it guards consistent; the second in the parent and in the child. With one thread they write nothing: each page that either process
+ * writes to after a fork has to be copied, which costs more than all the rest of a lock. */
+static inline void tz_mutex_lock_for_fork(struct tz_mutex *m)
+{
+	if (!TZ_SINGLE_THREADED || atomic_load_explicit(&m->word, memory_order_relaxed))
+		tz_mutex_lock(m);
+}
+
+static inline void tz_mutex_unlock_after_fork(struct tz_mutex *m)
+{
+	if (atomic_load_explicit(&m->word, memory_order_relaxed))
+		tz_mutex_unlock(m);
 }
 
 #endif

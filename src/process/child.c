@@ -593,10 +593,11 @@ static int start_by_nursery(struct tz_child *c, const struct tz_child_start *sta
 {
 	struct tz_request_message m;
 	struct tz_standing standing;
-	int umask, e = tz_standing_read(&standing, &umask);
+	struct tz_manners manners;
+	int e = tz_standing_read(&standing, &manners);
 
 	for (int tries = 0; e == 0 && tries < 5; tries++) {
-		e = tz_request_make(&m, start, 0, umask);
+		e = tz_request_make(&m, start, 0, &manners);
 		if (e < 0)
 			return e;
 		atomic_store(&c->state, STARTING);
@@ -668,12 +669,12 @@ int tz_child_signal(struct tz_child *c, int signal)
 
 static void before_fork(void)
 {
-	tz_mutex_lock(&here.lock);
+	tz_mutex_lock_for_fork(&here.lock);
 }
 
 static void in_parent(void)
 {
-	tz_mutex_unlock(&here.lock);
+	tz_mutex_unlock_after_fork(&here.lock);
 }
 
 static void lose(struct tz_child *c)
@@ -706,12 +707,15 @@ static void in_child(void)
 		free(n);
 	}
 	lose_all(here.orphans);
-	if (here.bell)
+	if (here.bell) { /* there was a start */
 		(void)close(here.bell);
-	memset(&here, 0, sizeof here);
-	if (watched.room)
+		memset(&here, 0, sizeof here);
+	}
+	tz_mutex_unlock_after_fork(&here.lock);
+	if (watched.room) {
 		watched_before_fork = watched;
-	memset(&watched, 0, sizeof watched);
+		memset(&watched, 0, sizeof watched);
+	}
 }
 
 __attribute__((constructor)) static void watch_forks(void)

@@ -133,7 +133,7 @@ static int become(struct tz_request_message *m)
 		if (fds[i - first] < 0)
 			return -errno;
 	}
-	e = tz_request_apply(m->block, fds, m->nfds - first, &none, &birth);
+	e = tz_request_apply(m->block, fds, m->nfds - first, &none, m->block->ignored, &birth);
 	if (e == 0)
 		tz_birth_set_own(&birth);
 	return e;
@@ -275,7 +275,7 @@ int tz_forked_start(struct tz_forked *f, const struct tz_child_start *start, int
 
 	if (e < 0)
 		return e;
-	e = tz_request_make(&m, start, 0, -1);
+	e = tz_request_make(&m, start, 0, NULL);
 	if (e < 0)
 		return e;
 	record = mmap(NULL, RECORD_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);

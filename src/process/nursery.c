@@ -57,6 +57,7 @@ static struct {
 	struct known *children;
 	size_t n, room;
 	struct sigaction before[65]; /* of the signals that are ours */
+	uint64_t ignored; /* before they were ours */
 	sigset_t waiting; /* the mask of ppoll */
 } me;
 
@@ -108,6 +109,7 @@ static void take_signals(void)
 	for (size_t i = 0; i < sizeof faults / sizeof *faults; i++)
 		(void)sigdelset(&all, faults[i]);
 	(void)sigprocmask(SIG_SETMASK, &all, NULL);
+	me.ignored = tz_request_ignored();
 	memset(&a, 0, sizeof a);
 	for (size_t i = 0; i < sizeof ours / sizeof *ours; i++) {
 		a.sa_handler = ours[i] == SIGCHLD ? on_child : SIG_IGN;
@@ -279,7 +281,7 @@ static int become(struct tz_request *r, int *fds, int nfds, int *socket)
 {
 	struct tz_birth birth;
 	char **env;
-	int e = tz_request_apply(r, fds, nfds, socket, &birth);
+	int e = tz_request_apply(r, fds, nfds, socket, me.ignored, &birth);
 
 	if (e == 0 && r->method == TZ_CHILD_SPAWN)
 		return execute_anew(r, &birth, *socket);

@@ -131,12 +131,12 @@ int tz_child_method_of(int start, enum tz_child_method *ret)
 
 static void before_fork(void)
 {
-	tz_mutex_lock(&here.lock);
+	tz_mutex_lock_for_fork(&here.lock);
 }
 
 static void after_fork(void)
 {
-	tz_mutex_unlock(&here.lock);
+	tz_mutex_unlock_after_fork(&here.lock);
 }
 
 __attribute__((constructor)) static void watch_forks(void)

@@ -27,7 +27,7 @@ enum { LIMITS_MAX = RLIM_NLIMITS + 32, CPUS_MAX = 1024 /* bytes */ };
 
 /* --- making ------------------------------------------------------------------------------------------------------- */
 
-static uint64_t what_is_ignored(void)
+uint64_t tz_request_ignored(void)
 {
 	uint64_t ignored = 0;
 
@@ -241,20 +241,29 @@ static int check(const struct tz_child_start *s)
 	return 0;
 }
 
-static void fill_head(struct tz_request *r, const struct tz_child_start *start, uint64_t id, int umask)
+/* The C library keeps two signals for itself. */
+static uint64_t may_be_ignored(uint64_t signals)
 {
+	return signals & ~(1ULL << (SIGCHLD - 1) | 3ULL << (32 - 1));
+}
+
+static void fill_head(struct tz_request *r, const struct tz_child_start *start, uint64_t id, const struct tz_manners *manners)
+{
+	int umask = manners ? manners->umask : -1;
+
 	r->id = id;
 	r->method = (uint32_t)start->method;
 	r->entry = (uint32_t)start->entry;
 	r->parent = getpid();
 	r->group = getpgrp();
 	r->umask = start->umask > 0 ? start->umask - 1 : umask;
-	r->ignored = what_is_ignored();
+	if (start->method != TZ_CHILD_FORK) /* which has them */
+		r->ignored = manners && manners->known ? may_be_ignored(manners->ignored) : tz_request_ignored();
 	r->flags = (start->daemon ? (uint32_t)REQUEST_DAEMON : 0) | (start->may_start ? (uint32_t)REQUEST_MAY_START : 0) |
 		   (start->own_group ? (uint32_t)REQUEST_OWN_GROUP : 0);
 }
 
-int tz_request_make(struct tz_request_message *ret, const struct tz_child_start *start, uint64_t id, int umask)
+int tz_request_make(struct tz_request_message *ret, const struct tz_child_start *start, uint64_t id, const struct tz_manners *manners)
 {
 	struct parts parts;
 	struct tz_request_message m = { .file = -1, .cwd = -1 };
@@ -266,7 +275,7 @@ int tz_request_make(struct tz_request_message *ret, const struct tz_child_start 
 	m.block = build(start, &parts);
 	if (!m.block)
 		return -ENOMEM;
-	fill_head(m.block, start, id, umask);
+	fill_head(m.block, start, id, manners);
 	e = add_descriptors(&m, start);
 	if (e < 0) {
 		tz_request_free(&m);
@@ -316,11 +325,11 @@ static void *at(struct tz_request *r, uint64_t offset)
 }
 
 /* Handlers that the program's constructors have set stay. */
-static void set_ignored(uint64_t wanted)
+static void set_ignored(uint64_t wanted, uint64_t now)
 {
-	uint64_t differ = what_is_ignored() ^ wanted;
+	uint64_t differ = now ^ wanted;
 
-	for (int n = 1; n <= 64; n++) {
+	for (int n = 1; differ && n <= 64; n++) {
 		struct sigaction a;
 
 		if (!(differ >> (n - 1) & 1) || sigaction(n, NULL, &a) < 0 || a.sa_flags & SA_SIGINFO)
@@ -409,11 +418,11 @@ void tz_request_birth(struct tz_request *r, const int *fds, struct tz_birth *ret
 	};
 }
 
-int tz_request_apply(struct tz_request *r, int *fds, int nfds, int *socket, struct tz_birth *ret_birth)
+int tz_request_apply(struct tz_request *r, int *fds, int nfds, int *socket, uint64_t ignored, struct tz_birth *ret_birth)
 {
 	int standard = !!(r->flags & REQUEST_IN) + !!(r->flags & REQUEST_OUT) + !!(r->flags & REQUEST_ERR), e = 0;
 
-	set_ignored(r->ignored);
+	set_ignored(r->ignored, ignored);
 	set_group(r);
 	if (r->flags & REQUEST_CWD) {
 		if (nfds < 1 || fchdir(fds[0]) < 0)

@@ -11,6 +11,7 @@
 #include <sched.h>
 
 #include "process/child.h"
+#include "process/standing.h"
 
 enum {
 	REQUEST_MAGIC = 0x545a5231,
@@ -41,13 +42,13 @@ struct tz_request {
 	uint64_t name, keep, limits, cpus, env, blob, blob_size;
 };
 
-/* A request and its descriptors, ready to be sent. 0 or a negative errno code. */
+/* A request and its descriptors, ready to be sent. `manners`: NULL for a fork. 0 or a negative errno code. */
 struct tz_request_message {
 	struct tz_request *block;
 	int fds[REQUEST_FDS], nfds;
 	int file, cwd; /* what is to be closed, or -1 */
 };
-int tz_request_make(struct tz_request_message *ret, const struct tz_child_start *start, uint64_t id, int umask);
+int tz_request_make(struct tz_request_message *ret, const struct tz_child_start *start, uint64_t id, const struct tz_manners *manners);
 void tz_request_free(struct tz_request_message *m);
 
 int tz_request_send(const struct tz_request_message *m, int socket);
@@ -56,8 +57,11 @@ int tz_request_send(const struct tz_request_message *m, int socket);
 bool tz_request_is_whole(const struct tz_request *r, size_t size);
 
 /* In the child: becomes what the request says, but for the environment. fds are those that came along, without the file; *socket (-1: none) gets another number if it
- * is in the way. ret_birth's descriptors lie in fds. 0 or a negative errno code. */
-int tz_request_apply(struct tz_request *r, int *fds, int nfds, int *socket, struct tz_birth *ret_birth);
+ * is in the way. `ignored`: the signals that this process ignores. ret_birth's descriptors lie in fds. 0 or a negative errno code. */
+int tz_request_apply(struct tz_request *r, int *fds, int nfds, int *socket, uint64_t ignored, struct tz_birth *ret_birth);
+
+/* The signals that this process ignores, as in tz_request.ignored. That takes a system call for each there is. */
+uint64_t tz_request_ignored(void);
 
 /* What of it is the child's birth. */
 void tz_request_birth(struct tz_request *r, const int *fds, struct tz_birth *ret);

@@ -147,12 +147,12 @@ size_t tz_process_list(tz_process **ret_processes, size_t max)
 
 static void before_fork(void)
 {
-	tz_mutex_lock(&roll.lock);
+	tz_mutex_lock_for_fork(&roll.lock);
 }
 
 static void in_parent(void)
 {
-	tz_mutex_unlock(&roll.lock);
+	tz_mutex_unlock_after_fork(&roll.lock);
 }
 
 static void in_child(void)
@@ -164,9 +164,11 @@ static void in_child(void)
 		atomic_store(&p->state, TZ_PROCESS_ENDED);
 		tz_process_detach(p);
 	}
-	roll.first = NULL;
-	roll.count = 0;
-	atomic_store(&roll.lock.word, 0);
+	if (roll.first) {
+		roll.first = NULL;
+		roll.count = 0;
+	}
+	tz_mutex_unlock_after_fork(&roll.lock);
 }
 
 __attribute__((constructor)) static void watch_forks(void)

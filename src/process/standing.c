@@ -25,7 +25,7 @@ static bool begins(const char *line, const char *word)
 }
 
 /* The lines of /proc/thread-self/status that matter. */
-static uint64_t hash_status(char *text, int *umask)
+static uint64_t hash_status(char *text, struct tz_manners *manners)
 {
 	static const char *const lines[] = { "Uid:", "Gid:", "Groups:", "CapInh:", "CapPrm:", "CapEff:", "CapBnd:", "CapAmb:", "NoNewPrivs:",
 					     "Seccomp:", "Seccomp_filters:" };
@@ -36,7 +36,11 @@ static uint64_t hash_status(char *text, int *umask)
 		if (!end)
 			break;
 		if (begins(line, "Umask:"))
-			*umask = (int)strtol(line + 6, NULL, 8);
+			manners->umask = (int)strtol(line + 6, NULL, 8);
+		if (begins(line, "SigIgn:")) {
+			manners->ignored = strtoull(line + 7, NULL, 16);
+			manners->known = true;
+		}
 		for (size_t i = 0; i < sizeof lines / sizeof *lines; i++)
 			if (begins(line, lines[i]))
 				h = mix(h, line, (size_t)(end - line));
@@ -57,7 +61,7 @@ static uint64_t hash_ids(void)
 	return n > 0 ? mix(h, groups, (size_t)n * sizeof *groups) : h;
 }
 
-int tz_standing_read(struct tz_standing *ret, int *ret_umask)
+int tz_standing_read(struct tz_standing *ret, struct tz_manners *ret_manners)
 {
 	char text[8192];
 	int fd = open("/proc/thread-self/status", O_RDONLY | O_CLOEXEC);
@@ -68,11 +72,11 @@ int tz_standing_read(struct tz_standing *ret, int *ret_umask)
 		return -errno;
 	if (fd >= 0)
 		(void)close(fd);
-	*ret_umask = -1;
+	*ret_manners = (struct tz_manners){ .umask = -1 };
 	memset(ret, 0, sizeof *ret);
 	if (n > 0) {
 		text[n] = '\0';
-		ret->credentials = hash_status(text, ret_umask);
+		ret->credentials = hash_status(text, ret_manners);
 	} else {
 		ret->credentials = hash_ids();
 	}

@@ -13,8 +13,15 @@ struct tz_standing {
 	pid_t session;
 };
 
-/* Reads it, and the umask (-1: cannot be known), which the kernel tells in the same place. 0, or a negative errno code: there is no descriptor to be had. */
-int tz_standing_read(struct tz_standing *ret, int *ret_umask);
+/* What a start carries, and the kernel tells in the same place. */
+struct tz_manners {
+	bool known; /* else it tells nothing: there is no /proc */
+	int umask; /* -1: cannot be known */
+	uint64_t ignored; /* bit n - 1: signal n */
+};
+
+/* Reads both. 0, or a negative errno code: there is no descriptor to be had. */
+int tz_standing_read(struct tz_standing *ret, struct tz_manners *ret_manners);
 
 bool tz_standing_same(const struct tz_standing *a, const struct tz_standing *b);
 

@@ -166,22 +166,24 @@ static void *service_main(void *unused)
 
 static void before_fork(void)
 {
-	tz_mutex_lock(&service.lock);
+	tz_mutex_lock_for_fork(&service.lock);
 }
 
 static void in_parent(void)
 {
-	tz_mutex_unlock(&service.lock);
+	tz_mutex_unlock_after_fork(&service.lock);
 }
 
 static void in_child(void)
 {
 	while (service.root)
 		take_out(service.root);
-	service.alive = false;
-	service.running = NULL;
-	service.watchers = 0;
-	tz_mutex_unlock(&service.lock);
+	if (service.alive || service.watchers) {
+		service.alive = false;
+		service.running = NULL;
+		service.watchers = 0;
+	}
+	tz_mutex_unlock_after_fork(&service.lock);
 }
 
 __attribute__((constructor)) static void watch_forks(void)

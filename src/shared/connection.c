@@ -33,12 +33,12 @@ static struct tz_connection *rows[ROWS];
 
 static void hold(void)
 {
-	tz_mutex_lock(&guard);
+	tz_mutex_lock_for_fork(&guard);
 }
 
 static void let_go(void)
 {
-	tz_mutex_unlock(&guard);
+	tz_mutex_unlock_after_fork(&guard);
 }
 
 __attribute__((constructor)) static void watch_forks(void)

@@ -28,6 +28,7 @@
 #include <unistd.h>
 
 #include "core/job.h"
+#include "os/mutex.h"
 #include "shared/memory.h"
 
 #define DIRECTORY "/dev/shm"
@@ -49,7 +50,7 @@ struct name {
 	char path[sizeof DIRECTORY + NAME_LONGEST + 32];
 };
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* guards: */
+static struct tz_mutex lock; /* guards: */
 static struct name *names; /* of this process, to be taken away at its end */
 
 /* --- paths ---------------------------------------------------------------------------------------------------------------- */
@@ -138,32 +139,32 @@ static void on_last(struct tz_segment *s)
 {
 	struct name *n = s->last, **at = &names;
 
-	(void)pthread_mutex_lock(&lock);
+	tz_mutex_lock(&lock);
 	while (*at && *at != n)
 		at = &(*at)->next;
 	if (*at)
 		*at = n->next;
-	(void)pthread_mutex_unlock(&lock);
+	tz_mutex_unlock(&lock);
 	take_away(n);
 	free(n);
 }
 
 __attribute__((destructor)) static void take_all_away(void)
 {
-	(void)pthread_mutex_lock(&lock);
+	tz_mutex_lock(&lock);
 	for (const struct name *n = names; n; n = n->next)
 		take_away(n);
-	(void)pthread_mutex_unlock(&lock);
+	tz_mutex_unlock(&lock);
 }
 
 static void lock_names(void)
 {
-	(void)pthread_mutex_lock(&lock);
+	tz_mutex_lock_for_fork(&lock);
 }
 
 static void unlock_names(void)
 {
-	(void)pthread_mutex_unlock(&lock);
+	tz_mutex_unlock_after_fork(&lock);
 }
 
 __attribute__((constructor)) static void watch_forks(void)
@@ -177,10 +178,10 @@ static void keep(struct tz_segment *s, struct name *n)
 	n->inode = s->inode;
 	n->process = s->process;
 	s->last = n;
-	(void)pthread_mutex_lock(&lock);
+	tz_mutex_lock(&lock);
 	n->next = names;
 	names = n;
-	(void)pthread_mutex_unlock(&lock);
+	tz_mutex_unlock(&lock);
 	s->on_last = on_last;
 }
 

@@ -113,7 +113,9 @@ uint32_t tz_owner_learn(void)
 
 static void forget(void)
 {
-	atomic_store_explicit(&tz_owner_word, 0, memory_order_relaxed);
+	/* Written only if it has to be: the page is copied for it. */
+	if (atomic_load_explicit(&tz_owner_word, memory_order_relaxed))
+		atomic_store_explicit(&tz_owner_word, 0, memory_order_relaxed);
 }
 
 __attribute__((constructor)) static void watch_forks(void)

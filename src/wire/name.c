@@ -383,12 +383,12 @@ static struct {
 /* Around fork(2): the table is not in the middle of something in the child. */
 static void hold(void)
 {
-	tz_mutex_lock(&cache.lock);
+	tz_mutex_lock_for_fork(&cache.lock);
 }
 
 static void let_go(void)
 {
-	tz_mutex_unlock(&cache.lock);
+	tz_mutex_unlock_after_fork(&cache.lock);
 }
 
 __attribute__((constructor)) static void watch_forks(void)
