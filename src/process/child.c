@@ -5,11 +5,16 @@
  * One thread, the watch, sleeps in poll for the sockets of the nurseries and for the pidfds of children that it has to look after itself (those of method
  * `fork`, and those whose nursery was killed). No signal handler, and no wait but for a child that is named.
  *
- * `state` of a child goes STARTING, then RUNNING or FAILED, then ENDED; only the watch changes it, and wakes who sleeps on it. What it says about (pid, how) is
+ * `state` of a child goes STARTING, then RUNNING or FAILED, then ENDED; only who reads changes it, and wakes who sleeps on it. What it says about (pid, how) is
  * written before (release, acquire).
  *
  * References. A child is in one list as long as something of it may still be told: in its nursery's table or among the orphans. Each holds one
  * reference, the starter another. A nursery is referenced by the list of all, and by who is about to send to it.
+ *
+ * Who reads. The notices of a nursery are read by one thread at a time, who has its `reader`: the watch, or whoever waits for a child to start or to end and would
+ * sleep all the same. That saves a thread's wake-up, which costs more than the fork. The watch does not sleep for the socket itself but for an epoll
+ * descriptor around it, the gate, which whoever reads instead shuts, and opens when he goes: the gate says then whether there is more. All notices
+ * are seen to by who reads them, whoever they are for.
  *
  * `here.lock` guards the lists. Nothing is called under it that could take long, but the launch of a nursery, whom others would have to wait for, too. It is held
  * over a fork; the child of one has no children, and its copies of the sockets are closed, since they would keep the nurseries of the parent alive.
@@ -24,6 +29,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -48,8 +54,9 @@ enum { BUCKETS = 256 };
 
 struct nursery {
 	struct nursery *next;
-	int socket;
+	int socket, gate;
 	_Atomic uint32_t refs;
+	struct tz_mutex reader; /* who has it reads the socket */
 	bool ready; /* it has said so */
 	bool gone;
 	struct tz_standing standing;
@@ -132,6 +139,8 @@ static void close_nursery(struct nursery *n)
 		return;
 	if (n->socket >= 0)
 		(void)close(n->socket);
+	if (n->gate >= 0)
+		(void)close(n->gate);
 	free(n);
 }
 
@@ -331,11 +340,12 @@ static void on_loss(struct nursery *n)
 	}
 }
 
-static void on_nursery(struct nursery *n)
+/* Under `reader`: one notice. */
+static void read_notice(struct nursery *n, int flags)
 {
 	struct tz_notice note;
 	int fd = -1, nfds = 1;
-	ssize_t r = tz_fds_receive(n->socket, &note, sizeof note, &fd, &nfds, MSG_DONTWAIT);
+	ssize_t r = tz_fds_receive(n->socket, &note, sizeof note, &fd, &nfds, flags);
 
 	if (r == (ssize_t)sizeof note && note.magic == TZ_NOTICE_MAGIC)
 		on_notice(n, &note, &fd);
@@ -343,6 +353,38 @@ static void on_nursery(struct nursery *n)
 		on_loss(n);
 	if (nfds > 0 && fd >= 0)
 		(void)close(fd);
+}
+
+static void on_nursery(struct nursery *n)
+{
+	if (!tz_mutex_trylock(&n->reader))
+		return; /* who reads opens the gate when he goes */
+	read_notice(n, MSG_DONTWAIT);
+	tz_mutex_unlock(&n->reader);
+}
+
+static void set_gate(struct nursery *n, bool open)
+{
+	struct epoll_event e = { .events = open ? EPOLLIN : 0 };
+
+	(void)epoll_ctl(n->gate, EPOLL_CTL_MOD, n->socket, &e);
+}
+
+/* Reads what the nursery says until the child is not in that state any more; false: somebody else does. */
+static bool read_until(struct nursery *n, struct tz_child *c, uint32_t state)
+{
+	int cancel;
+
+	if (!tz_mutex_trylock(&n->reader))
+		return false;
+	(void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
+	set_gate(n, false);
+	while (state_of(c) == state && !n->gone)
+		read_notice(n, 0);
+	set_gate(n, true);
+	tz_mutex_unlock(&n->reader);
+	(void)pthread_setcancelstate(cancel, NULL);
+	return true;
 }
 
 /* It has ended, as its pidfd says, or closed the pipe that stands in for one. */
@@ -396,7 +438,7 @@ static bool gather(struct watched *w)
 		watch_for(w, here.bell, NULL);
 		for (struct nursery *n = here.nurseries; n; n = n->next) {
 			(void)atomic_fetch_add_explicit(&n->refs, 1, memory_order_relaxed);
-			watch_for(w, n->socket, n);
+			watch_for(w, n->gate, n);
 		}
 		w->nnurseries = w->n - 1;
 		for (struct tz_child *c = here.orphans; c; c = c->next)
@@ -480,6 +522,24 @@ static int start_watch(void)
 
 /* --- starting ---------------------------------------------------------------------------------------------------------------------- */
 
+static int make_gate(struct nursery *n)
+{
+	struct epoll_event e = { .events = EPOLLIN };
+	int gate = epoll_create1(EPOLL_CLOEXEC);
+
+	gate = gate < 0 ? -errno : tz_fds_above_standard(gate);
+	if (gate >= 0 && epoll_ctl(gate, EPOLL_CTL_ADD, n->socket, &e) == 0) {
+		n->gate = gate;
+		return 0;
+	}
+	if (gate >= 0) {
+		(void)close(gate);
+		gate = -errno;
+	}
+	(void)close(n->socket); /* which ends the nursery */
+	return gate;
+}
+
 /* Under the lock: the nursery for a process of that standing, with a reference. */
 static int take_nursery(const struct tz_standing *standing, struct nursery **ret)
 {
@@ -495,6 +555,8 @@ static int take_nursery(const struct tz_standing *standing, struct nursery **ret
 	if (!n)
 		return -ENOMEM;
 	e = tz_nursery_launch(&n->socket);
+	if (e == 0)
+		e = make_gate(n);
 	if (e < 0) {
 		free(n);
 		return e;
@@ -554,12 +616,13 @@ static bool delist(struct tz_child *c, struct nursery *n)
 }
 
 /* Waits for the answer. */
-static int await_start(struct tz_child *c)
+static int await_start(struct tz_child *c, struct nursery *n)
 {
 	uint32_t state;
 
 	while ((state = atomic_load_explicit(&c->state, memory_order_acquire)) == STARTING)
-		(void)tz_futex_wait(&c->state, STARTING, 0);
+		if (!read_until(n, c, STARTING))
+			(void)tz_futex_wait(&c->state, STARTING, 0);
 	return state == FAILED ? c->error : 0;
 }
 
@@ -576,9 +639,9 @@ static int ask(struct tz_child *c, struct tz_request_message *m, const struct tz
 		(void)pwrite(m->file, m->block, sizeof *m->block, 0);
 	e = tz_request_send(m, n->socket);
 	if (e == 0)
-		e = await_start(c);
+		e = await_start(c, n);
 	else if (!delist(c, n))
-		(void)await_start(c); /* the watch has it in hand */
+		(void)await_start(c, n); /* the watch has it in hand */
 	if (e == -EPIPE || e == -ECONNRESET) {
 		tz_mutex_lock(&here.lock);
 		if (here.current == n)
@@ -665,6 +728,23 @@ int tz_child_signal(struct tz_child *c, int signal)
 	return e > 0 ? 0 : e;
 }
 
+bool tz_child_await_end(struct tz_child *c)
+{
+	struct nursery *n;
+	bool read;
+
+	tz_mutex_lock(&here.lock);
+	n = c->nursery;
+	if (n)
+		(void)atomic_fetch_add_explicit(&n->refs, 1, memory_order_relaxed);
+	tz_mutex_unlock(&here.lock);
+	if (!n)
+		return false;
+	read = read_until(n, c, RUNNING);
+	close_nursery(n);
+	return read && state_of(c) == ENDED;
+}
+
 /* --- fork of the application ---------------------------------------------------------------------------------------------------- */
 
 static void before_fork(void)
@@ -702,6 +782,7 @@ static void in_child(void)
 	for (struct nursery *n = here.nurseries, *next; n; n = next) {
 		next = n->next;
 		(void)close(n->socket);
+		(void)close(n->gate);
 		for (int i = 0; i < BUCKETS; i++)
 			lose_all(n->table[i]);
 		free(n);

@@ -1,7 +1,7 @@
 /* Children: processes that run code of this program, by any start method; what tz_process and the process executor stand on.
  *
  * A child begins in one of the entries below, with a birth: the bytes and descriptors that its starter gave it. It is the program as it was before
- * main(), with method `fork` a copy of the starter. Its end is told once, to `on_exit`, on the thread that watches the children.
+ * main(), with method `fork` a copy of the starter. Its end is told once, to `on_exit`, on a thread that has no more than that to do then.
  */
 #ifndef TZ_PROCESS_CHILD_H
 #define TZ_PROCESS_CHILD_H
@@ -91,7 +91,7 @@ struct tz_child_start {
 	bool daemon, may_start; /* for the birth */
 	bool insist; /* fork although other threads run */
 	bool own_group; /* the child leads a process group of its own */
-	/* Called once, on the watching thread, when the child has ended and was reaped; `child` is still referenced. Must not block, nor start children. */
+	/* Called once, on the watching thread or one that waits for a child to start or to end, when the child has ended and was reaped; `child` is still referenced. Must not block, nor start children. */
 	void (*on_exit)(struct tz_child *child, const struct tz_child_exit *how, void *arg);
 	void *arg;
 };
@@ -105,6 +105,10 @@ enum { TZ_CHILD_FDS_MAX = 200 }; /* of fds and keep together */
  * -ECONNABORTED: the nursery was killed meanwhile, and the child with it, if it had begun; -EAGAIN, -ENOMEM, -EMFILE and others: what the system said to a step of it;
  * -EINVAL; -EPERM also in a daemon that may not start any. on_exit is not called if this fails. */
 int tz_child_start(struct tz_child **ret_child, const struct tz_child_start *start);
+
+/* Waits for its end by reading what its nursery says, which is quicker than to be woken by who reads it. False: somebody else reads it, or nobody would say anything there. The
+ * wait cannot be ended. on_exit may be called meanwhile, of this child and of others, on the calling thread. */
+bool tz_child_await_end(struct tz_child *child);
 
 /* The method that is meant by a number of tz_start_method (trenza/process.h); 0 is the process-wide default, which is fixed by being used. 0 or -EINVAL. */
 int tz_child_method_of(int start, enum tz_child_method *ret);

@@ -2,7 +2,7 @@
  *
  * Design notes
  *
- * `state` says how far a process is: NEW, STARTING, RUNNING, ENDED. The end is told by the thread that watches the children (child.c), which writes down
+ * `state` says how far a process is: NEW, STARTING, RUNNING, ENDED. The end is told by the thread that watches the children, or one that waits for one of them (child.c), which writes down
  * how (release), and wakes the joiners; it may come before the start has returned, so whoever is first of the two fills in `child`.
  *
  * A handle holds nothing but memory, the child (and by it the pidfd), and the reading end of the report's pipe. The process itself holds one reference as long as
@@ -281,6 +281,22 @@ static int join_parent(tz_process *p, tz_deadline deadline)
 	return e < 0 ? e : 0;
 }
 
+/* A strand with a thread of its own, whose wait nothing could end, sees to it itself that it hears of the end. */
+static bool await_end(tz_process *p, struct tz_strand *self, tz_deadline deadline)
+{
+	struct tz_child *c = atomic_load(&p->child);
+	bool ended;
+
+	if (!c || deadline.ns || self->flags || self->scope || self->borrows || self->restless)
+		return false;
+	tz_strand_waits(self, "process", p);
+	tz_strand_block_begin(self);
+	ended = tz_child_await_end(c);
+	tz_strand_block_end(self);
+	self->waits_for = NULL;
+	return ended && state_of(p) == TZ_PROCESS_ENDED;
+}
+
 int tz_process_join_until(tz_process *p, tz_deadline deadline)
 {
 	struct tz_strand *self;
@@ -291,7 +307,7 @@ int tz_process_join_until(tz_process *p, tz_deadline deadline)
 	if (state_of(p) == TZ_PROCESS_NEW)
 		return -EINVAL;
 	self = tz_strand_self();
-	while (state_of(p) != TZ_PROCESS_ENDED) {
+	while (state_of(p) != TZ_PROCESS_ENDED && !await_end(p, self, deadline)) {
 		int e;
 
 		tz_waiters_enter(&p->joiners, &w, self);
