@@ -1456,10 +1456,16 @@ static void one_of_many_wakes(void **state)
 		char got;
 
 		crew_add(&crew, send_late, &l);
-		assert_int_equal(tz_wait_ready(things, MANY + 2, soon()), 2);
+		int n = tz_wait_ready(things, MANY + 2, soon()), marked = 0;
+
 		crew_join(&crew);
-		for (int i = 0; i < MANY + 2; i++)
-			assert_int_equal(things[i].ready, (i < MANY ? i : i - MANY + 7) == l.which);
+		/* One, if it came between the kernel's looks at the first and at the second. */
+		assert_in_range(n, 1, 2);
+		for (int i = 0; i < MANY + 2; i++) {
+			marked += things[i].ready;
+			assert_true(!things[i].ready || (i < MANY ? i : i - MANY + 7) == l.which);
+		}
+		assert_int_equal(marked, n);
 		assert_int_equal(tz_recv_bytes_into(l.e[l.which].b, &got, 1),
 				 l.which == 8 ? 1 : -ENODATA);
 	}
