@@ -61,7 +61,7 @@
 #include "core/spin.h"
 
 enum {
-	TZ_LANE_SLOTS = 256,
+	TZ_LANE_SLOTS = 128, /* a power of 2. Each takes a kilobyte beside it, which is cleared and mapped twice before a worker can begin */
 	TZ_LANE_INLINE = 40, /* bytes of a payload in the slot itself */
 	TZ_LANE_SIDE = 960, /* bytes beside it */
 	TZ_LANE_REFS = 8 /* segments that a payload can refer to */

@@ -134,19 +134,28 @@ static bool has_bytes(int fd, size_t size, struct stat *ret_st)
 	return fstat(fd, ret_st) == 0 && S_ISREG(ret_st->st_mode) && size > 0 && size <= PTRDIFF_MAX && ret_st->st_size >= (off_t)size;
 }
 
-int tz_segment_map(int fd, size_t size, bool writable, void **ret)
+static int map(int fd, size_t size, int protection, int flags, void **ret)
 {
-	int protection = PROT_READ | (writable ? PROT_WRITE : 0);
 	struct stat st;
 	void *p;
 
 	if (!has_bytes(fd, size, &st) || !cannot_shrink(fd, &st))
 		return -EPROTO;
-	p = mmap(NULL, size, protection, MAP_SHARED | MAP_POPULATE, fd, 0);
+	p = mmap(NULL, size, protection, MAP_SHARED | flags, fd, 0);
 	if (p == MAP_FAILED)
 		return -ENOMEM;
 	*ret = p;
 	return 0;
+}
+
+int tz_segment_map(int fd, size_t size, bool writable, void **ret)
+{
+	return map(fd, size, PROT_READ | (writable ? PROT_WRITE : 0), MAP_POPULATE, ret);
+}
+
+int tz_segment_map_loosely(int fd, size_t size, void **ret)
+{
+	return map(fd, size, PROT_READ | PROT_WRITE, 0, ret);
 }
 
 /* --- the registry ------------------------------------------------------------------------------------------------------ */

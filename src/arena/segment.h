@@ -125,4 +125,7 @@ int tz_segment_allocate(int fd, size_t size);
 /* Maps a file from tz_segment_file of any process, shared: 0; -EPROTO if it has not at least `size` bytes or can shrink; -ENOMEM. */
 int tz_segment_map(int fd, size_t size, bool writable, void **ret);
 
+/* The same, writable, for what may never be touched: pages are mapped one by one as they are. */
+int tz_segment_map_loosely(int fd, size_t size, void **ret);
+
 #endif

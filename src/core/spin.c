@@ -11,10 +11,29 @@
 static _Atomic int seats; /* 0: not counted yet; else 1 + the number of seats */
 static _Atomic int taken;
 
+static _Atomic int quota; /* an enum tz_spin_quota */
+
+enum tz_spin_quota tz_spin_known_quota(void)
+{
+	return (enum tz_spin_quota)atomic_load_explicit(&quota, memory_order_relaxed);
+}
+
+void tz_spin_set_quota(enum tz_spin_quota q)
+{
+	atomic_store_explicit(&quota, (int)q, memory_order_relaxed);
+}
+
+static bool is_under_quota(void)
+{
+	if (tz_spin_known_quota() == TZ_SPIN_QUOTA_UNKNOWN)
+		tz_spin_set_quota(tz_cpu_quota() > 0 ? TZ_SPIN_QUOTA : TZ_SPIN_NO_QUOTA);
+	return tz_spin_known_quota() == TZ_SPIN_QUOTA;
+}
+
 static int count_seats(void)
 {
 	/* The whole process's mask, whatever the thread that happens to ask first is bound to. */
-	int n = tz_cpu_quota() > 0 ? 1 : tz_cpus_usable(tz_cpus_affinity(getpid()), 0);
+	int n = is_under_quota() ? 1 : tz_cpus_usable(tz_cpus_affinity(getpid()), 0);
 
 	atomic_store_explicit(&seats, n, memory_order_relaxed);
 	return n;

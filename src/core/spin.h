@@ -31,6 +31,11 @@
 #include "os/clock.h"
 #include "os/cpu.h"
 
+/* Whether a quota of processor time forbids all spinning. To find that out takes the reading of a dozen files, so a process tells it its children, if it knows. */
+enum tz_spin_quota { TZ_SPIN_QUOTA_UNKNOWN, TZ_SPIN_NO_QUOTA, TZ_SPIN_QUOTA };
+enum tz_spin_quota tz_spin_known_quota(void);
+void tz_spin_set_quota(enum tz_spin_quota quota);
+
 /* Takes a seat for one spinner, if there is one. */
 bool tz_spin_sit(void);
 void tz_spin_leave(void);

@@ -38,9 +38,20 @@ static uint64_t measure_ticks_per_us(void)
 }
 #endif
 
+static _Atomic uint64_t cached;
+
+uint64_t tz_clock_known_ticks_per_us(void)
+{
+	return atomic_load_explicit(&cached, memory_order_relaxed);
+}
+
+void tz_clock_set_ticks_per_us(uint64_t ticks)
+{
+	atomic_store_explicit(&cached, ticks, memory_order_relaxed);
+}
+
 uint64_t tz_clock_ticks_per_us(void)
 {
-	static _Atomic uint64_t cached;
 	uint64_t t = atomic_load_explicit(&cached, memory_order_relaxed);
 
 	if (t == 0) {

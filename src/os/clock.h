@@ -23,4 +23,8 @@ static inline uint64_t tz_clock_ticks(void)
 }
 uint64_t tz_clock_ticks_per_us(void);
 
+/* The same if it has been measured, else 0; and what is known from elsewhere. */
+uint64_t tz_clock_known_ticks_per_us(void);
+void tz_clock_set_ticks_per_us(uint64_t ticks);
+
 #endif

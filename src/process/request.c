@@ -13,6 +13,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "core/spin.h"
+#include "os/clock.h"
 #include "os/fds.h"
 #include "os/memfd.h"
 
@@ -256,6 +258,8 @@ static void fill_head(struct tz_request *r, const struct tz_child_start *start, 
 	r->entry = (uint32_t)start->entry;
 	r->parent = getpid();
 	r->group = getpgrp();
+	r->ticks_per_us = tz_clock_known_ticks_per_us();
+	r->quota = (uint32_t)tz_spin_known_quota();
 	r->umask = start->umask > 0 ? start->umask - 1 : umask;
 	if (start->method != TZ_CHILD_FORK) /* which has them */
 		r->ignored = manners && manners->known ? may_be_ignored(manners->ignored) : tz_request_ignored();
@@ -405,6 +409,10 @@ static int place(struct tz_request *r, int *fds, int nfds, int *socket)
 
 void tz_request_birth(struct tz_request *r, const int *fds, struct tz_birth *ret)
 {
+	if (r->ticks_per_us)
+		tz_clock_set_ticks_per_us(r->ticks_per_us);
+	if (r->quota)
+		tz_spin_set_quota((enum tz_spin_quota)r->quota);
 	*ret = (struct tz_birth){
 		.blob = at(r, r->blob),
 		.size = r->blob_size,

@@ -39,6 +39,10 @@ struct tz_request {
 	int32_t parent, group, umask; /* umask -1: as it is */
 	uint32_t nfds, nkeep, nlimits, nenv, cpus_size;
 	uint64_t ignored; /* bit n - 1: signal n */
+	/* What the application has found out of the machine, if it has: each child would have to, too. */
+	uint64_t ticks_per_us;
+	uint32_t quota; /* an enum tz_spin_quota */
+	uint32_t unused;
 	uint64_t name, keep, limits, cpus, env, blob, blob_size;
 };
 
@@ -63,7 +67,7 @@ int tz_request_apply(struct tz_request *r, int *fds, int nfds, int *socket, uint
 /* The signals that this process ignores, as in tz_request.ignored. That takes a system call for each there is. */
 uint64_t tz_request_ignored(void);
 
-/* What of it is the child's birth. */
+/* What of it is the child's birth; and takes over what the application knows of the machine. */
 void tz_request_birth(struct tz_request *r, const int *fds, struct tz_birth *ret);
 
 /* The environment that the request brought, with room for `more` entries in front, from malloc; NULL without memory. */

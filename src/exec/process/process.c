@@ -9,8 +9,10 @@
 #include <trenza/cpu.h>
 
 #include "core/parking.h"
+#include "core/spin.h"
 #include "core/strand.h"
 #include "exec/process/farm.h"
+#include "os/clock.h"
 #include "os/thread.h"
 
 /* --- opening ----------------------------------------------------------------------------------------------------------------- */
@@ -53,6 +55,9 @@ static int set_up(struct farm *farm, const tz_executor_options *options)
 	size_t workers = (size_t)farm->executor.workers;
 
 	set_times(farm, options);
+	/* Once, so that no worker has to find it out: see process/request.h. */
+	(void)tz_spin_allowed();
+	(void)tz_clock_ticks_per_us();
 	farm->again_room = workers * (TZ_LANE_SLOTS + 1);
 	farm->again = calloc(farm->again_room, sizeof *farm->again);
 	farm->hands = calloc(workers, sizeof *farm->hands);

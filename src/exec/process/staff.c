@@ -79,7 +79,7 @@ static int make_slate(struct farm_slate **ret, int *ret_fd)
 
 	if (fd < 0)
 		return fd;
-	r = tz_segment_map(fd, sizeof(struct farm_slate), true, &map);
+	r = tz_segment_map_loosely(fd, sizeof(struct farm_slate), &map);
 	if (r < 0) {
 		(void)close(fd);
 		return r;

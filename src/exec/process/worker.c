@@ -736,7 +736,7 @@ static int join_farm(const struct tz_birth *birth)
 
 	if (r < 0)
 		return r;
-	r = tz_segment_map(birth->fds[WORKER_FD_SLATE], sizeof *me.slate, true, &slate);
+	r = tz_segment_map_loosely(birth->fds[WORKER_FD_SLATE], sizeof *me.slate, &slate);
 	if (r < 0)
 		return r;
 	me.slate = slate;
