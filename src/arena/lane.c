@@ -19,8 +19,6 @@ enum place { PLACE_SLOT, PLACE_SIDE, PLACE_SEGMENT };
 
 enum { SLOT_LOST = 1 }; /* a reply's mark: the worker has lost a segment */
 
-enum { SPIN_US = 20 }; /* at most; who would have to wait for longer than twice that, sleeps at once */
-
 struct slot {
 	struct tz_lane_what what;
 	uint32_t size; /* of a payload that is not in a segment */
@@ -61,6 +59,8 @@ struct tz_lane {
 	_Alignas(64) _Atomic uint32_t done;
 	_Alignas(64) _Atomic uint64_t begun; /* ticks, of task number `running` */
 	_Atomic uint32_t running;
+	_Atomic uint64_t rung_ticks; /* when and where it last woke the parent */
+	_Atomic int rung_cpu;
 	/* Whose turn it is. */
 	_Alignas(64) struct slot slots[TZ_LANE_SLOTS];
 	struct side sides[TZ_LANE_SLOTS];
@@ -306,16 +306,22 @@ int tz_lane_put(struct tz_lane_parent *p, const struct tz_lane_what *what, const
 	return r;
 }
 
-static void ring_worker(struct tz_lane *lane)
+/* Wakes who sleeps, and leaves when and where that was. */
+static void ring(struct tz_bell *bell, _Atomic uint64_t *ret_ticks, _Atomic int *ret_cpu)
 {
 	struct tz_moment now;
 
-	if (!atomic_load_explicit(&lane->bell.asleep, memory_order_seq_cst))
+	if (!atomic_load_explicit(&bell->asleep, memory_order_seq_cst))
 		return;
 	now = tz_moment_now();
-	atomic_store_explicit(&lane->woken_ticks, now.ticks, memory_order_relaxed);
-	atomic_store_explicit(&lane->woken_cpu, now.cpu, memory_order_relaxed);
-	(void)tz_bell_ring(&lane->bell);
+	atomic_store_explicit(ret_ticks, now.ticks, memory_order_relaxed);
+	atomic_store_explicit(ret_cpu, now.cpu, memory_order_relaxed);
+	(void)tz_bell_ring(bell);
+}
+
+static void ring_worker(struct tz_lane *lane)
+{
+	ring(&lane->bell, &lane->woken_ticks, &lane->woken_cpu);
 }
 
 void tz_lane_publish(struct tz_lane_parent *p)
@@ -463,6 +469,16 @@ void tz_lane_collected(struct tz_lane_parent *p)
 	atomic_store_explicit(&p->collected, collected + 1, memory_order_release);
 }
 
+struct tz_moment tz_lane_rung(const struct tz_lane_parent *p)
+{
+	struct tz_moment m = {
+		.ticks = atomic_load_explicit(&p->lane->rung_ticks, memory_order_relaxed),
+		.cpu = atomic_load_explicit(&p->lane->rung_cpu, memory_order_relaxed),
+	};
+
+	return m;
+}
+
 uint64_t tz_lane_ran(const struct tz_lane_parent *p, uint32_t number)
 {
 	uint64_t begun = atomic_load_explicit(&p->lane->begun, memory_order_relaxed);
@@ -575,12 +591,9 @@ static bool is_ended(struct tz_lane *lane)
 /* How many ticks to spin for the next task. */
 static uint32_t spin_ticks(struct tz_lane_worker *w)
 {
-	uint32_t ticks, most = (uint32_t)tz_clock_ticks_per_us() * SPIN_US;
-
 	if (atomic_load_explicit(&w->lane->no_spinning, memory_order_relaxed) || !tz_spin_allowed())
 		return 0;
-	ticks = tz_patience_ask(&w->patience);
-	return ticks > 2 * most ? 0 : ticks < most ? ticks : most;
+	return tz_patience_ask(&w->patience);
 }
 
 static bool spin(struct tz_lane *lane, uint32_t ticks)
@@ -613,6 +626,14 @@ static struct tz_moment woken(struct tz_lane *lane)
 	return m;
 }
 
+/* It has slept, and there is work. */
+static void learn(struct tz_lane_worker *w, struct tz_moment begun, struct tz_moment woken)
+{
+	if ((int64_t)(woken.ticks - begun.ticks) > 0)
+		tz_patience_pay(&w->patience, (int64_t)(tz_clock_ticks() - woken.ticks));
+	tz_patience_learn(&w->patience, begun, woken, true);
+}
+
 /* Waits until there is work, or was a moment ago: 0, -ETIMEDOUT, or -EPIPE. */
 static int wait_for_work(struct tz_lane_worker *w, uint64_t deadline_ns)
 {
@@ -628,7 +649,7 @@ static int wait_for_work(struct tz_lane_worker *w, uint64_t deadline_ns)
 				return -ETIMEDOUT;
 			sleep_once(w->lane, deadline_ns);
 		}
-		tz_patience_learn(&w->patience, begun, woken(w->lane), true);
+		learn(w, begun, woken(w->lane));
 	}
 	/* The parent publishes first and ends then. Work that was there may have been taken back: then it is to be waited for again. */
 	return is_ended(w->lane) && !has_work(w->lane) ? -EPIPE : 0;
@@ -683,7 +704,7 @@ int tz_lane_reply(struct tz_lane_worker *w, const struct tz_lane_what *what, con
 	}
 	w->done++;
 	atomic_store_explicit(&w->lane->done, w->done, memory_order_seq_cst);
-	(void)tz_bell_ring(w->parent);
+	ring(w->parent, &w->lane->rung_ticks, &w->lane->rung_cpu);
 	return 0;
 }
 

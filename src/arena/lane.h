@@ -35,8 +35,8 @@
  * bell go ahead of it. Retract needs no order of its own to the worker: what it takes back the worker has not seen.
  *
  * Sleep. The worker spins for a while if it may, then sleeps on the bell of the lane; the parent sleeps on a bell of its own that all its workers ring. Whoever wakes
- * the worker leaves the time and the processor, from which the worker learns for how long spinning is worth while (core/spin.h). The parent may forbid it to
- * spin at any time: it knows how many workers there are for how many processors.
+ * the other end leaves the time and the processor, from which that learns what a sleep costs, and for how long spinning is worth while (core/spin.h). The parent may forbid
+ * the worker to spin at any time: it knows how many workers there are for how many processors.
  *
  * Payloads. Up to TZ_LANE_INLINE bytes lie in the slot, up to TZ_LANE_SIDE beside it, larger ones in a segment (table.h). Those that are copied lie in segments that the
  * lane keeps for its next ones: no message is sent, and no page is touched for the first time, once it is warm.
@@ -156,6 +156,9 @@ uint32_t tz_lane_waiting(const struct tz_lane_parent *p);
 
 /* How long the worker has been at task `number`, in ns; 0 if it is not at it (or says so). Any thread. */
 uint64_t tz_lane_ran(const struct tz_lane_parent *p, uint32_t number);
+
+/* When and where the worker last woke the parent (or says so). Any thread. */
+struct tz_moment tz_lane_rung(const struct tz_lane_parent *p);
 
 /* What is to become of the tasks of a dead worker, when all results have been collected (tz_lane_collect until 0, or -EPROTO). */
 struct tz_lane_end {

@@ -75,8 +75,8 @@ void tz_spin_after_fork(void)
 }
 
 /* In microseconds. */
-enum { FIRST = 20, LEAST = 2, MOST = 100 };
-enum { HOPELESS = 1, TRIAL = 1024 };
+enum { FIRST = 20, LEAST = 2, MOST = 100, DEAREST = 200 };
+enum { HOPELESS = 1, TRIAL = 1024, TRIAL_PRICED = 64 };
 
 static uint32_t ticks_of(uint32_t us)
 {
@@ -89,9 +89,10 @@ uint32_t tz_patience_ask(struct tz_patience *p)
 
 	if (ticks == HOPELESS) {
 		uint32_t n = atomic_load_explicit(&p->refused, memory_order_relaxed) + 1;
+		uint32_t price = atomic_load_explicit(&p->price, memory_order_relaxed);
 
 		atomic_store_explicit(&p->refused, n, memory_order_relaxed);
-		return n % TRIAL == 0 ? ticks_of(FIRST) : 0;
+		return n % (price ? TRIAL_PRICED : TRIAL) == 0 ? ticks_of(FIRST) : 0;
 	}
 	return ticks ? ticks : ticks_of(FIRST);
 }
@@ -113,13 +114,36 @@ static uint32_t adapted(uint32_t old, int64_t wait)
 	return next < least ? least : next > most ? most : next;
 }
 
+/* The same where the price of a sleep is known: all of it, or half as much as before. */
+static uint32_t worth(uint32_t old, uint32_t price, int64_t wait)
+{
+	uint32_t least = ticks_of(LEAST);
+
+	return wait <= price ? price : old / 2 > least ? old / 2 : least;
+}
+
+void tz_patience_pay(struct tz_patience *p, int64_t ticks)
+{
+	uint32_t old = atomic_load_explicit(&p->price, memory_order_relaxed);
+	int64_t least = ticks_of(LEAST), most = ticks_of(DEAREST);
+
+	ticks = ticks < least ? least : ticks > most ? most : ticks;
+	atomic_store_explicit(&p->price, old ? (uint32_t)((3 * old + ticks) / 4) : (uint32_t)ticks,
+			      memory_order_relaxed);
+}
+
 void tz_patience_learn(struct tz_patience *p, struct tz_moment begun, struct tz_moment woken,
 		       bool slept)
 {
 	uint32_t old = atomic_load_explicit(&p->ticks, memory_order_relaxed), next = HOPELESS;
+	uint32_t price = atomic_load_explicit(&p->price, memory_order_relaxed);
+	int64_t wait = (int64_t)(woken.ticks - begun.ticks);
+	bool in_the_way = slept && woken.cpu == begun.cpu;
 
-	if (!slept || woken.cpu != begun.cpu)
-		next = adapted(old, (int64_t)(woken.ticks - begun.ticks));
+	if (price && wait > 2 * (int64_t)price)
+		in_the_way = false; /* after so long, it only happened to be free */
+	if (!in_the_way)
+		next = price ? worth(old, price, wait) : adapted(old, wait);
 	if (next != old)
 		atomic_store_explicit(&p->ticks, next, memory_order_relaxed);
 }

@@ -19,6 +19,12 @@
  * spin through as long a one; if it was long, patience shrinks; if waker and waiter take turns on
  * the same processor, spinning only keeps the waker from running, and is left alone but for a
  * trial now and then, since the scheduler may move one of them.
+ *
+ * Price. Where the two are in different processes, both sleep when nothing comes, and neither finds
+ * the other awake unless it spins through the other's wake-up. So there, who was woken tells what
+ * that took, and a spin is as long as that: at the worst, spinning and sleeping then cost twice what
+ * sleeping at once would have. Each wait that was longer halves the next spin, and the first one
+ * that was not brings all of it back.
  */
 #ifndef TZ_CORE_SPIN_H
 #define TZ_CORE_SPIN_H
@@ -85,6 +91,7 @@ static inline struct tz_moment tz_moment_now(void)
 struct tz_patience {
 	_Atomic uint32_t ticks; /* that it was worth to spin */
 	_Atomic uint32_t refused; /* how often spinning was left alone */
+	_Atomic uint32_t price; /* what it costs in ticks to sleep and to be woken; 0: not known */
 };
 
 /* The ticks to spin for the next wait here; 0: do not. */
@@ -92,6 +99,9 @@ uint32_t tz_patience_ask(struct tz_patience *p);
 
 /* Whether spinning is worth while at all. */
 bool tz_patience_is_left(struct tz_patience *p);
+
+/* To sleep and to be woken has cost so many ticks. */
+void tz_patience_pay(struct tz_patience *p, int64_t ticks);
 
 /* A wait has ended that began at `begun` and that was ended at `woken`, asleep or not. */
 void tz_patience_learn(struct tz_patience *p, struct tz_moment begun, struct tz_moment woken,

@@ -609,6 +609,29 @@ static void wishes(void **state)
 	assert_int_equal(heard[2], heard[1]);
 }
 
+/* Who wakes the parent leaves when that was; who finds it awake does not. */
+static void when_it_rang(void **state)
+{
+	(void)state;
+	publish(8, 0);
+	publish(8, 1);
+	claim(0, 8, 0);
+	uint64_t before = tz_clock_ticks();
+
+	tz_bell_lie_down(l.bell);
+	assert_int_equal(answer(8, 0), 0);
+	struct tz_moment rung = tz_lane_rung(&l.p);
+
+	assert_true((int64_t)(rung.ticks - before) >= 0);
+	assert_true((int64_t)(tz_clock_ticks() - rung.ticks) >= 0);
+	assert_true(rung.cpu >= 0);
+	claim(1, 8, 1);
+	assert_int_equal(answer(8, 1), 0);
+	assert_int_equal(tz_lane_rung(&l.p).ticks, rung.ticks);
+	collect(0, 8, 0);
+	collect(1, 8, 1);
+}
+
 int main(void)
 {
 #define lane_test(f) cmocka_unit_test_setup_teardown(f, open_lane, close_lane)
@@ -631,6 +654,7 @@ int main(void)
 		lane_test(stream_of_many),
 		lane_test(stream_of_all),
 		lane_test(wishes),
+		lane_test(when_it_rang),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

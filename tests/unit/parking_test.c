@@ -367,6 +367,44 @@ static void patience_follows_experience(void **state)
 	assert_true(tz_patience_ask(&p) >= 10 * us);
 }
 
+/* Where the price of a sleep is known, a spin is all of it, or half as long as the last one that was in vain. */
+static void patience_knows_the_price(void **state)
+{
+	struct tz_patience p = { 0 };
+	uint64_t us = tz_clock_ticks_per_us();
+	struct tz_moment begun = { 0, 0 }, soon_here = { 10 * us, 0 }, soon_there = { us, 1 },
+			 late_here = { 5000 * us, 0 };
+	uint32_t n;
+
+	(void)state;
+	for (n = 0; n < 100; n++)
+		tz_patience_pay(&p, 60 * (int64_t)us);
+	tz_patience_learn(&p, begun, soon_there, true);
+	uint32_t all = tz_patience_ask(&p);
+
+	assert_in_range(all, 59 * us, 61 * us);
+	for (n = 0; n < 1000; n++)
+		tz_patience_learn(&p, begun, soon_there, false);
+	assert_int_equal(tz_patience_ask(&p), all); /* short waits do not make it shorter */
+	/* Where it was is of no account after so long. */
+	tz_patience_learn(&p, begun, late_here, true);
+	assert_int_equal(tz_patience_ask(&p), all / 2);
+	for (n = 0; n < 50; n++)
+		tz_patience_learn(&p, begun, late_here, true);
+	assert_in_range(tz_patience_ask(&p), 1, 4 * us);
+	tz_patience_learn(&p, begun, soon_there, true);
+	assert_int_equal(tz_patience_ask(&p), all);
+	tz_patience_learn(&p, begun, soon_here, true); /* it was in the way */
+	assert_int_equal(tz_patience_ask(&p), 0);
+	for (n = 0; tz_patience_ask(&p) == 0; n++)
+		must(n < 1000);
+	assert_true(n > 10); /* a trial, now and then */
+	for (n = 0; n < 100; n++)
+		tz_patience_pay(&p, INT64_MAX); /* on a machine that is busy, or asleep */
+	tz_patience_learn(&p, begun, soon_there, true);
+	assert_in_range(tz_patience_ask(&p), all, 1000 * us);
+}
+
 /* fork: the child has no waiters, and its objects work, even those with a stale sign that somebody waits. */
 
 static void child_after_fork(tz_lock *lock, tz_event *event)
@@ -492,6 +530,7 @@ int main(void)
 		cmocka_unit_test(probes_see_waits),
 		cmocka_unit_test(seats_are_given_back),
 		cmocka_unit_test(patience_follows_experience),
+		cmocka_unit_test(patience_knows_the_price),
 		cmocka_unit_test(a_fork_child_has_no_waiters),
 		cmocka_unit_test(a_fork_child_has_no_rivals),
 	};

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/parking.h"
+#include "core/sitting.h"
 #include "exec/process/farm.h"
 #include "os/clock.h"
 
@@ -161,6 +162,21 @@ static void settle(struct farm *farm, struct farm_hand *h, const struct tz_lane_
 		farm_end(farm, ends, job, TZ_OK, NULL);
 }
 
+/* What a strand that waits for the result of the oldest task has not spun for. It sleeps at the price of two wake-ups: ours by the worker, and its own by us. */
+static void learn_late(struct farm *farm, const struct farm_hand *h)
+{
+	if (!farm->awaited || farm->awaited != h->jobs[h->first % TZ_LANE_SLOTS])
+		return;
+	struct tz_moment rung = tz_lane_rung(&h->lane);
+	int64_t took = (int64_t)(tz_clock_ticks() - rung.ticks);
+
+	farm->awaited = NULL;
+	if (took < 0 || (int64_t)(rung.ticks - farm->awaited_since.ticks) <= 0)
+		return; /* nobody had to be woken, or the worker's memory went wrong */
+	tz_patience_pay(&farm->patience, 2 * took);
+	tz_patience_learn(&farm->patience, farm->awaited_since, rung, true);
+}
+
 bool farm_collect_hand(struct farm *farm, struct farm_hand *h, struct farm_ends *ends)
 {
 	struct tz_lane_mail mail;
@@ -169,6 +185,7 @@ bool farm_collect_hand(struct farm *farm, struct farm_hand *h, struct farm_ends 
 
 	while (h->in_flight && !h->collecting &&
 	       ((r = tz_lane_collect(&h->lane, &mail)) == 1 || r == -EMFILE)) {
+		learn_late(farm, h);
 		settle(farm, h, &mail, r < 0 ? r : 0, ends);
 		some = true;
 		r = 0;
@@ -241,13 +258,15 @@ static bool harvest(struct farm *farm)
 	return some;
 }
 
-/* Has the bell back to the collector, and looks once more. */
-static void give_bell_back(struct farm *farm)
+/* Has the bell back to the collector, and looks once more. `awaited`: the job that the strand goes to sleep for, or NULL. */
+static void give_bell_back(struct farm *farm, const struct tz_job *awaited, struct tz_moment since)
 {
 	tz_bell_lie_down(farm->bell);
 	if (atomic_exchange_explicit(&farm->attended, 0, memory_order_seq_cst) == 2)
 		tz_futex_wake(&farm->attended, 1);
 	tz_mutex_lock(&farm->lock);
+	farm->awaited = awaited;
+	farm->awaited_since = since;
 	bool more = has_result(farm);
 
 	tz_mutex_unlock(&farm->lock);
@@ -266,21 +285,21 @@ void farm_attend(tz_executor *executor, tz_job *job)
 		return;
 	tz_bell_get_up(farm->bell);
 	struct tz_moment begun = tz_moment_now();
-	struct tz_spin spin = tz_spin_begin(ticks);
+	struct tz_sitting sitting = tz_sitting_begin(ticks);
 	bool done;
 
 	while (!(done = tz_job_is_done(job))) {
-		if (harvest(farm))
-			spin = tz_spin_begin(ticks);
-		else if (!tz_spin_turn(&spin, 4))
+		if (harvest(farm)) {
+			begun.ticks = tz_clock_ticks();
+			sitting.spin = tz_spin_begin(ticks);
+		} else if (!tz_sitting_turn(&sitting)) {
 			break;
+		}
 	}
-	struct tz_moment woken = tz_moment_now();
-
-	if (!done)
-		woken.ticks += 1000 * tz_clock_ticks_per_us(); /* it is not over */
-	tz_patience_learn(&farm->patience, begun, woken, false);
-	give_bell_back(farm);
+	tz_sitting_end(&sitting);
+	if (done)
+		tz_patience_learn(&farm->patience, begun, tz_moment_now(), false);
+	give_bell_back(farm, done ? NULL : job, begun);
 }
 
 /* --- asking jobs to end ---------------------------------------------------------------------------------------------------- */

@@ -25,7 +25,8 @@
  *
  * The bell. The collector sleeps on it; workers ring when they have answered, on_exit when one has died, and others when they have left it something
  * to do. A strand that attends takes the bell away from the collector (it says that nobody sleeps), so that workers make no system call, and gives it
- * back before it goes, and looks once more after.
+ * back before it goes, and looks once more after. It spins for as long as it would cost to sleep (core/spin.h), which the collector finds out when it fetches the result
+ * that the strand sleeps for: the worker left the time when it rang.
  *
  * Order of locks: a job's LOCKED bit, the farm's lock, locks of the rooms below.
  */
@@ -178,6 +179,8 @@ struct farm {
 	bool ended; /* nothing is left, and the collector goes */
 	uint64_t submitted, completed;
 	uint64_t finished; /* jobs that were ended by farm_end */
+	const struct tz_job *awaited; /* the last strand that attended sleeps for it; */
+	struct tz_moment awaited_since; /* a hint: it may be gone */
 	uint64_t nap_until; /* when the collector looks again by itself; 0: never */
 	/* tasks by plan */
 	struct farm_task **tasks; /* a hash table of task_room */
