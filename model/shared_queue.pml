@@ -2,19 +2,21 @@
  * killed between any two steps, but for the message that it had taken out.
  *
  *  RUN all: -DPUTTERS=2 -DGETTERS=2 -DPUTS=1 -DGETS=1 -DSLOTS=1
- *  RUN turns: -DPUTTERS=1 -DGETTERS=1 -DPUTS=3 -DGETS=3 -DSLOTS=1
- *  RUN more: -DPUTTERS=1 -DGETTERS=2 -DPUTS=2 -DGETS=1 -DSLOTS=2
+ *  RUN turns: -DPUTTERS=1 -DGETTERS=1 -DPUTS=3 -DGETS=3 -DSLOTS=1 -DPASS
+ *  RUN more: -DPUTTERS=1 -DGETTERS=2 -DPUTS=2 -DGETS=1 -DSLOTS=2 -DPASS
+ *  RUN batch: -DPUTTERS=1 -DGETTERS=2 -DPUTS=2 -DGETS=1 -DSLOTS=2 -DBATCH=2 -DPASS
  *  RUN kill: -DPUTTERS=2 -DGETTERS=1 -DPUTS=1 -DGETS=2 -DSLOTS=1 -DKILL
- *  RUN kill_more: -DPUTTERS=1 -DGETTERS=2 -DPUTS=2 -DGETS=1 -DSLOTS=1 -DKILL
+ *  RUN kill_more: -DPUTTERS=1 -DGETTERS=2 -DPUTS=2 -DGETS=1 -DSLOTS=1 -DKILL -DPASS
  *
- * Putters put so many messages each, getters get so many; who has too few to get, or too little room, sleeps at the end. A slot is written in two steps and read in two.
+ * Putters put so many messages each, in `batch` all at once, getters get so many, one by one; who has too few to get, or too little room, sleeps at the end. A slot is written in two steps and
+ * read in two. With PASS, who was woken and leaves something behind wakes the next one; only batches need that.
  * In `kill` one process is killed, anywhere. Time passes only when nobody can do anything: then those who sleep look again, once, if somebody has died; if nobody has, nobody
  * may sleep who could go on.
  *
  *   putting, getting    the locks: their owner, plus 1; of a dead one they can be had
  *   arrived, room       the words of calls: the count, and their two bits
  *
- * Left out: batches, spinning, leases, the heap, the end, and the kernel's answer that nobody was asleep.
+ * Left out: batches to get, the guess how many it takes to get one, spinning, leases, the heap, the end, and the kernel's answer that nobody was asleep.
  *
  * Memory is sequentially consistent: why the orders in the code are enough is said in shared/call.h.
  *
@@ -28,6 +30,7 @@
  *  WEAK 8 (kill): the lock of a dead process cannot be had
  *  WEAK 9 (kill): nobody looks again when time has passed
  *  WEAK 10: who has woken nobody takes the bit away, whoever has come to listen meanwhile
+ *  WEAK 11 (batch): who was woken and leaves a message behind wakes nobody
  */
 c_decl { \#include <stdlib.h> };
 hidden byte mutant;
@@ -35,6 +38,9 @@ hidden byte mutant;
 #define ALL (PUTTERS + GETTERS)
 #define MESSAGES (PUTTERS * PUTS)
 #define NONE 9
+#ifndef BATCH
+#define BATCH 1
+#endif
 
 byte head, tail, slot[SLOTS], arrived, room, putting, getting;
 bool dead[4];
@@ -142,18 +148,39 @@ end_nap:
 	seen = 0
 }
 
-inline write_slot()
+inline slept_once()
+{
+#ifdef PASS
+	napped = true
+#else
+	skip
+#endif
+}
+
+inline write_slot(k)
 {
 	MAY_DIE;
-	slot[at % SLOTS] = NONE; /* half of it */
+	slot[(at + k) % SLOTS] = NONE; /* half of it */
 	MAY_DIE;
-	slot[at % SLOTS] = message
+	slot[(at + k) % SLOTS] = message + k
+}
+
+inline write_slots()
+{
+	write_slot(0);
+#if BATCH == 2
+	write_slot(1)
+#endif
 }
 
 inline move_tail()
 {
 	MAY_DIE;
-	atomic { tail = at + 1; is_put[message] = true }
+	atomic {
+		tail = at + BATCH;
+		is_put[message] = true;
+		is_put[message + BATCH - 1] = true
+	}
 }
 
 /* One attempt; `done` says whether it went in. */
@@ -162,10 +189,10 @@ inline put()
 	acquire(putting);
 	at = tail;
 	if
-	:: at - head < SLOTS ->
+	:: at + BATCH - head <= SLOTS ->
 		if
-		:: MUTANT(1) -> move_tail(); write_slot()
-		:: else -> write_slot(); if :: MUTANT(3) -> call(arrived, 1) :: else fi; move_tail()
+		:: MUTANT(1) -> move_tail(); write_slots()
+		:: else -> write_slots(); if :: MUTANT(3) -> call(arrived, 1) :: else fi; move_tail()
 		fi;
 		done = true
 	:: else
@@ -206,32 +233,41 @@ inline get()
 proctype putter(byte me)
 {
 	byte i, at, message, seen, mine;
-	bool done, woken;
+	bool done, woken, napped;
 
 	do
 	:: i < PUTS ->
 		message = 1 + me * PUTS + i;
 		done = false;
+		napped = false;
 		do
 		:: done -> break
 		:: else ->
 			put();
 			if
 			:: !done ->
+				napped = false;
 				listen(room);
 				if
 				:: !MUTANT(5) -> put()
 				:: else
 				fi;
 				if
-				:: !done -> nap(room, 2)
+				:: !done -> nap(room, 2); slept_once()
 				:: else
 				fi
 			:: else
 			fi
 		od;
 		if :: !MUTANT(3) -> call(arrived, 1) :: else fi;
-		i++
+#ifdef PASS
+		if
+		:: napped && tail - head < SLOTS -> call(room, 2)
+		:: else
+		fi;
+		napped = false;
+#endif
+		i = i + BATCH
 	:: else -> break
 	od;
 	goto over;
@@ -244,30 +280,39 @@ over:
 proctype getter(byte me)
 {
 	byte i, at, message, seen, mine;
-	bool done, woken, holds;
+	bool done, woken, holds, napped;
 
 	do
 	:: i < GETS ->
 		done = false;
+		napped = false;
 		do
 		:: done -> break
 		:: else ->
 			get();
 			if
 			:: !done ->
+				napped = false;
 				listen(arrived);
 				if
 				:: !MUTANT(5) -> get()
 				:: else
 				fi;
 				if
-				:: !done -> nap(arrived, 1)
+				:: !done -> nap(arrived, 1); slept_once()
 				:: else
 				fi
 			:: else
 			fi
 		od;
 		if :: !MUTANT(4) -> call(room, 2) :: else fi;
+#ifdef PASS
+		if
+		:: napped && head != tail && !MUTANT(11) -> call(arrived, 1)
+		:: else
+		fi;
+		napped = false;
+#endif
 		atomic {
 			assert(is_put[message] && !got[message]);
 			got[message] = true;
@@ -287,7 +332,7 @@ over:
 inline look_at(i)
 {
 	assert(asleep[i] != 1 || head == tail);
-	assert(asleep[i] != 2 || tail - head == SLOTS);
+	assert(asleep[i] != 2 || tail + BATCH - head > SLOTS);
 	sleepers = sleepers + (asleep[i] != 0)
 }
 

@@ -50,6 +50,12 @@ static inline void tz_call_slowly(uint32_t *word, uint32_t w, int n)
 		(void)__atomic_compare_exchange_n(word, &next, next & ~(uint32_t)TZ_CALL_LISTENS, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
 }
 
+/* Whether a call would be heard. After the change, as the call itself. */
+static inline bool tz_call_is_due(const uint32_t *word)
+{
+	return (__atomic_load_n(word, __ATOMIC_SEQ_CST) & TZ_CALL_LISTENS) != 0;
+}
+
 /* Wakes up to n of those who wait. */
 static inline void tz_call(uint32_t *word, int n)
 {

@@ -12,8 +12,11 @@
  *
  * The end. `state` is changed by who holds both locks, so nobody is in the middle of a put that others believe can come no more.
  *
- * Waiting. A strand looks for a moment, yields, and then naps (call.h, nap.h). At the end of each nap it looks for what the dead have left; those
+ * Waiting. A strand spins for as long as that has paid of late (core/spin.h), if it has paid at all; yields; and then naps (call.h, nap.h). At the end of each nap it looks for what the dead have left; those
  * who never need to nap do that at times. `tail`, `head` and what else ends a wait are stored and loaded seq_cst, as call.h wants it.
+ *
+ * Who is woken. For a batch, as many as it takes to move it if each moves as many as the last one did: the others would find nothing. That is a guess, so who was woken
+ * and leaves something behind, or could not take it, wakes the next one. If he is killed before that, they hear of it at the end of their naps.
  */
 #include "shared/queue.h"
 
@@ -32,10 +35,11 @@ enum {
 	MESSAGE = 248, /* with its head, four lines */
 	LEASES = 64,
 	LEASES_MOST = 1 << 20,
-	LOOK_EACH = 1024 /* messages: a look for what the dead have left */
+	LOOK_EACH = 1024, /* messages: a look for what the dead have left */
+	BAD_LUCK_MOST = 8,
+	TRIAL = 32 /* waits: to spin all the same */
 };
 static const uint64_t LARGE = (uint64_t)1 << 30, LARGE_MOST = (uint64_t)1 << 37;
-enum { SPIN_US = 5 };
 
 /* --- opening ------------------------------------------------------------------------------------------------------------- */
 
@@ -149,6 +153,7 @@ struct call {
 	ptrdiff_t (*attempt)(struct call *c); /* how many messages moved, or what it is for; -EAGAIN: wait on `word` */
 	bool (*may_succeed)(const struct call *c); /* a look from outside of the lock */
 	uint32_t *word;
+	struct tz_shared_queue_side *side; /* those that it waits with; NULL: it is not worth to spin */
 	const void *in; /* n messages of `size` bytes to put */
 	void *out; /* room for n messages of exactly `size` bytes; or for one of up to `size` */
 	size_t size, n;
@@ -158,13 +163,35 @@ struct call {
 	bool sweep; /* look for what the dead have left in the heap */
 };
 
-static ptrdiff_t spin(struct call *c, const struct tz_strand *self)
+/* Wakes some of those who wait on the word for n messages, or for room for them. */
+static void wake(uint32_t *word, struct tz_shared_queue_side *side, uint64_t n)
 {
-	ptrdiff_t r = -EAGAIN;
+	uint32_t usual;
 
-	if (!tz_strand_may_spin(self))
-		return r;
-	struct tz_sitting s = tz_sitting_begin(SPIN_US * (uint32_t)tz_clock_ticks_per_us());
+	if (__builtin_expect(!tz_call_is_due(word), 1))
+		return;
+	struct tz_moment now = tz_moment_now();
+
+	atomic_store_explicit(&side->woken_ticks, now.ticks, memory_order_relaxed);
+	atomic_store_explicit(&side->woken_cpu, now.cpu, memory_order_relaxed);
+	usual = atomic_load_explicit(&side->usual, memory_order_relaxed);
+	n = usual > 1 ? (n + usual - 1) / usual : n;
+	tz_call(word, (int)(n < INT32_MAX ? n : INT32_MAX));
+}
+
+/* By who has moved n messages, and holds the lock for that. */
+static void note_usual(struct tz_shared_queue_side *side, uint64_t n)
+{
+	uint32_t usual = (uint32_t)(n < UINT32_MAX ? n : UINT32_MAX);
+
+	if (atomic_load_explicit(&side->usual, memory_order_relaxed) != usual)
+		atomic_store_explicit(&side->usual, usual, memory_order_relaxed);
+}
+
+static ptrdiff_t spin(struct call *c, uint32_t ticks)
+{
+	struct tz_sitting s = tz_sitting_begin(ticks);
+	ptrdiff_t r = -EAGAIN;
 
 	while (r == -EAGAIN && tz_sitting_turn(&s))
 		if (c->may_succeed(c))
@@ -179,6 +206,13 @@ static ptrdiff_t let_others_run(struct call *c, struct tz_strand *self)
 {
 	self->ops->yield(self);
 	return c->may_succeed(c) ? c->attempt(c) : -EAGAIN;
+}
+
+/* The calling strand was woken, maybe: does as much for another one, if there is something left for that. */
+static void pass_on(const struct call *c, uint32_t *word)
+{
+	if ((word == &c->queue->arrived || word == &c->queue->room) && c->may_succeed(c))
+		wake(word, c->side, 1);
 }
 
 static ptrdiff_t sleep_on(struct call *c)
@@ -201,22 +235,81 @@ static ptrdiff_t sleep_on(struct call *c)
 			c->sweep = true;
 		}
 		r = c->attempt(c); /* also if the wait is over: a message that is there beats a time-out */
+		if (r != -EAGAIN || c->word != word)
+			pass_on(c, word);
 	} while (r == -EAGAIN && e >= 0);
 	return r == -EAGAIN ? e : r;
+}
+
+/* When and where who has waited since `begun` was woken; long after, if nobody did that. */
+static struct tz_moment woken(const struct tz_shared_queue_side *side, struct tz_moment begun)
+{
+	struct tz_moment m = {
+		.ticks = atomic_load_explicit(&side->woken_ticks, memory_order_relaxed),
+		.cpu = atomic_load_explicit(&side->woken_cpu, memory_order_relaxed),
+	};
+
+	return (int64_t)(m.ticks - begun.ticks) > 0 ? m : (struct tz_moment){ begun.ticks + INT32_MAX, -1 };
+}
+
+/* Whether to spin has helped lately; else only a trial now and then. */
+static bool is_lucky(struct tz_shared_queue_side *side)
+{
+	uint32_t n;
+
+	if (atomic_load_explicit(&side->bad_luck, memory_order_relaxed) < BAD_LUCK_MOST)
+		return true;
+	n = atomic_load_explicit(&side->passed, memory_order_relaxed) + 1;
+	atomic_store_explicit(&side->passed, n, memory_order_relaxed);
+	return n % TRIAL == 0;
+}
+
+static void learn_luck(struct tz_shared_queue_side *side, bool good)
+{
+	uint32_t bad = atomic_load_explicit(&side->bad_luck, memory_order_relaxed);
+
+	if (bad != (good ? 0 : BAD_LUCK_MOST))
+		atomic_store_explicit(&side->bad_luck, good ? bad - 1 : bad + 1, memory_order_relaxed);
+}
+
+/* Spins, if that makes sense here. */
+static ptrdiff_t linger(struct call *c, struct tz_moment begun)
+{
+	struct tz_patience *patience = &c->side->patience;
+	uint32_t ticks = tz_patience_ask(patience);
+	ptrdiff_t r;
+
+	if (!ticks)
+		return -EAGAIN;
+	r = spin(c, ticks);
+	learn_luck(c->side, r != -EAGAIN);
+	if (r != -EAGAIN)
+		tz_patience_learn(patience, begun, tz_moment_now(), false);
+	return r;
+}
+
+static ptrdiff_t wait_and_move(struct call *c)
+{
+	struct tz_strand *self = tz_strand_self();
+	struct tz_moment begun = tz_moment_now();
+	bool may_spin = c->side && tz_strand_may_spin(self) && is_lucky(c->side);
+	ptrdiff_t r = may_spin ? linger(c, begun) : -EAGAIN;
+
+	if (r != -EAGAIN)
+		return r;
+	r = let_others_run(c, self);
+	if (r == -EAGAIN)
+		r = sleep_on(c);
+	if (may_spin)
+		tz_patience_learn(&c->side->patience, begun, woken(c->side, begun), true);
+	return r;
 }
 
 static ptrdiff_t move(struct call *c)
 {
 	ptrdiff_t r = c->attempt(c);
 
-	if (__builtin_expect(r != -EAGAIN, 1))
-		return r;
-	struct tz_strand *self = tz_strand_self();
-
-	r = spin(c, self);
-	if (r == -EAGAIN)
-		r = let_others_run(c, self);
-	return r != -EAGAIN ? r : sleep_on(c);
+	return __builtin_expect(r != -EAGAIN, 1) ? r : wait_and_move(c);
 }
 
 /* --- put ----------------------------------------------------------------------------------------------------------------- */
@@ -265,13 +358,14 @@ static ptrdiff_t put_now(struct call *c)
 		n = n < c->n ? n : c->n;
 		write_slots(c, tail, n);
 		atomic_store_explicit(&q->tail, tail + n, memory_order_seq_cst);
+		note_usual(&q->putters, n);
 	}
 	unlock(&q->putting);
 	if (n == 0) {
 		c->word = &q->room;
 		return -EAGAIN;
 	}
-	tz_call(&q->arrived, (int)(n < INT32_MAX ? n : INT32_MAX));
+	wake(&q->arrived, &q->getters, n);
 	return (ptrdiff_t)n;
 }
 
@@ -297,7 +391,7 @@ static ptrdiff_t alloc_now(struct call *c)
 static bool may_alloc(const struct call *c)
 {
 	(void)c;
-	return false; /* not worth to spin for */
+	return false;
 }
 
 /* Puts messages of which each fits into a slot; or one that does not, whose bytes are in the heap. */
@@ -308,6 +402,7 @@ static ptrdiff_t put_slots(struct call *c, bool wait)
 
 	c->attempt = put_now;
 	c->may_succeed = may_put;
+	c->side = &c->queue->putters;
 	while (c->n > 0) {
 		r = wait ? move(c) : put_now(c);
 		if (r < 0)
@@ -444,15 +539,17 @@ static ptrdiff_t get_with(struct call *c, const struct taking *t)
 	n = available(c, head);
 	if (n > 0) {
 		n = t->from_ring(c, head, (size_t)n < c->n ? (size_t)n : c->n);
-		if (n > 0)
+		if (n > 0) {
 			atomic_store_explicit(&q->head, head + (uint64_t)n, memory_order_seq_cst);
+			note_usual(&q->getters, (uint64_t)n);
+		}
 		moved = n;
 	} else if (n == BACK) {
 		n = t->from_entry(c, c->entry);
 	}
 	unlock(&q->getting);
 	if (moved > 0)
-		tz_call(&q->room, (int)(moved < INT32_MAX ? moved : INT32_MAX));
+		wake(&q->room, &q->putters, (uint64_t)moved);
 	if (n > moved)
 		tz_call(&q->vacant, 1); /* an entry may be free now */
 	if (moved > 0 && passes(head, head + (uint64_t)moved, LOOK_EACH))
@@ -570,6 +667,7 @@ static ptrdiff_t get(struct call *c, bool wait)
 	ptrdiff_t r;
 
 	c->may_succeed = may_get;
+	c->side = &c->queue->getters;
 	r = wait ? move(c) : c->attempt(c);
 	if (r > 0)
 		fetch(c);
@@ -713,7 +811,7 @@ static ptrdiff_t lease_now(struct call *c)
 static int lease(tz_shared_queue *q, tz_shared_lease *ret, tz_deadline deadline, bool wait)
 {
 	tz_shared_lease found;
-	struct call c = { .queue = q, .lease = &found, .n = 1, .deadline = deadline, .attempt = lease_now, .may_succeed = may_get };
+	struct call c = { .queue = q, .lease = &found, .n = 1, .deadline = deadline, .attempt = lease_now, .may_succeed = may_get, .side = &q->getters };
 	ptrdiff_t r = wait ? move(&c) : lease_now(&c);
 
 	if (r < 0)

@@ -9,7 +9,17 @@
 #include <trenza/shared_lock.h>
 #include <trenza/shared_queue.h>
 
+#include "core/spin.h"
 #include "os/cpu.h"
+
+/* What those who put, or those who get, know of each other's waits: hints. */
+struct tz_shared_queue_side {
+	struct tz_patience patience; /* how long to spin */
+	_Atomic uint32_t bad_luck, passed; /* how often that was in vain, less how often not; how often it was left alone for that */
+	_Atomic uint64_t woken_ticks; /* when and where one of them was last woken */
+	_Atomic int woken_cpu;
+	_Atomic uint32_t usual; /* how many messages the last one of them has moved */
+};
 
 /* All of it lies at the beginning of the queue's memory; behind it lie the slots, the entries of leases, and the heap. Places in the memory are offsets from its
  * beginning. */
@@ -37,6 +47,8 @@ struct tz_shared_queue {
 	uint32_t finished; /* for all work to be done */
 	_Atomic uint32_t state; /* TZ_SHARED_QUEUE_... */
 	_Atomic uint32_t back; /* there may be leases that have come back */
+	_Alignas(TZ_CACHE_LINE) struct tz_shared_queue_side putters;
+	_Alignas(TZ_CACHE_LINE) struct tz_shared_queue_side getters;
 	/* Of those who have done the work on what they took out. */
 	_Alignas(TZ_CACHE_LINE) _Atomic uint64_t done;
 	/* Of the heap. */
