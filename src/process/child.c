@@ -70,6 +70,7 @@ struct tz_child {
 	uint64_t id;
 	struct tz_child *next; /* in its nursery's bucket, or among the orphans */
 	struct nursery *nursery; /* NULL: an orphan, or a fork of our own */
+	struct nursery *asked; /* whose answer somebody is still to wait for, with a reference */
 	pid_t pid;
 	int pidfd; /* or -1 */
 	int error; /* of the start */
@@ -626,8 +627,13 @@ static int await_start(struct tz_child *c, struct nursery *n)
 	return state == FAILED ? c->error : 0;
 }
 
-/* -EPIPE: the nursery was dead already, and nothing has happened. */
-static int ask(struct tz_child *c, struct tz_request_message *m, const struct tz_standing *standing)
+static bool is_dead(int e)
+{
+	return e == -EPIPE || e == -ECONNRESET;
+}
+
+/* Sends the request; the answer is still to be waited for. -EPIPE: the nursery was dead already, and nothing has happened. */
+static int send_request(struct tz_child *c, struct tz_request_message *m, const struct tz_standing *standing)
 {
 	struct nursery *n = NULL;
 	int e = enlist(c, standing, &n);
@@ -638,11 +644,13 @@ static int ask(struct tz_child *c, struct tz_request_message *m, const struct tz
 	if (m->file >= 0)
 		(void)pwrite(m->file, m->block, sizeof *m->block, 0);
 	e = tz_request_send(m, n->socket);
-	if (e == 0)
-		e = await_start(c, n);
-	else if (!delist(c, n))
+	if (e == 0) {
+		c->asked = n;
+		return 0;
+	}
+	if (!delist(c, n))
 		(void)await_start(c, n); /* the watch has it in hand */
-	if (e == -EPIPE || e == -ECONNRESET) {
+	if (is_dead(e)) {
 		tz_mutex_lock(&here.lock);
 		if (here.current == n)
 			here.current = NULL; /* the watch will clear it away */
@@ -652,7 +660,18 @@ static int ask(struct tz_child *c, struct tz_request_message *m, const struct tz
 	return e;
 }
 
-static int start_by_nursery(struct tz_child *c, const struct tz_child_start *start)
+static int hear(struct tz_child *c)
+{
+	struct nursery *n = c->asked;
+	int e = await_start(c, n);
+
+	c->asked = NULL;
+	close_nursery(n);
+	return e;
+}
+
+/* Asks a nursery, and waits for the answer unless the caller will. */
+static int start_by_nursery(struct tz_child *c, const struct tz_child_start *start, bool wait)
 {
 	struct tz_request_message m;
 	struct tz_standing standing;
@@ -664,14 +683,16 @@ static int start_by_nursery(struct tz_child *c, const struct tz_child_start *sta
 		if (e < 0)
 			return e;
 		atomic_store(&c->state, STARTING);
-		e = ask(c, &m, &standing);
+		e = send_request(c, &m, &standing);
 		tz_request_free(&m);
+		if (e == 0 && wait)
+			e = hear(c);
 		/* A closed standard descriptor may have been open for a moment, in another thread. */
-		if (e != -EPIPE && e != -ECONNRESET && e != -EBADF)
+		if (!is_dead(e) && e != -EBADF)
 			break;
 		e = tries < 4 ? 0 : e;
 	}
-	return e == -EPIPE || e == -ECONNRESET ? -ECONNABORTED : e;
+	return is_dead(e) ? -ECONNABORTED : e;
 }
 
 static int start_by_fork(struct tz_child *c, const struct tz_child_start *start)
@@ -693,7 +714,7 @@ static int start_by_fork(struct tz_child *c, const struct tz_child_start *start)
 	return 0;
 }
 
-int tz_child_start(struct tz_child **ret_child, const struct tz_child_start *start)
+static int start_or_ask(struct tz_child **ret_child, const struct tz_child_start *start, bool wait)
 {
 	const struct tz_birth *own = tz_birth_own();
 	struct tz_child *c;
@@ -704,12 +725,29 @@ int tz_child_start(struct tz_child **ret_child, const struct tz_child_start *sta
 	c = new_child(start);
 	if (!c)
 		return -ENOMEM;
-	e = start->method == TZ_CHILD_FORK ? start_by_fork(c, start) : start_by_nursery(c, start);
+	e = start->method == TZ_CHILD_FORK ? start_by_fork(c, start) : start_by_nursery(c, start, wait);
 	if (e < 0)
 		tz_child_unref(c);
 	else
 		*ret_child = c;
 	return e;
+}
+
+int tz_child_start(struct tz_child **ret_child, const struct tz_child_start *start)
+{
+	return start_or_ask(ret_child, start, true);
+}
+
+int tz_child_ask(struct tz_child **ret_child, const struct tz_child_start *start)
+{
+	return start_or_ask(ret_child, start, false);
+}
+
+int tz_child_await_start(struct tz_child *c)
+{
+	int e = c->asked ? hear(c) : 0;
+
+	return is_dead(e) ? -ECONNABORTED : e;
 }
 
 int tz_child_signal(struct tz_child *c, int signal)

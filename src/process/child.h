@@ -106,6 +106,11 @@ enum { TZ_CHILD_FDS_MAX = 200 }; /* of fds and keep together */
  * -EINVAL; -EPERM also in a daemon that may not start any. on_exit is not called if this fails. */
 int tz_child_start(struct tz_child **ret_child, const struct tz_child_start *start);
 
+/* The same in two steps, so that several can begin beside each other: the first asks for the child, the second waits until it exists, and fails as the whole would. Who asks must wait,
+ * once; where that fails, he still has his reference. */
+int tz_child_ask(struct tz_child **ret_child, const struct tz_child_start *start);
+int tz_child_await_start(struct tz_child *child);
+
 /* Waits for its end by reading what its nursery says, which is quicker than to be woken by who reads it. False: somebody else reads it, or nobody would say anything there. The
  * wait cannot be ended. on_exit may be called meanwhile, of this child and of others, on the calling thread. */
 bool tz_child_await_end(struct tz_child *child);

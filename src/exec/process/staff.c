@@ -121,13 +121,13 @@ static int start_child(struct farm_hand *h, int slate_fd, int err_fd)
 		fds[WORKER_FDS + i] = farm->giver.refs[i]->fd;
 	farm->setup->index = h->index; /* one start at a time */
 	(void)snprintf(name, sizeof name, "%s-%d", farm->executor.name, h->index);
-	r = tz_child_start(&h->child, &start);
+	r = tz_child_ask(&h->child, &start);
 	if (r == 0)
 		tz_lane_close_fds(&h->lane);
 	return r;
 }
 
-/* Without the lock: nobody else touches these fields of a worker that is wanted. */
+/* Asks for it. Without the lock: nobody else touches these fields of a worker that is wanted. */
 static int start_process(struct farm_hand *h)
 {
 	int slate_fd, err_fd, r = make_slate(&h->slate, &slate_fd);
@@ -182,26 +182,44 @@ static bool has_workers(const struct farm *farm)
 	return false;
 }
 
-void farm_start_wanted(struct farm *farm, uint64_t *until)
+/* One step of the start of those that are wanted, and that it is the turn of. */
+static void step(struct farm *farm, bool asked, int (*take)(struct farm_hand *h),
+		 void (*taken)(struct farm *farm, struct farm_hand *h))
 {
 	for (int i = 0; i < farm->executor.workers; i++) {
 		struct farm_hand *h = farm->hands[i];
 		int r;
 
-		if (!h || h->state != HAND_WANTED || h->child)
+		if (!h || h->state != HAND_WANTED || (h->child != NULL) != asked)
 			continue;
 		tz_mutex_unlock(&farm->lock);
-		r = start_process(h);
+		r = take(h);
 		tz_mutex_lock(&farm->lock);
-		if (r < 0) {
+		if (r < 0)
 			call_off(farm, h, r);
-			continue;
-		}
-		h->state = HAND_PRESENT;
-		h->used = h->head_since = tz_clock_now();
-		farm->failed_starts = 0;
-		farm->start_after = 0;
+		else if (taken)
+			taken(farm, h);
 	}
+}
+
+static int await_process(struct farm_hand *h)
+{
+	return tz_child_await_start(h->child);
+}
+
+static void note_presence(struct farm *farm, struct farm_hand *h)
+{
+	h->state = HAND_PRESENT;
+	h->used = h->head_since = tz_clock_now();
+	farm->failed_starts = 0;
+	farm->start_after = 0;
+}
+
+/* All are asked for before any is waited for: one begins while the next is made. */
+void farm_start_wanted(struct farm *farm, uint64_t *until)
+{
+	step(farm, false, start_process, NULL);
+	step(farm, true, await_process, note_presence);
 	if (farm->start_after && farm_has_work(farm) && (*until == 0 || farm->start_after < *until))
 		*until = farm->start_after;
 }
