@@ -60,6 +60,13 @@ static inline bool tz_bell_ring(struct tz_bell *b)
 	return true;
 }
 
+/* By who knows that a ringer has died, after the change: wakes the sleeper whatever the word says, since the dead one may have taken a wake-up with it. */
+static inline void tz_bell_rouse(struct tz_bell *b)
+{
+	atomic_store_explicit(&b->asleep, 0, memory_order_seq_cst);
+	tz_futex_wake_shared(&b->asleep, 1);
+}
+
 /* One bell on a page that several processes share: the parent's, that all its workers ring. */
 int tz_bell_open(struct tz_bell **ret, int *ret_fd);
 int tz_bell_join(int fd, struct tz_bell **ret); /* the descriptor stays the caller's */

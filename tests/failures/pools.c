@@ -134,6 +134,58 @@ static void row_1_a_killed_worker_fails_its_job_alone(void **state)
 	tz_executor_close(ex);
 }
 
+/* Ends its worker when the parent sleeps, in the middle of waking it: the word that says so is cleared, and nobody has been woken. */
+static void *take_a_wake_up_along(void *unused)
+{
+	FILE *maps = fopen("/proc/self/maps", "r");
+	char line[512];
+	_Atomic uint32_t *bell = NULL;
+
+	while (maps && !bell && fgets(line, sizeof line, maps))
+		if (strstr(line, "trenza-bell"))
+			bell = (_Atomic uint32_t *)(uintptr_t)strtoull(line, NULL, 16);
+	(void)usleep(300000); /* by then it sleeps for good */
+	while (bell && !atomic_load(bell))
+		(void)usleep(1000);
+	if (bell)
+		atomic_store(bell, 0);
+	(void)raise(SIGKILL);
+	return unused;
+}
+
+static int leave_a_traitor(void)
+{
+	pthread_t thread;
+
+	return pthread_create(&thread, NULL, take_a_wake_up_along, NULL) || pthread_detach(thread);
+}
+TZ_TASK(int, leave_a_traitor, void);
+
+static int workers_of(tz_executor *ex)
+{
+	tz_executor_stats stats;
+
+	tz_executor_stats_of(ex, &stats);
+	return stats.workers;
+}
+
+static void row_1_a_killed_worker_takes_no_wake_up_along(void **state)
+{
+	tz_executor *ex = open_pool("processes:1");
+	int v = -1;
+
+	(void)state;
+	assert_int_equal(tz_apply(ex, &v, leave_a_traitor), 0);
+	assert_int_equal(v, 0);
+	until(workers_of(ex) == 0);
+	twice_future f = tz_submit(ex, twice, 21);
+
+	until(tz_done(f) == 1); /* and nobody looks after it by waiting */
+	assert_int_equal(tz_result(f, &v), 0);
+	assert_int_equal(v, 42);
+	tz_executor_close(ex);
+}
+
 static int close_all(int from)
 {
 	for (int fd = from; fd < 1024; fd++)
@@ -960,6 +1012,7 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(row_1_a_killed_worker_fails_its_job_alone),
+		cmocka_unit_test(row_1_a_killed_worker_takes_no_wake_up_along),
 		cmocka_unit_test(row_1_a_worker_that_cannot_be_reached_costs_no_job),
 		cmocka_unit_test(row_1_a_killed_worker_fails_its_element_of_a_map),
 		cmocka_unit_test(row_1_a_killed_worker_loses_no_result_that_was_there),

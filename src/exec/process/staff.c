@@ -68,6 +68,7 @@ static void on_exit_of_worker(struct tz_child *child, const struct tz_child_exit
 	farm_bury(farm, &ends);
 	tz_mutex_unlock(&farm->lock);
 	farm_tell(farm, &ends);
+	tz_bell_rouse(farm->bell); /* it may have taken a ring with it */
 	farm_alert(farm);
 	tz_executor_leave(&farm->executor);
 }
@@ -453,7 +454,7 @@ static void bury(struct farm *farm, struct farm_hand *h, struct farm_ends *ends)
 		blamed = h->jobs[h->first % TZ_LANE_SLOTS];
 		/* It died while it was taught a task. If that happens again, that is the fault of who
 		 * wants it. */
-		if (!blamed && ++h->tasks[h->first % TZ_LANE_SLOTS]->deaths >= MOST_KILLS &&
+		if (!blamed && !h->shot && ++h->tasks[h->first % TZ_LANE_SLOTS]->deaths >= MOST_KILLS &&
 		    farm->again_count)
 			blamed = farm_pop(farm);
 	}
