@@ -268,7 +268,9 @@ static int run_by_name(const struct tz_birth *birth, char *blob, const struct he
 	e = e < 0 ? e : tz_args_decode(plan, bytes, h->args_size, &args, &taker.carrier);
 	if (e < 0)
 		return fail(birth, e, "its arguments did not arrive whole");
-	return run_task(birth, task, args);
+	e = run_task(birth, task, args);
+	tz_args_free(plan, args);
+	return e;
 }
 
 static int process_main(const struct tz_birth *birth)

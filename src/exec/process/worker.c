@@ -59,6 +59,12 @@ static struct {
 	size_t room;
 	void *results; /* of a piece of a map */
 	size_t results_room;
+	struct {
+		const struct tz_plan *plan; /* NULL: there are none */
+		const void *args;
+		const void *const *in; /* or of n calls */
+		size_t n;
+	} spent; /* arguments of the call that is being answered */
 	/* for the attendant */
 	_Atomic uint64_t asked; /* as tz_lane_attend answers */
 	_Atomic(void *) cell; /* of the running job */
@@ -126,6 +132,25 @@ static uint64_t ran_ns(void)
 	return (int64_t)ticks > 0 ? ticks * 1000 / tz_clock_ticks_per_us() : 0;
 }
 
+/* The values in the arguments. They go before the answer: from then on the parent writes to the bytes in which they lie. */
+static void let_values_go(void)
+{
+	if (!me.spent.plan)
+		return;
+	if (me.spent.in)
+		tz_block_free(me.spent.plan, me.spent.in, me.spent.n);
+	else
+		tz_args_free(me.spent.plan, me.spent.args);
+	me.spent.plan = NULL;
+}
+
+/* Whatever the load says that comes from arguments is copied by now. */
+static int reply(const struct tz_lane_what *what, const struct tz_lane_load *load)
+{
+	let_values_go();
+	return tz_lane_reply(&me.lane, what, load);
+}
+
 static void answer_failure(const tz_outcome *o, uint64_t element)
 {
 	struct tz_lane_what what = { .code = (uint32_t)o->status, .time = ran_ns() };
@@ -133,7 +158,7 @@ static void answer_failure(const tz_outcome *o, uint64_t element)
 	struct tz_lane_load load = { .bytes = &f, .size = sizeof f };
 
 	tz_copy_text(f.message, sizeof f.message, o->message);
-	(void)tz_lane_reply(&me.lane, &what, &load); /* so small a one cannot fail */
+	(void)reply(&what, &load); /* so small a one cannot fail */
 }
 
 static void answer_error(int code, const char *message)
@@ -149,7 +174,7 @@ static int answer_bytes(const void *bytes, size_t size)
 	struct tz_lane_what what = { .code = TZ_OK, .time = ran_ns() };
 	struct tz_lane_load load = { .bytes = bytes, .size = size };
 
-	return tz_lane_reply(&me.lane, &what, &load);
+	return reply(&what, &load);
 }
 
 static int encode(const struct tz_plan *plan, const void *results, size_t n, bool one, void *to,
@@ -186,7 +211,7 @@ static int answer_encoded(const struct tz_plan *plan, const void *results, size_
 				     .refs = g.refs,
 				     .nrefs = g.n };
 	if (r == 0)
-		r = tz_lane_reply(&me.lane, &what, &load);
+		r = reply(&what, &load);
 	if (size <= TZ_LANE_SIDE)
 		free(bytes);
 	tz_giver_done(&g);
@@ -379,6 +404,12 @@ static void call_with(const struct tz_lane_mail *mail, const struct lesson *l, s
 	}
 	struct tz_job *job = run_as_job(l->task, args, mail->what.time, mail->number);
 
+	if (mail->what.flags & TERM_ENCODED) {
+		me.spent.plan = l->plan;
+		me.spent.args = args;
+		me.spent.in = NULL;
+	}
+
 	if (!job)
 		answer_error(-ENOMEM, NULL);
 	else if (job->status == TZ_OK)
@@ -387,8 +418,7 @@ static void call_with(const struct tz_lane_mail *mail, const struct lesson *l, s
 		answer_outcome(job);
 	if (job)
 		release(job);
-	if (mail->what.flags & TERM_ENCODED)
-		tz_args_free(l->plan, args);
+	let_values_go();
 }
 
 static void call(const struct tz_lane_mail *mail)
@@ -521,7 +551,7 @@ static int answer_failed_piece(const struct piece *p, struct tz_job *job)
 
 	load.nrefs = g.n;
 	if (r == 0)
-		r = tz_lane_reply(&me.lane, &what, &load);
+		r = reply(&what, &load);
 	tz_giver_done(&g);
 	free(bytes);
 	return r;
@@ -570,13 +600,17 @@ static void call_piece_with(const struct tz_lane_mail *mail, const struct lesson
 	}
 	struct tz_job *job = make_results(&p) ? run_as_job(&piece_task, &at, mail->what.time, mail->number) : NULL;
 
+	me.spent.plan = l->plan;
+	me.spent.in = p.in;
+	me.spent.n = p.n;
+
 	if (job) {
 		answer_piece(&p, job);
 		release(job);
 	} else {
 		answer_error(-ENOMEM, NULL);
 	}
-	tz_block_free(l->plan, p.in, p.n);
+	let_values_go();
 }
 
 static void call_piece(const struct tz_lane_mail *mail)
