@@ -31,7 +31,11 @@
  * mix then. Only one process at a time may receive from one end; the next one goes on where it left off, if the handle was given to it as an argument. (After a
  * plain fork() both have what the parent had read ahead.)
  *
- * A handle travels: as an argument of a task or of a process, and inside a message (tz_send_fds). The sender's handle stays. What a task got is
+ * Values may hold handles: shared memory, with all the objects that lie there, and descriptors.
+ *
+ *     tz_send(parent, tz_list("work", tz_pointer(queue), (tz_fd){ 1 }));
+ *
+ * A connection itself travels, too: as an argument of a task or of a process, and inside a message (tz_send_fds). The sender's handle stays. What a task got is
  * closed when the task ends, if it was not closed or kept (tz_connection_keep) before.
  */
 #ifndef TRENZA_CONNECTION_H
@@ -64,6 +68,7 @@ typedef struct tz_connection_options {
 	size_t size; /* sizeof(tz_connection_options), or 0: for fields to come */
 	size_t max_message; /* longer ones are not received (-EMSGSIZE); 0: of any size */
 	bool no_send, no_receive; /* this end is for the other way only */
+	bool handles; /* values that tz_recv receives may hold handles: memory and descriptors of a peer that is trusted with that. At the ends of a tz_pipe they may */
 	void (*on_close)(void *arg); /* called by tz_connection_close of this handle; NULL: nothing */
 	void *on_close_arg;
 } tz_connection_options;
@@ -175,14 +180,18 @@ TZ_API int tz_connection_poll_until(tz_connection *connection, tz_deadline deadl
  * Form: int tz_send(tz_connection *connection, anything x)
  * Ownership: takes the value, also if it fails.
  * Threads: any; blocks a thread, suspends a coroutine.
- * Errors: as tz_send_bytes and tz_value_pack. */
+ * Errors: as tz_send_bytes and tz_value_pack, but handles go along: at most TZ_HANDLES_IN_MESSAGE different ones (-EMSGSIZE), and over unix sockets only, such as those of
+ * tz_pipe (-EOPNOTSUPP). */
 TZ_API int tz_send_value(tz_connection *connection, tz_value value);
 
 /* tz_recv - receives a value.
  *
+ * Handles that it holds are this process's own, as long as the value lives: shared memory at the address that it has here, descriptors close-on-exec.
+ *
  * Ownership: *ret_value is the caller's, to be freed with tz_value_free.
  * Threads: any; blocks a thread, suspends a coroutine.
- * Errors: as tz_recv_bytes; -EBADMSG if the message is no value, or exceeds the limits of tz_value_unpack: it is received all the same, and dropped. -ENOMEM. */
+ * Errors: as tz_recv_bytes; -EBADMSG if the message is no value, exceeds the limits of tz_value_unpack, or comes with descriptors at an end that takes none
+ * (tz_connection_options), -EMFILE if the process could not open what came with it: it is received all the same, and dropped. -ENOMEM. */
 TZ_API int tz_recv(tz_connection *connection, tz_value *ret_value);
 
 /* tz_send_fds - as tz_send_bytes, with n descriptors, at most TZ_FDS_IN_MESSAGE. Unix sockets only, such as those of tz_pipe.
@@ -195,8 +204,8 @@ TZ_API int tz_recv(tz_connection *connection, tz_value *ret_value);
  * their way. */
 TZ_API int tz_send_fds(tz_connection *connection, const void *data, size_t size, const int *fds, int n);
 
-/* How many descriptors one message has at most. */
-enum { TZ_FDS_IN_MESSAGE = 250 };
+/* How many descriptors one message has at most, and how many handles a value in a message. */
+enum { TZ_FDS_IN_MESSAGE = 250, TZ_HANDLES_IN_MESSAGE = 64 };
 
 /* tz_recv_fds - as tz_recv_bytes_into, with the descriptors that came with the message, close-on-exec: at most `n`. *ret_n is how many.
  *

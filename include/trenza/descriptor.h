@@ -20,7 +20,7 @@
  *   TZ_KIND_POINTER       any other pointer                    if it points into shared memory (shared_memory.h), as the address at which the
  *                                                              receiver has that; NULL as NULL; else not: an error at submit that names
  *                                                              the task and the argument
- *   TZ_KIND_DYNAMIC       tz_value                             the content (value.h); a result arrives as the caller's, to be freed with
+ *   TZ_KIND_DYNAMIC       tz_value                             the content, and its handles (value.h); a result arrives as the caller's, to be freed with
  *                                                              tz_value_free
  *   TZ_KIND_FD            tz_fd                                as a descriptor of the receiver's (fd.h)
  *   TZ_KIND_CONNECTION    tz_connection *                      as a handle of the receiver's (connection.h)

@@ -12,6 +12,11 @@
  * list or a dictionary belongs to that from then on. So a value is freed once, by who has it; to have two, copy it. Every function that takes a
  * `tz_value` (not a pointer to one) takes it over, also if it fails.
  *
+ * A value may also hold a handle: shared memory, and so all that lies there (a queue, a lock), or a descriptor. It goes where descriptors can go: with a message
+ * through a connection, with the arguments and the result of a task.
+ *
+ *     tz_send(connection, tz_list("work", tz_pointer(queue), (tz_fd){ 1 }));
+ *
  * Making a value need not be checked each time: where there was no memory, it is a *failed* value, and so is what it is put into; sending it says
  * why, as does tz_value_error.
  *
@@ -44,7 +49,9 @@ typedef enum tz_value_kind {
 	TZ_VALUE_BYTES = 5,
 	TZ_VALUE_LIST = 6,
 	TZ_VALUE_DICT = 7,
-	TZ_VALUE_FAILED = 8
+	TZ_VALUE_FAILED = 8,
+	TZ_VALUE_POINTER = 9, /* a pointer into shared memory */
+	TZ_VALUE_FD = 10 /* a descriptor */
 } tz_value_kind;
 
 enum {
@@ -122,6 +129,21 @@ TZ_API TZ_NODISCARD tz_value tz_string_of(const char *text, size_t size);
  * Errors: without memory, a failed value. */
 TZ_API TZ_NODISCARD tz_value tz_binary(const void *data, size_t size);
 
+/* tz_pointer - a pointer into shared memory (shared_memory.h), to whatever lies there; NULL gives tz_none. The memory is not copied: who gets the value has the
+ * same memory, at its own address of it.
+ *
+ * Ownership: the value has a reference of its own; the caller's stays the caller's.
+ * Threads: any.
+ * Errors: of a pointer to other memory, a failed value (-EFAULT). */
+TZ_API TZ_NODISCARD tz_value tz_pointer(const void *memory);
+
+/* tz_descriptor - a descriptor: another one of the same open file, close-on-exec, which copies of the value share. TZ_VALUE makes it of a tz_fd.
+ *
+ * Ownership: the caller's descriptor stays the caller's.
+ * Threads: any.
+ * Errors: a failed value: -EBADF: it is none; -EMFILE, -ENOMEM. */
+TZ_API TZ_NODISCARD tz_value tz_descriptor(int fd);
+
 /* tz_list_of - a list of n values.
  *
  * Ownership: the values go into the list; the array stays the caller's.
@@ -134,7 +156,7 @@ TZ_API TZ_NODISCARD tz_value tz_list_of(const tz_value *values, size_t n);
  *
  * Ownership: the values go into the dictionary; the array stays the caller's.
  * Threads: any.
- * Errors: a failed value, as of tz_list_of, and if a key is a list or a dictionary (-EINVAL) or is there twice (-EEXIST). */
+ * Errors: a failed value, as of tz_list_of, and if a key is a list, a dictionary or a handle (-EINVAL) or is there twice (-EEXIST). */
 TZ_API TZ_NODISCARD tz_value tz_dict_of(const tz_value *values, size_t n);
 
 /* tz_value_copy - another one with the same contents; of NULL, tz_none.
@@ -192,6 +214,20 @@ TZ_API int tz_value_to_double(const tz_value *v, double *ret);
  * Errors: none. */
 TZ_API const char *tz_value_text(const tz_value *v);
 
+/* tz_value_pointer - the address of shared memory in this process; NULL if it is something else. What it points to is no more to be relied on than who sent it.
+ *
+ * Ownership: the value's, and there as long as that is. Who wants it for longer takes a reference (tz_shared_ref).
+ * Threads: any.
+ * Errors: none. */
+TZ_API void *tz_value_pointer(const tz_value *v);
+
+/* tz_value_fd - the descriptor.
+ *
+ * Ownership: the value's, and open as long as that is. Who wants it for longer takes a copy (tz_fd_take).
+ * Threads: any.
+ * Errors: -EINVAL: it is something else, or NULL. */
+TZ_API int tz_value_fd(const tz_value *v);
+
 /* tz_value_size - the number of elements of a list, pairs of a dictionary, or bytes of a string or of bytes; 0 for anything else, and NULL.
  *
  * Ownership: nothing is held.
@@ -230,7 +266,7 @@ TZ_API const tz_value *tz_value_get(const tz_value *dict, const char *key);
 /* tz_value_compare - the order of two values: less than 0, 0 or more, as strcmp.
  *
  * Numbers compare by what they are worth, exactly, whether integer or double; a NaN is equal to itself and less than all others. Otherwise none < truth
- * values < numbers < strings < bytes < lists < dictionaries < failed values. Strings and bytes go byte by byte, lists element by element, dictionaries
+ * values < numbers < strings < bytes < lists < dictionaries < failed values < shared memory < descriptors. Handles go by their numbers in this process. Strings and bytes go byte by byte, lists element by element, dictionaries
  * by the number of pairs, and then by these in the order of their keys: in which order they were put in does not count.
  *
  * Ownership: both stay whose they are; NULL is tz_none.
@@ -251,7 +287,7 @@ TZ_API TZ_NODISCARD int tz_value_append(tz_value *list, tz_value element);
  *
  * Ownership: key and value are the dictionary's, or freed on failure.
  * Threads: one at a time, and nobody who reads.
- * Errors: -EINVAL: it is no dictionary, or the key is a list or a dictionary; -ENOMEM; -EMSGSIZE: nested too deep; what tz_value_error says of key
+ * Errors: -EINVAL: it is no dictionary, or the key is a list, a dictionary or a handle; -ENOMEM; -EMSGSIZE: nested too deep; what tz_value_error says of key
  * or value. */
 TZ_API TZ_NODISCARD int tz_value_set(tz_value *dict, tz_value key, tz_value value);
 
@@ -264,7 +300,7 @@ TZ_API int tz_value_remove(tz_value *v, size_t i, tz_value *ret);
 
 /* --- text and bytes ---------------------------------------------------------------------------------------------- */
 
-/* tz_value_repr - the value as text, written as Python writes it: [42, None, 'hello', b'\x00', {'a': 1.5}].
+/* tz_value_repr - the value as text, written as Python writes it: [42, None, 'hello', b'\x00', {'a': 1.5}]. Handles: <shared memory 0x7f0123456000>, <descriptor 7>.
  *
  * Ownership: the text is the caller's, to be freed with free().
  * Threads: any.
@@ -282,7 +318,8 @@ TZ_API int tz_value_print(const tz_value *v, FILE *file);
  *
  * Ownership: the bytes are the caller's, to be freed with free().
  * Threads: any.
- * Errors: -ENOMEM; -EMSGSIZE: a string or a list is longer than MessagePack can say (2^32 - 1); what tz_value_error says. */
+ * Errors: -ENOMEM; -EMSGSIZE: a string or a list is longer than MessagePack can say (2^32 - 1); -ENOTSUP: it holds a handle, which bytes alone cannot bring anywhere; what
+ * tz_value_error says. */
 TZ_API TZ_NODISCARD int tz_value_pack(const tz_value *v, void **ret_bytes, size_t *ret_size);
 
 /* What a value that comes from outside may be; 0 means the number in the comment. */
@@ -292,7 +329,7 @@ typedef struct tz_value_limits {
 } tz_value_limits;
 
 /* tz_value_unpack - reads a value from MessagePack, whoever has written it. The bytes may be hostile: no memory is taken for what they only announce.
- * An extension type, a key that is a list or a dictionary, and one that is there twice are refused.
+ * An extension type (a handle, too), a key that is a list or a dictionary, and one that is there twice are refused.
  *
  * Ownership: the value is the caller's; the bytes stay whose they are.
  * Threads: any.
@@ -321,7 +358,7 @@ TZ_END_DECLS
 #define tz_true (tz_bool(true))
 #define tz_false (tz_bool(false))
 
-/* TZ_VALUE - the value of an expression: of a number, a string, a tz_bytes; a tz_value stays as it is.
+/* TZ_VALUE - the value of an expression: of a number, a string, a tz_bytes, a tz_fd; a tz_value stays as it is.
  *
  * Form: tz_value TZ_VALUE(anything x);
  * Ownership: what is copied stays the caller's.
@@ -351,6 +388,11 @@ static inline tz_value tz__value_of(const char *text)
 static inline tz_value tz__value_of(tz_bytes b)
 {
 	return tz_binary(b.data, b.size);
+}
+
+static inline tz_value tz__value_of(tz_fd f)
+{
+	return tz_descriptor(f.fd);
 }
 
 template <typename T, typename std::enable_if<std::is_arithmetic<T>::value || std::is_enum<T>::value, int>::type = 0>
@@ -393,6 +435,11 @@ static inline tz_value tz__value_of_bytes(tz_bytes b)
 	return tz_binary(b.data, b.size);
 }
 
+static inline tz_value tz__value_of_fd(tz_fd f)
+{
+	return tz_descriptor(f.fd);
+}
+
 static inline tz_value tz__value_of_long_double(long double d)
 {
 	return tz_double((double)d);
@@ -402,6 +449,7 @@ static inline tz_value tz__value_of_long_double(long double d)
 	(_Generic((x), \
 		tz_value: tz__same_value, \
 		tz_bytes: tz__value_of_bytes, \
+		tz_fd: tz__value_of_fd, \
 		char *: tz_string, \
 		const char *: tz_string, \
 		_Bool: tz_bool, \

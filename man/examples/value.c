@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <trenza.h>
 
@@ -78,6 +79,47 @@ static int there_and_back(const tz_value *v)
 }
 /* } */
 
+/* tz_pointer, tz_descriptor, tz_value_pointer, tz_value_fd { */
+/* To a process that has neither the memory nor the descriptor yet. */
+static int hand_over(tz_connection *to, int *counter)
+{
+	return tz_send(to, tz_list(tz_pointer(counter), tz_descriptor(STDOUT_FILENO)));
+}
+
+static int take_over(tz_connection *from)
+{
+	tz_value message;
+	int *counter, r = tz_recv(from, &message);
+
+	if (r < 0)
+		return r;
+	counter = tz_value_pointer(tz_value_at(&message, 0));
+	if (counter) /* both are there as long as the message is */
+		*counter += 1;
+	r = write(tz_value_fd(tz_value_at(&message, 1)), "counted\n", 8) == 8 ? 0 : -EIO;
+	tz_value_free(message);
+	return r;
+}
+/* } */
+
+static int through_a_pipe(void)
+{
+	tz_connection *here, *there;
+	int *counter = TZ_SHARED_NEW(int), r = counter ? tz_pipe(&here, &there, TZ_DUPLEX) : -ENOMEM;
+
+	if (r == 0) {
+		r = hand_over(here, counter);
+		if (r == 0)
+			r = take_over(there);
+		if (r == 0)
+			printf("%d\n", *counter);
+		tz_connection_close(here);
+		tz_connection_close(there);
+	}
+	tz_shared_free(counter);
+	return r;
+}
+
 int main(void)
 {
 	tz_value list = words("to be or not to be"), counts = tz_empty_dict;
@@ -88,7 +130,19 @@ int main(void)
 	print_counts(&counts);
 	if (r == 0)
 		r = there_and_back(&counts);
+	(void)fflush(stdout);
+	if (r == 0)
+		r = through_a_pipe();
 	tz_value_free(list);
 	tz_value_free(counts);
 	return r < 0;
 }
+/* prints:
+[42, None, 'hello', True, {'pi': 3.14, 'primes': [2, 3, 5]}, []]
+to 2
+be 2
+or 1
+not 1
+counted
+1
+*/

@@ -147,6 +147,7 @@ int tz_connection_open(tz_connection **ret_connection, int fd, const tz_connecti
 	ways &= ~((o->no_send ? WAY_OUT : 0) | (o->no_receive ? WAY_IN : 0));
 	if (!(ways & (WAY_IN | WAY_OUT)))
 		return -EINVAL;
+	ways |= o->handles ? WAY_HANDLES : 0;
 	e = tz_fds_set_cloexec(fd, 1);
 	if (e == 0)
 		e = make(ret_connection, fd, (uint32_t)ways, o->max_message);
@@ -174,7 +175,8 @@ static int make_both(struct tz_connection *ret[2], const int fds[2], const uint3
 
 int tz_pipe(tz_connection **ret_first, tz_connection **ret_second, tz_pipe_ways ways)
 {
-	uint32_t both = WAY_IN | WAY_OUT | WAY_SOCKET | WAY_UNIX, wanted[2] = { both, both };
+	uint32_t both = WAY_IN | WAY_OUT | WAY_SOCKET | WAY_UNIX | WAY_HANDLES;
+	uint32_t wanted[2] = { both, both };
 	struct tz_connection *ends[2];
 	int fds[2], e;
 
@@ -271,7 +273,7 @@ int tz_connection_depart(tz_connection *c, int *ret_fd, struct tz_connection_ter
 	*ret_fd = c->fd;
 	*ret_terms = (struct tz_connection_terms){
 		.max_message = atomic_load_explicit(&c->max_message, memory_order_relaxed),
-		.ways = c->ways & (WAY_IN | WAY_OUT),
+		.ways = c->ways & (WAY_IN | WAY_OUT | WAY_HANDLES),
 	};
 	return 0;
 }
@@ -279,13 +281,15 @@ int tz_connection_depart(tz_connection *c, int *ret_fd, struct tz_connection_ter
 int tz_connection_arrive(tz_connection **ret_connection, int fd,
 			 const struct tz_connection_terms *terms, bool task)
 {
+	const uint32_t known = WAY_IN | WAY_OUT | WAY_HANDLES;
 	tz_connection_options o = { .max_message = (size_t)terms->max_message };
 	int e;
 
-	if (terms->ways == 0 || terms->ways & ~(uint32_t)(WAY_IN | WAY_OUT) || terms->reserved != 0)
+	if (!(terms->ways & (WAY_IN | WAY_OUT)) || terms->ways & ~known || terms->reserved != 0)
 		return -EPROTO;
 	o.no_send = !(terms->ways & WAY_OUT);
 	o.no_receive = !(terms->ways & WAY_IN);
+	o.handles = (terms->ways & WAY_HANDLES) != 0;
 	e = tz_connection_open(ret_connection, fd, &o);
 	if (e < 0)
 		return e;

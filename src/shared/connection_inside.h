@@ -15,6 +15,9 @@
  * Reading ahead. Frames that fit are read into `buf`, as many as there are; of a larger one, what does not lie there already is read to where it is to go:
  * the caller's memory, or a tz_buffer, `body`. A receive that ends early leaves in `in` all that it has got. Where other processes have handles on the same
  * end, nothing is read that is not being received, since it would be lost to them.
+ *
+ * Handles in values. A message with descriptors that holds a value ends in a `struct tz_ref` for each of them, so that the receiver knows what it is. Both ends are on the
+ * same machine. What comes is not believed: memory has to be a file that cannot shrink (arena/segment.h), and a word in the value has to lie in what came.
  */
 #ifndef TZ_SHARED_CONNECTION_INSIDE_H
 #define TZ_SHARED_CONNECTION_INSIDE_H
@@ -44,7 +47,8 @@ enum tz_connection_ways {
 	WAY_OUT = 1, /* it sends */
 	WAY_IN = 2, /* it receives */
 	WAY_SOCKET = 4, /* else a pipe */
-	WAY_UNIX = 8 /* a unix socket: carries descriptors */
+	WAY_UNIX = 8, /* a unix socket: carries descriptors */
+	WAY_HANDLES = 16 /* what comes in values may be handles */
 };
 
 /* What comes in. */
@@ -85,6 +89,9 @@ struct tz_patient {
 
 /* Takes in what is there, and waits for more, until a whole message is there: 0; or it is said why there will be none. With the lock `receiving`. */
 int tz_incoming_complete(struct tz_connection *c, const struct tz_patient *patient);
+
+/* As tz_recv_bytes, with the descriptors that came with the message: room for TZ_FDS_IN_MESSAGE. -EMFILE: they could not be opened, and the message is dropped. */
+int tz_connection_receive(struct tz_connection *c, tz_bytes *ret_message, int *ret_fds, int *ret_n);
 
 /* Frees what has come in. */
 void tz_incoming_done(struct tz_incoming *in);

@@ -307,6 +307,18 @@ static void message_done(struct tz_incoming *in)
 	in->body = NULL;
 }
 
+/* Hands the descriptors out: how many. */
+static int hand_out_fds(struct tz_incoming *in, int *ret_fds)
+{
+	int n = in->nfds > 0 ? in->ngroup : 0;
+
+	if (n > 0) {
+		memcpy(ret_fds, in->group, sizeof(int) * (size_t)n);
+		in->ngroup = 0;
+	}
+	return n;
+}
+
 /* Copies a small message, which is in the buffer. */
 static void copy_small(struct tz_incoming *in, void *to)
 {
@@ -315,8 +327,8 @@ static void copy_small(struct tz_incoming *in, void *to)
 	in->begin += (size_t)in->size;
 }
 
-/* The whole message as a buffer of the caller's. */
-static int hand_out(struct tz_incoming *in, tz_bytes *ret)
+/* The whole message as a buffer of the caller's; its descriptors, too, unless ret_fds is NULL. */
+static int hand_out(struct tz_incoming *in, tz_bytes *ret, int *ret_fds, int *ret_n)
 {
 	unsigned char *data = in->body;
 
@@ -327,6 +339,8 @@ static int hand_out(struct tz_incoming *in, tz_bytes *ret)
 		copy_small(in, data);
 	}
 	*ret = (tz_bytes){ data, (size_t)in->size };
+	if (ret_fds)
+		*ret_n = hand_out_fds(in, ret_fds);
 	message_done(in);
 	return 0;
 }
@@ -400,12 +414,7 @@ static ptrdiff_t receive_into(struct tz_connection *c, const struct sink *to, in
 		e = read_into(c, to->bytes, &for_ever);
 	if (e < 0)
 		return e;
-	*ret_n = 0;
-	if (to->fds && in->nfds > 0) {
-		memcpy(to->fds, in->group, sizeof(int) * in->nfds);
-		*ret_n = in->ngroup;
-		in->ngroup = 0;
-	}
+	*ret_n = to->fds ? hand_out_fds(in, to->fds) : 0;
 	message_done(in);
 	return (ptrdiff_t)in->size;
 }
@@ -430,9 +439,27 @@ int tz_recv_bytes(tz_connection *c, tz_bytes *ret_message)
 		return e;
 	e = tz_incoming_complete(c, &for_ever);
 	if (e == 0)
-		e = hand_out(&c->in, ret_message);
+		e = hand_out(&c->in, ret_message, NULL, NULL);
 	end(c);
 	return e;
+}
+
+int tz_connection_receive(struct tz_connection *c, tz_bytes *ret_message, int *ret_fds, int *ret_n)
+{
+	int e = begin(c, tz_never());
+	bool lost;
+
+	if (e < 0)
+		return e;
+	e = tz_incoming_complete(c, &for_ever);
+	lost = e == 0 && c->in.nfds > 0 && c->in.lost;
+	if (e == 0)
+		e = hand_out(&c->in, ret_message, ret_fds, ret_n);
+	end(c);
+	if (e < 0 || !lost)
+		return e;
+	tz_buffer_free((void *)(uintptr_t)ret_message->data);
+	return -EMFILE;
 }
 
 ptrdiff_t tz_recv_bytes_into(tz_connection *c, void *ret_bytes, size_t room)
@@ -482,7 +509,7 @@ static int drop(struct tz_connection *c)
 	int e = tz_incoming_complete(c, &for_ever);
 
 	if (e == 0)
-		e = hand_out(&c->in, &dropped);
+		e = hand_out(&c->in, &dropped, NULL, NULL);
 	if (e == 0)
 		tz_buffer_free((void *)(uintptr_t)dropped.data);
 	return e;

@@ -168,7 +168,7 @@ static const void *take(const struct tz_carrier *carrier, uint64_t key, uint64_t
 	return s->base;
 }
 
-static int take_pointer(const struct tz_taker *t, uint64_t word, void *spot)
+static int take_pointer(const struct tz_taker *t, enum tz_take how, uint64_t word, void *spot)
 {
 	struct tz_segment *s = word ? ref_of(t, (word >> OFFSET_BITS) - 1, TZ_SEGMENT_SHARED) : NULL;
 	uint64_t offset = word & ((UINT64_C(1) << OFFSET_BITS) - 1);
@@ -176,7 +176,7 @@ static int take_pointer(const struct tz_taker *t, uint64_t word, void *spot)
 
 	if (!s || offset >= tz_segment_backed(s))
 		return -EBADMSG;
-	if (t->how == TZ_TAKE_RESULT)
+	if (how == TZ_TAKE_RESULT)
 		(void)tz_segment_ref(s);
 	p = s->base + offset;
 	memcpy(spot, &p, sizeof p);
@@ -194,13 +194,13 @@ static int take_out(const struct tz_taker *t, uint64_t word)
 	return fd;
 }
 
-static int take_fd(struct tz_taker *t, uint64_t word, void *spot)
+static int take_fd(struct tz_taker *t, enum tz_take how, uint64_t word, void *spot)
 {
 	int fd = t->nfds < TZ_GIVER_MAX ? take_out(t, word) : -1;
 
 	if (fd < 0)
 		return -EBADMSG;
-	if (t->how == TZ_TAKE_FOR_CALL)
+	if (how == TZ_TAKE_FOR_CALL)
 		t->fds[t->nfds++] = fd;
 	memcpy(spot, &fd, sizeof fd);
 	return 0;
@@ -230,9 +230,9 @@ static int take_handle(const struct tz_carrier *carrier, enum tz_spot_kind kind,
 {
 	switch (kind) {
 	case TZ_SPOT_POINTER:
-		return take_pointer(taker_of(carrier), words[0], spot);
+		return take_pointer(taker_of(carrier), taker_of(carrier)->how, words[0], spot);
 	case TZ_SPOT_FD:
-		return take_fd(taker_of(carrier), words[0], spot);
+		return take_fd(taker_of(carrier), taker_of(carrier)->how, words[0], spot);
 	case TZ_SPOT_CONNECTION:
 		return take_connection(taker_of(carrier), words, spot);
 	default:
@@ -240,9 +240,16 @@ static int take_handle(const struct tz_carrier *carrier, enum tz_spot_kind kind,
 	}
 }
 
+static int take_owned(const struct tz_carrier *carrier, enum tz_spot_kind kind, const uint64_t *words, void *spot)
+{
+	if (kind == TZ_SPOT_FD)
+		return take_fd(taker_of(carrier), TZ_TAKE_RESULT, words[0], spot);
+	return kind == TZ_SPOT_POINTER ? take_pointer(taker_of(carrier), TZ_TAKE_RESULT, words[0], spot) : -EBADMSG;
+}
+
 void tz_taker_init(struct tz_taker *ret, struct tz_segment *const *refs, unsigned nrefs, enum tz_take how)
 {
-	ret->carrier = (struct tz_carrier){ .take = take, .take_handle = take_handle };
+	ret->carrier = (struct tz_carrier){ .take = take, .take_handle = take_handle, .take_owned = take_owned };
 	ret->refs = refs;
 	ret->nrefs = nrefs;
 	ret->how = how;

@@ -121,7 +121,7 @@ static size_t value_size(const unsigned char *spot)
 	ptrdiff_t packed;
 
 	memcpy(&v, spot, sizeof v);
-	packed = tz_value_pack_to(&v, NULL, 0);
+	packed = tz_value_pack_to(&v, NULL, 0, NULL);
 	return sizeof(uint64_t) + (packed < 0 ? 0 : (size_t)packed);
 }
 
@@ -259,7 +259,7 @@ static int write_value(struct writer *w, const unsigned char *from, unsigned cha
 	memcpy(&v, from, sizeof v);
 	if (left < sizeof packed)
 		return -EMSGSIZE;
-	size = tz_value_pack_to(&v, room + sizeof packed, left - sizeof packed);
+	size = tz_value_pack_to(&v, room + sizeof packed, left - sizeof packed, w->carrier);
 	if (size < 0)
 		return (int)size;
 	packed = (uint64_t)size;
@@ -463,7 +463,7 @@ static int read_value(struct reader *r, unsigned char *spot, bool copy_first)
 			return -ENOMEM;
 		content = memcpy(copy, content, packed);
 	}
-	error = tz_value_unpack(content, packed, &(tz_value_limits){ .elements = SIZE_MAX }, &v);
+	error = tz_value_unpack_with(content, packed, &(tz_value_limits){ .elements = SIZE_MAX }, &v, r->carrier);
 	free(copy);
 	memcpy(spot, &v, sizeof v);
 	return error == 0 || error == -ENOMEM ? error : -EBADMSG;

@@ -3,7 +3,7 @@
  * The format. First the image: the arguments struct, or the result, as it lies in memory. A pointer in it is replaced by the offset of its content from
  * the beginning of the bytes; 0 is NULL. Contents follow, each at a multiple of 8; a string with its 0. tz_bytes keeps its size in the image, and may have the
  * top bit of its offset set: then the content did not come along, and at the offset lies {key, offset} of it, for the carrier (below).
- * A tz_value's place holds the offset of its content: its size, in 8 bytes, and itself as MessagePack.
+ * A tz_value's place holds the offset of its content: its size, in 8 bytes, and itself as MessagePack, where a handle is an extension type with the carrier's word.
  * A handle is for the carrier altogether: its place holds the word that the carrier gave for it, 0 for none; or, where one word is too little, the offset of a
  * content of TZ_HANDLE_WORDS of them.
  * For n calls at once, a *block*: the images of all first arguments, then of all second ones, each such column at a multiple of 64, then the contents; for n
@@ -40,6 +40,8 @@ struct tz_carrier {
 	int (*give_handle)(const struct tz_carrier *carrier, enum tz_spot_kind kind, const void *spot, uint64_t *ret_words);
 	/* Writes the handle to the spot, which may lie at any address. -EBADMSG: the words mean nothing; or another error. May be NULL. */
 	int (*take_handle)(const struct tz_carrier *carrier, enum tz_spot_kind kind, const uint64_t *words, void *spot);
+	/* The same, but what is written is the caller's own whatever it is taken for: a reference, a descriptor. For what is inside a value. May be NULL. */
+	int (*take_owned)(const struct tz_carrier *carrier, enum tz_spot_kind kind, const uint64_t *words, void *spot);
 };
 
 /* --- one call -------------------------------------------------------------------------------------------------------- */

@@ -10,9 +10,13 @@
  */
 #include <errno.h>
 #include <math.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include <trenza/fd.h>
+#include <trenza/shared_memory.h>
 #include <trenza/value.h>
 
 #include "wire/value.h"
@@ -35,6 +39,12 @@ struct dict {
 	uint32_t n, room;
 	uint32_t *order; /* the numbers of the pairs, by key */
 	struct pair pair[];
+};
+
+/* What the copies of a descriptor's value share. */
+struct descriptor {
+	_Atomic uint32_t values;
+	int fd;
 };
 
 static const struct list no_items;
@@ -112,6 +122,73 @@ tz_value tz_binary(const void *data, size_t size)
 	return make_text(TZ_VALUE_BYTES, data, size);
 }
 
+/* --- handles ----------------------------------------------------------------------------------------------------- */
+
+tz_value tz_value_own_pointer(void *memory)
+{
+	return made_of(TZ_VALUE_POINTER, 0, memory);
+}
+
+tz_value tz_pointer(const void *memory)
+{
+	int r = memory ? tz_shared_ref(memory) : 0;
+
+	if (r < 0)
+		return tz_value_failed(r);
+	return memory ? tz_value_own_pointer((void *)(uintptr_t)memory) : (tz_value){ 0 };
+}
+
+void *tz_value_pointer(const tz_value *v)
+{
+	return is(v, TZ_VALUE_POINTER) ? v->tz__is.tz__block : NULL;
+}
+
+static struct descriptor *descriptor_of(const tz_value *v)
+{
+	return v->tz__is.tz__block;
+}
+
+tz_value tz_value_own_fd(int fd)
+{
+	struct descriptor *d = malloc(sizeof *d);
+
+	if (!d) {
+		(void)close(fd);
+		return tz_value_failed(-ENOMEM);
+	}
+	atomic_init(&d->values, 1);
+	d->fd = fd;
+	return made_of(TZ_VALUE_FD, 0, d);
+}
+
+tz_value tz_descriptor(int fd)
+{
+	int copy = tz_fd_take((tz_fd){ fd });
+
+	return copy < 0 ? tz_value_failed(copy) : tz_value_own_fd(copy);
+}
+
+int tz_value_fd(const tz_value *v)
+{
+	return is(v, TZ_VALUE_FD) ? descriptor_of(v)->fd : -EINVAL;
+}
+
+static void free_descriptor(struct descriptor *d)
+{
+	if (atomic_fetch_sub_explicit(&d->values, 1, memory_order_acq_rel) > 1)
+		return;
+	(void)close(d->fd);
+	free(d);
+}
+
+static tz_value copy_handle(const tz_value *v)
+{
+	if (is(v, TZ_VALUE_POINTER))
+		return tz_pointer(v->tz__is.tz__block);
+	(void)atomic_fetch_add_explicit(&descriptor_of(v)->values, 1, memory_order_relaxed);
+	return *v;
+}
+
 /* --- freeing ----------------------------------------------------------------------------------------------------- */
 
 static void free_all(tz_value *values, size_t n)
@@ -147,6 +224,12 @@ void tz_value_free(tz_value v)
 	case TZ_VALUE_DICT:
 		if (block)
 			free_dict(block);
+		break;
+	case TZ_VALUE_POINTER:
+		tz_shared_free(block);
+		break;
+	case TZ_VALUE_FD:
+		free_descriptor(block);
 		break;
 	case TZ_VALUE_NONE:
 	case TZ_VALUE_BOOL:
@@ -244,6 +327,8 @@ size_t tz_value_size(const tz_value *v)
 	case TZ_VALUE_INT:
 	case TZ_VALUE_DOUBLE:
 	case TZ_VALUE_FAILED:
+	case TZ_VALUE_POINTER:
+	case TZ_VALUE_FD:
 		break;
 	}
 	return 0;
@@ -372,6 +457,11 @@ int tz_value_compare(const tz_value *a, const tz_value *b)
 		return compare_lists(list_of(a), list_of(b));
 	case TZ_VALUE_DICT:
 		return compare_dicts(dict_of(a), dict_of(b));
+	case TZ_VALUE_POINTER:
+		return ((uintptr_t)a->tz__is.tz__block > (uintptr_t)b->tz__is.tz__block) -
+		       ((uintptr_t)a->tz__is.tz__block < (uintptr_t)b->tz__is.tz__block);
+	case TZ_VALUE_FD:
+		return tz_value_fd(a) - tz_value_fd(b);
 	case TZ_VALUE_NONE:
 		break;
 	}
@@ -521,9 +611,10 @@ tz_value tz_list_of(const tz_value *values, size_t n)
 	return made_of(TZ_VALUE_LIST, depth, l);
 }
 
+/* What a handle is worth another process says differently. */
 static bool is_key(const tz_value *key)
 {
-	return tz_value_depth(key) == 0;
+	return tz_value_depth(key) == 0 && !is(key, TZ_VALUE_POINTER) && !is(key, TZ_VALUE_FD);
 }
 
 static int by_key(const void *a, const void *b, void *arg)
@@ -629,6 +720,9 @@ tz_value tz_value_copy(const tz_value *v)
 		return tz_value_size(v) ? copy_list(v) : tz_empty_list;
 	case TZ_VALUE_DICT:
 		return tz_value_size(v) ? copy_dict(v) : tz_empty_dict;
+	case TZ_VALUE_POINTER:
+	case TZ_VALUE_FD:
+		return copy_handle(v);
 	case TZ_VALUE_NONE:
 		return tz_none;
 	case TZ_VALUE_BOOL:

@@ -3,6 +3,8 @@
  * Design notes. Reading is msgpack-c's parser with our own callbacks, so that no tree of its objects is made first. It keeps what it is in the middle of on a stack
  * of TZ_VALUE_DEPTH places; what is on it when reading fails is freed from there. Bytes that announce many elements get no memory for
  * them: a list grows as its elements come, and no more may be announced than there are bytes left.
+ *
+ * A handle is an extension type with the carrier's word for it (wire/codec.h), 8 bytes. Without a carrier it is an extension type like any other: refused.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -10,7 +12,11 @@
 
 #include <trenza/value.h>
 
+#include "wire/codec.h"
 #include "wire/value.h"
+
+/* The extension types. */
+enum { EXT_POINTER = 1, EXT_FD = 2, WORD = sizeof(uint64_t) };
 
 /* The templates were not written for our warnings. */
 #pragma GCC diagnostic push
@@ -32,6 +38,7 @@ struct packer {
 	unsigned char *bytes; /* NULL: nothing yet, or, if it cannot grow, what is written is only counted */
 	size_t size, room;
 	bool fixed; /* it cannot grow */
+	const struct tz_carrier *carrier; /* of handles, or NULL */
 };
 
 static int grow(struct packer *p, size_t size)
@@ -105,6 +112,33 @@ static int pack_number(struct packer *p, const tz_value *v)
 	return v->tz__big ? pack_uint64(p, v->tz__is.tz__uint) : pack_int64(p, v->tz__is.tz__int);
 }
 
+/* The carrier's word for it; where bytes are only counted it is not asked, and whether there is one does not matter. */
+static int word_for(const struct packer *p, const tz_value *v, uint64_t *ret_word)
+{
+	enum tz_spot_kind kind = tz_value_kind_of(v) == TZ_VALUE_FD ? TZ_SPOT_FD : TZ_SPOT_POINTER;
+	void *pointer = tz_value_pointer(v);
+	int fd = tz_value_fd(v), r;
+	uint64_t words[TZ_HANDLE_WORDS] = { 0 };
+
+	if (!p->bytes && p->fixed)
+		return 0;
+	if (!p->carrier || !p->carrier->give_handle)
+		return -ENOTSUP;
+	r = p->carrier->give_handle(p->carrier, kind, kind == TZ_SPOT_FD ? (const void *)&fd : &pointer, words);
+	*ret_word = words[0];
+	return r;
+}
+
+static int pack_handle(struct packer *p, const tz_value *v)
+{
+	uint64_t word = 0;
+	int r = word_for(p, v, &word);
+
+	if (r == 0)
+		r = pack_ext(p, WORD, tz_value_kind_of(v) == TZ_VALUE_FD ? EXT_FD : EXT_POINTER);
+	return r < 0 ? r : put(p, &word, WORD);
+}
+
 static int pack_value(struct packer *p, const tz_value *v)
 {
 	switch (tz_value_kind_of(v)) {
@@ -122,15 +156,18 @@ static int pack_value(struct packer *p, const tz_value *v)
 	case TZ_VALUE_LIST:
 	case TZ_VALUE_DICT:
 		return pack_items(p, v);
+	case TZ_VALUE_POINTER:
+	case TZ_VALUE_FD:
+		return pack_handle(p, v);
 	case TZ_VALUE_FAILED:
 		break;
 	}
 	return tz_value_error(v);
 }
 
-int tz_value_pack(const tz_value *v, void **ret_bytes, size_t *ret_size)
+int tz_value_pack_with(const tz_value *v, void **ret_bytes, size_t *ret_size, const struct tz_carrier *carrier)
 {
-	struct packer p = { 0 };
+	struct packer p = { .carrier = carrier };
 	int r = pack_value(&p, v);
 
 	if (r < 0) {
@@ -142,9 +179,14 @@ int tz_value_pack(const tz_value *v, void **ret_bytes, size_t *ret_size)
 	return 0;
 }
 
-ptrdiff_t tz_value_pack_to(const tz_value *v, void *to, size_t size)
+int tz_value_pack(const tz_value *v, void **ret_bytes, size_t *ret_size)
 {
-	struct packer p = { .bytes = to, .room = to ? size : PTRDIFF_MAX, .fixed = true };
+	return tz_value_pack_with(v, ret_bytes, ret_size, NULL);
+}
+
+ptrdiff_t tz_value_pack_to(const tz_value *v, void *to, size_t size, const struct tz_carrier *carrier)
+{
+	struct packer p = { .bytes = to, .room = to ? size : PTRDIFF_MAX, .fixed = true, .carrier = carrier };
 	int r = pack_value(&p, v);
 
 	return r < 0 ? r : (ptrdiff_t)p.size;
@@ -156,6 +198,7 @@ struct reader {
 	size_t left; /* bytes that nothing was announced for yet: an element takes one at least */
 	size_t elements; /* that may still come */
 	int error; /* why a callback refused, or 0 */
+	const struct tz_carrier *carrier; /* of handles, or NULL */
 	bool pair_gone; /* it refused a pair: the key on top of the stack is freed */
 };
 
@@ -241,10 +284,22 @@ static inline int read_bin(struct reader *r, const char *base, const char *bytes
 	return take(r, tz_binary(bytes, size), ret);
 }
 
+/* The first byte is the type. */
 static inline int read_ext(struct reader *r, const char *base, const char *bytes, unsigned size, tz_value *ret)
 {
-	(void)base, (void)bytes, (void)size, (void)ret;
-	return refuse(r, -EPROTO);
+	uint64_t words[TZ_HANDLE_WORDS] = { 0 };
+	void *pointer;
+	int fd, error;
+
+	(void)base;
+	if (size != 1 + WORD || (bytes[0] != EXT_POINTER && bytes[0] != EXT_FD) || !r->carrier || !r->carrier->take_owned)
+		return refuse(r, -EPROTO);
+	memcpy(words, bytes + 1, WORD);
+	error = bytes[0] == EXT_FD ? r->carrier->take_owned(r->carrier, TZ_SPOT_FD, words, &fd) :
+				     r->carrier->take_owned(r->carrier, TZ_SPOT_POINTER, words, &pointer);
+	if (error < 0)
+		return refuse(r, error == -EBADMSG ? -EPROTO : error);
+	return take(r, bytes[0] == EXT_FD ? tz_value_own_fd(fd) : tz_value_own_pointer(pointer), ret);
 }
 
 static inline int read_array(struct reader *r, unsigned n, tz_value *ret)
@@ -327,9 +382,14 @@ static int parse(struct parser_context *p, const void *bytes, size_t size, tz_va
 
 int tz_value_unpack(const void *bytes, size_t size, const tz_value_limits *limits, tz_value *ret)
 {
+	return tz_value_unpack_with(bytes, size, limits, ret, NULL);
+}
+
+int tz_value_unpack_with(const void *bytes, size_t size, const tz_value_limits *limits, tz_value *ret, const struct tz_carrier *carrier)
+{
 	uint32_t depth = limits && limits->depth ? limits->depth : TZ_VALUE_DEPTH;
 	size_t elements = limits && limits->elements ? limits->elements : (size_t)1 << 20;
-	struct parser_context p = { .user = { .left = size, .elements = elements } };
+	struct parser_context p = { .user = { .left = size, .elements = elements, .carrier = carrier } };
 	tz_value v = { 0 };
 	int r = parse(&p, bytes, size, &v);
 

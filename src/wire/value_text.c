@@ -184,6 +184,7 @@ static void put_items(const tz_value *v, FILE *f)
 
 static void put_value(const tz_value *v, FILE *f)
 {
+	char handle[64];
 	bool b;
 	double d;
 
@@ -216,6 +217,14 @@ static void put_value(const tz_value *v, FILE *f)
 		(void)putc('{', f);
 		put_items(v, f);
 		(void)putc('}', f);
+		break;
+	case TZ_VALUE_POINTER:
+		(void)snprintf(handle, sizeof handle, "<shared memory %p>", tz_value_pointer(v));
+		put(handle, f);
+		break;
+	case TZ_VALUE_FD:
+		(void)snprintf(handle, sizeof handle, "<descriptor %d>", tz_value_fd(v));
+		put(handle, f);
 		break;
 	case TZ_VALUE_FAILED:
 		put("<failed: ", f);

@@ -23,33 +23,6 @@ struct account {
 	long note;
 };
 
-static bool is_mapped(const void *p)
-{
-	unsigned char there;
-
-	return mincore((void *)((uintptr_t)p / 4096 * 4096), 1, &there) == 0;
-}
-
-/* What others close meanwhile is closed soon. */
-static void check_descriptors(int most)
-{
-	tz_deadline end = tz_after(20);
-
-	while (open_descriptors() > most && !tz_expired(end))
-		(void)tz_sleep(0.001);
-	assert_in_range(open_descriptors(), 0, most);
-}
-
-static tz_executor *open_alone(void)
-{
-	tz_executor *alone;
-	int pid;
-
-	assert_int_equal(tz_executor_open(&alone, "processes:1"), 0);
-	check_done(tz_result(tz_submit(alone, process), &pid), "process");
-	return alone;
-}
-
 /* --- arguments ------------------------------------------------------------------------------------------------------------ */
 
 static int deposit(struct account *a, long amount)
