@@ -67,6 +67,10 @@ typedef struct tz_executor_ops {
 	int (*range)(tz_executor *executor, tz_range *range);
 	/* For executors whose jobs run in other processes: works on a map, whose arrays it carries there and back, until all of it is done. */
 	int (*map)(tz_executor *executor, tz_range *range);
+	/* For the same: how many calls of a task one job of several calls is to hold: `wanted`, or less if it cannot carry so many; 0: as many as are
+	 * worth one job, of `left` that are to be made. `stay`: what arguments point to stays there until the job has ended. Optional: 1. */
+	size_t (*chunk)(tz_executor *executor, const tz_task *task, size_t wanted, size_t left,
+			bool stay);
 	/* For the same: a job that the executor has claimed is to be cancelled; or, if not `cancel`, its deadline has moved. Called with the job
 	 * locked: the executor must not end it, or wait for who does. True if the job has not begun anywhere and the executor has forgotten it: the
 	 * library ends it. Else the request is passed on. Optional. */

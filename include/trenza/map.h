@@ -64,7 +64,8 @@ TZ_API int tz_map_bound_raw(tz_executor *executor, const tz_map_options *options
  *
  * It is waited for, gathered, cancelled and given callbacks as any future, and has no result but what is in `out`: tz_result(f, NULL). It ends when
  * no element runs any more. If an element failed, so has the map: with the status and the code of the first by index, and "element I:" before its message.
- * Cancelling it ends what has not begun, and asks what runs. On an executor that runs jobs at submit the map has ended on return.
+ * Cancelling it ends what has not begun, and asks what runs. On an executor that runs jobs at submit the map has ended on return. On processes, elements are
+ * sent to workers several at a time, as options->chunk says; each has its own outcome there, too, and a crash costs one of them.
  *
  * Form: tz_future tz_submit_map(tz_executor *ex, area, size_t n, double *out, const double *w, const double *h)
  * Form: tz_future tz_submit_map_with(tz_executor *ex, const tz_map_options *options, area, size_t n, double *out, const double *w, const double *h)

@@ -32,13 +32,14 @@ typedef struct tz_stream_options {
 	size_t window; /* elements under way at once; 0: twice the executor's workers, at least 2 */
 	bool as_completed; /* results in the order in which they come; else in the generator's */
 	tz_submit_options submit; /* of each job */
-	size_t chunk; /* elements that one job calls, for cheap ones; 0: one. Ignored where memory is not shared */
+	size_t chunk; /* elements that one job calls, for cheap ones, each with its own outcome; 0: one. Where memory is not shared, fewer if results are large */
 } tz_stream_options;
 
 /* tz_stream_open, tz_stream_open_raw - opens a stream over what a generator yields.
  *
  * next(arg, args) writes the arguments of the next call and returns true, or returns false at the end; it is not called again then. It runs
- * only inside tz_stream_next, on its caller.
+ * only inside tz_stream_next, on its caller. What the arguments point to must be there until the job has ended; where memory is not shared, until
+ * `next` is called again: it goes along, and with such arguments options->chunk counts as one.
  *
  * Form: int tz_stream_open(area_stream *ret, tz_executor *ex, area, const tz_stream_options *options, bool (*next)(void *arg, area_args *args), void *arg)
  * Ownership: the stream is the caller's, to be closed. The generator is not copied.
@@ -49,7 +50,8 @@ TZ_API int tz_stream_open_raw(tz_stream **ret, tz_executor *executor, const tz_t
 
 /* tz_stream_over, tz_stream_over_raw - opens a stream over arrays: results one by one, while others are still to come.
  *
- * in[k] is the array of the k-th argument, of n elements. With options->chunk, elements are handed over so many at a time.
+ * in[k] is the array of the k-th argument, of n elements. With options->chunk, elements are handed over so many at a time; on processes one by one all the
+ * same, if an argument or the result refers to memory or descriptors that are not copied.
  *
  * Form: int tz_stream_over(area_stream *ret, tz_executor *ex, area, const tz_stream_options *options, size_t n, const double *w, const double *h)
  * Ownership: the stream is the caller's, to be closed. The arrays stay the caller's and must be there until then.

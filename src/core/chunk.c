@@ -4,11 +4,12 @@
  * keep the others from being called. If one leaves by pthread_exit, and takes its thread along, the others are
  * called in its wake, as nobody else would. Calls that the job did not come to, because it was cancelled or
  * never began, have ended as the job has.
+ *
+ * Where memory is not shared, one call alone goes as a job of its task: that is cheaper.
  */
 #include "core/chunk.h"
 
 #include <errno.h>
-#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,21 +17,12 @@
 #include <trenza/future.h>
 #include <trenza/scope.h>
 
+#include "core/apply.h"
 #include "core/frame.h"
+#include "core/job.h"
 #include "core/outcome.h"
 #include "core/scope.h"
 #include "core/strand.h"
-
-struct tz_chunk {
-	const tz_task *task;
-	size_t n, called;
-	int retries;
-	tz_handle job;
-	tz_outcome end; /* of the job */
-	size_t args_step, result_step;
-	char *args, *results; /* in one piece of memory */
-	tz_outcome *failed[]; /* of each call, NULL: it ended well */
-};
 
 static tz_outcome no_memory = { .status = TZ_FAILED, .code = -ENOMEM, .worker = -1 };
 
@@ -74,7 +66,7 @@ static void end(struct run *run, bool returned, tz_outcome *ret)
 	tz_frame_leave(frame, run->strand);
 }
 
-static void note(struct tz_chunk *c, const tz_outcome *outcome)
+void tz_chunk_note(struct tz_chunk *c, const tz_outcome *outcome)
 {
 	size_t i = c->called++;
 
@@ -96,7 +88,7 @@ static void on_unwind(struct run *run)
 	if (run->left)
 		return;
 	end(run, false, &o);
-	note(run->chunk, &o);
+	tz_chunk_note(run->chunk, &o);
 	call_rest(run->chunk);
 }
 
@@ -106,21 +98,29 @@ static tz_outcome call_once(struct tz_chunk *c)
 	tz_outcome o;
 
 	begin(&run);
-	c->task->run(c->results + c->called * c->result_step, c->args + c->called * c->args_step);
+	c->task->run(c->results + c->called * c->task->result_size, tz_chunk_args(c, c->called));
 	end(&run, true, &o);
 	return o;
 }
 
+static bool goes_on(struct tz_chunk *c)
+{
+	if (c->called == c->n || tz_interrupted() != 0 ||
+	    (c->stops && c->called && c->failed[c->called - 1]))
+		return false;
+	return !c->goes_on || c->goes_on(c);
+}
+
 static void call_rest(struct tz_chunk *c)
 {
-	while (c->called < c->n && tz_interrupted() == 0) {
+	while (goes_on(c)) {
 		tz_outcome o;
 		int left = c->retries;
 
 		do
 			o = call_once(c);
 		while (o.status == TZ_FAILED && left-- > 0 && tz_interrupted() == 0);
-		note(c, &o);
+		tz_chunk_note(c, &o);
 	}
 }
 
@@ -131,17 +131,42 @@ static void run_chunk(void *result, const void *args)
 	(void)result;
 	memcpy(&c, args, sizeof c);
 	call_rest(c);
-	if (c->called < c->n)
+	if (c->called < c->n && tz_interrupted() != 0)
 		(void)tz_fail(tz_interrupted(), "not called");
 }
 
-static const tz_task chunk_task = {
+const tz_task tz_chunk_task = {
 	.name = "chunk",
 	.run = run_chunk,
 	.args_size = sizeof(struct tz_chunk *),
 };
 
 /* --- from outside ------------------------------------------------------------------------------------ */
+
+struct tz_chunk *tz_chunk_of(const struct tz_job *job)
+{
+	struct tz_chunk *c = NULL;
+
+	if (job->task == &tz_chunk_task)
+		memcpy(&c, job->payload, sizeof c);
+	return c;
+}
+
+static bool shares_memory(const tz_executor *executor)
+{
+	return executor->ops->capabilities & TZ_CAN_SHARE_MEMORY;
+}
+
+size_t tz_chunk_size(tz_executor *executor, const tz_task *task, size_t wanted, size_t left,
+		     bool stay)
+{
+	bool can = executor->ops->chunk && !tz_executor_is_lost(executor);
+	size_t n = shares_memory(executor) ? wanted
+		   : can ? executor->ops->chunk(executor, task, wanted, left, stay)
+			 : 1;
+
+	return n ? n : 1;
+}
 
 static size_t round_up(size_t n, size_t align)
 {
@@ -153,7 +178,7 @@ struct tz_chunk *tz_chunk_new(const tz_task *task, size_t room)
 	size_t align = task->align > 16 ? task->align : 16, each, pointers, bytes;
 	struct tz_chunk *c;
 
-	each = round_up(task->args_size, align) + round_up(task->result_size, align);
+	each = round_up(task->args_size, align) + task->result_size;
 	if (__builtin_mul_overflow(room, each, &bytes) ||
 	    __builtin_mul_overflow(room, sizeof(tz_outcome *), &pointers) ||
 	    pointers > SIZE_MAX - sizeof *c)
@@ -163,8 +188,8 @@ struct tz_chunk *tz_chunk_new(const tz_task *task, size_t room)
 		return NULL;
 	c->task = task;
 	c->args_step = round_up(task->args_size, align);
-	c->result_step = round_up(task->result_size, align);
-	c->args = aligned_alloc(align, bytes + align);
+	c->args = bytes < SIZE_MAX - 2 * align ? aligned_alloc(align, round_up(bytes + 1, align))
+					       : NULL;
 	if (!c->args) {
 		free(c);
 		return NULL;
@@ -192,11 +217,6 @@ void tz_chunk_free(struct tz_chunk *c)
 	free(c);
 }
 
-void *tz_chunk_args(struct tz_chunk *c, size_t i)
-{
-	return c->args + i * c->args_step;
-}
-
 void tz_chunk_submit(struct tz_chunk *c, size_t n, tz_executor *executor,
 		     const tz_submit_options *options)
 {
@@ -204,25 +224,56 @@ void tz_chunk_submit(struct tz_chunk *c, size_t n, tz_executor *executor,
 
 	forget(c);
 	c->n = n;
+	c->crashed = 0;
+	c->single = n == 1 && !shares_memory(executor);
+	if (c->single) {
+		c->job = tz_submit_raw(executor, &mine, c->task, c->args);
+		return;
+	}
 	c->retries = mine.retries;
 	mine.retries = 0; /* each call is tried again by itself */
 	if (!mine.name)
 		mine.name = c->task->name;
-	c->job = tz_submit_raw(executor, &mine, &chunk_task, &c);
+	c->job = tz_submit_raw(executor, &mine, &tz_chunk_task, &c);
 }
 
-tz_handle tz_chunk_job(const struct tz_chunk *c)
+static void lose(struct tz_chunk *c)
 {
-	return c->job;
+	c->end = (tz_outcome){ .status = TZ_CANCELLED, .code = -ESTALE, .worker = -1 };
+	tz_copy_text(c->end.message, sizeof c->end.message, "its scope has been left");
+}
+
+static void settle_single(struct tz_chunk *c)
+{
+	int r = tz_result_deaf(c->job, c->results, c->task->result_size);
+
+	if (r == 0)
+		c->called = 1;
+	if (r == -ESTALE)
+		lose(c);
+	else
+		c->end = *tz_last();
+}
+
+static void settle_several(struct tz_chunk *c)
+{
+	if (tz_outcome_raw(c->job, &c->end) < 0)
+		lose(c);
+	(void)tz_detach_raw(c->job);
+	if (c->called == c->n || c->end.status != TZ_OK)
+		return;
+	/* One has failed that stopped the others. */
+	c->end.status = TZ_CANCELLED;
+	c->end.code = -ECANCELED;
+	tz_copy_text(c->end.message, sizeof c->end.message, "not called");
 }
 
 void tz_chunk_settle(struct tz_chunk *c)
 {
-	if (tz_outcome_raw(c->job, &c->end) < 0) {
-		c->end = (tz_outcome){ .status = TZ_CANCELLED, .code = -ESTALE, .worker = -1 };
-		tz_copy_text(c->end.message, sizeof c->end.message, "its scope has been left");
-	}
-	(void)tz_detach_raw(c->job);
+	if (c->single)
+		settle_single(c);
+	else
+		settle_several(c);
 }
 
 int tz_chunk_take(struct tz_chunk *c, size_t i, void *out)
@@ -237,6 +288,6 @@ int tz_chunk_take(struct tz_chunk *c, size_t i, void *out)
 	tz_copy_text(ok.task, sizeof ok.task, c->task->name);
 	tz_remember(self, &ok);
 	if (out && c->task->result_size)
-		memcpy(out, c->results + i * c->result_step, c->task->result_size);
+		memcpy(out, c->results + i * c->task->result_size, c->task->result_size);
 	return 0;
 }

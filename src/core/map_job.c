@@ -5,8 +5,9 @@
  * Where jobs share our memory, the map is a job of the executor that runs the range as any caller of tz_map
  * would. Having been accepted, it is run to its end by an executor that is shut down meanwhile.
  *
- * Where they do not, each element becomes a job of the executor at once, with its arguments copied, so
- * that a shutdown drains them; and the map is a job of the default executor that takes their results, in
+ * Where they do not, the elements become jobs of the executor at once, with their arguments copied, so
+ * that a shutdown drains them: in chunks (chunk.h), or each by itself where the executor cannot carry those. The
+ * map is a job of the default executor that takes their results, in
  * order. That one holds futures only, which outlive their executor. What is under way lies in a `batch`,
  * which a callback of the map's future frees: it is called once, also if the map was cancelled before it
  * began, and then lets go of the elements.
@@ -19,14 +20,13 @@
 #include <trenza/executor_impl.h>
 
 #include "core/apply.h"
+#include "core/chunk.h"
 #include "core/frame.h"
 #include "core/job.h"
 #include "core/outcome.h"
 #include "core/range.h"
 #include "core/strand.h"
 #include "core/submit.h"
-
-enum { ROWS = 64 }; /* elements that are submitted at once */
 
 /* The map's own failure becomes that of what went wrong in it. A code of -ECANCELED is told from a cancel of ours as in any job. */
 static void fail_as(const tz_outcome *o)
@@ -72,10 +72,15 @@ static const tz_task map_task = {
 
 /* --- on others ------------------------------------------------------------------------------------- */
 
+struct piece {
+	struct tz_chunk *calls; /* NULL: taken in */
+	size_t first; /* element */
+};
+
 struct batch {
 	struct tz_map_call call;
-	size_t next; /* the first element whose future has not been released */
-	tz_handle jobs[];
+	size_t next, count, room; /* pieces: the first that has not been taken in */
+	struct piece *pieces;
 };
 
 static void note(struct batch *b, size_t i, const tz_outcome *last, bool called)
@@ -89,24 +94,44 @@ static void note(struct batch *b, size_t i, const tz_outcome *last, bool called)
 		tz_copy_text(o[i].message, sizeof o[i].message, "not called");
 }
 
-static int take(struct batch *b, size_t i, int (*result)(tz_handle future, void *out, size_t size))
+static void note_failure(tz_outcome *first, size_t i)
 {
+	if (first->status != TZ_OK)
+		return;
+	*first = *tz_last();
+	(void)snprintf(first->message, sizeof first->message, "element %zu%s%.120s", i,
+		       tz_last()->message[0] ? ": " : "", tz_last()->message);
+}
+
+/* The next piece has ended. `first`: the first failure, where it is still wanted. */
+static void take_piece(struct batch *b, tz_outcome *first)
+{
+	struct piece *p = &b->pieces[b->next++];
 	size_t size = b->call.task->result_size;
 
-	return result(b->jobs[i], size ? (char *)b->call.out + i * size : NULL, size);
+	tz_chunk_settle(p->calls);
+	for (size_t i = 0; i < p->calls->n; i++) {
+		size_t at = p->first + i;
+		bool called =
+			i < p->calls->called || (p->calls->single && p->calls->end.worker >= 0);
+		int r = tz_chunk_take(p->calls, i, size ? (char *)b->call.out + at * size : NULL);
+
+		note(b, at, tz_last(), called || first);
+		if (r < 0 && first)
+			note_failure(first, at);
+	}
+	tz_chunk_free(p->calls);
+	p->calls = NULL;
 }
 
 /* Ends what is left: elements that have begun are waited for. */
 static void end_rest(struct batch *b)
 {
-	for (size_t i = b->next; i < b->call.n; i++)
-		(void)tz_cancel_raw(b->jobs[i]);
-	while (b->next < b->call.n) {
-		size_t i = b->next++;
-		int r = take(b, i, tz_result_deaf);
-		const tz_outcome *last = tz_last();
-
-		note(b, i, last, r == 0 || last->worker >= 0);
+	for (size_t i = b->next; i < b->count; i++)
+		(void)tz_cancel_raw(b->pieces[i].calls->job);
+	while (b->next < b->count) {
+		tz_wait_deaf(b->pieces[b->next].calls->job);
+		take_piece(b, NULL);
 	}
 }
 
@@ -115,23 +140,16 @@ static void take_results(struct batch *b)
 {
 	tz_outcome first = { .status = TZ_OK };
 
-	while (b->next < b->call.n) {
-		size_t i = b->next;
-		int r = take(b, i, tz_result_raw);
+	while (b->next < b->count) {
+		int r = tz_wait_raw(b->pieces[b->next].calls->job, tz_never());
 
 		if (r == -ECANCELED || r == -ETIMEDOUT) {
 			end_rest(b);
 			fail_for(r);
 			return;
 		}
-		b->next++;
-		note(b, i, tz_last(), true);
-		if (r == 0 || first.status != TZ_OK)
-			continue;
-		first = *tz_last();
-		(void)snprintf(first.message, sizeof first.message, "element %zu%s%.120s", i,
-			       tz_last()->message[0] ? ": " : "", tz_last()->message);
-		if (b->call.options.policy == TZ_MAP_STOP)
+		take_piece(b, &first);
+		if (first.status != TZ_OK && b->call.options.policy == TZ_MAP_STOP)
 			end_rest(b);
 	}
 	if (first.status != TZ_OK)
@@ -153,36 +171,74 @@ static const tz_task batch_task = {
 	.args_size = sizeof(struct batch *),
 };
 
+static void free_calls(void *arg, const tz_outcome *outcome, const void *result)
+{
+	(void)outcome;
+	(void)result;
+	tz_chunk_free(arg);
+}
+
+/* Its executor uses the piece until its job has ended. */
+static void abandon(struct tz_chunk *calls)
+{
+	tz_handle job = calls->job;
+
+	(void)tz_cancel_raw(job);
+	if (tz_on_done_raw(job, free_calls, calls) < 0) {
+		tz_wait_deaf(job);
+		tz_chunk_free(calls);
+	}
+	(void)tz_detach_raw(job);
+}
+
 static void end_batch(void *arg, const tz_outcome *outcome, const void *result)
 {
 	struct batch *b = arg;
 
 	(void)outcome;
 	(void)result;
-	for (size_t i = b->next; i < b->call.n; i++) {
-		(void)tz_cancel_raw(b->jobs[i]);
-		(void)tz_detach_raw(b->jobs[i]);
-	}
+	for (size_t i = b->next; i < b->count; i++)
+		abandon(b->pieces[i].calls);
+	free(b->pieces);
 	free(b);
 }
 
-/* The arguments of n elements from the i-th on, as structs. */
-static const void *rows(const struct tz_map_call *c, size_t i, size_t n, char *space)
+/* The arguments of n elements from the i-th on. */
+static void fill(struct tz_chunk *calls, const struct tz_map_call *c, size_t i, size_t n)
 {
 	const tz_task *task = c->task;
 
-	if (c->bound)
-		return (const char *)c->calls + i * task->args_size;
-	memset(space, 0, n * task->args_size);
-	for (size_t row = 0; row < n; row++)
+	for (size_t row = 0; row < n; row++) {
+		char *to = tz_chunk_args(calls, row);
+
+		if (c->bound) {
+			memcpy(to, (const char *)c->calls + (i + row) * task->args_size,
+			       task->args_size);
+			continue;
+		}
+		memset(to, 0, task->args_size);
 		for (uint32_t k = 0; k < task->nargs; k++)
-			memcpy(space + row * task->args_size + task->arg_offset[k],
+			memcpy(to + task->arg_offset[k],
 			       (const char *)c->in[k] + (i + row) * task->args[k].size,
 			       task->args[k].size);
-	return space;
+	}
 }
 
-/* Makes each element a job. What the map's own options say of jobs goes for each. */
+static struct piece *new_piece(struct batch *b)
+{
+	if (b->count == b->room) {
+		size_t room = b->room ? 2 * b->room : 16;
+		struct piece *more = reallocarray(b->pieces, room, sizeof *more);
+
+		if (!more)
+			return NULL;
+		b->pieces = more;
+		b->room = room;
+	}
+	return &b->pieces[b->count];
+}
+
+/* Makes the elements jobs, of one or several. What the map's own options say of jobs goes for each. */
 static int submit_elements(struct batch *b)
 {
 	const struct tz_map_call *c = &b->call;
@@ -191,28 +247,29 @@ static int submit_elements(struct batch *b)
 					 .deadline = all->deadline,
 					 .retries = all->retries,
 					 .name = all->name };
-	char *space = malloc(ROWS * c->task->args_size + 1);
-	int r = space ? 0 : -ENOMEM;
 
-	for (size_t i = 0; r == 0 && i < c->n; i += ROWS) {
-		size_t n = c->n - i < ROWS ? c->n - i : ROWS;
+	for (size_t i = 0, n; i < c->n; i += n) {
+		struct piece *p = new_piece(b);
 
-		r = tz_submit_bulk_raw(c->executor, &each, c->task, n, rows(c, i, n, space),
-				       &b->jobs[i]);
+		n = tz_chunk_size(c->executor, c->task, c->options.chunk, c->n - i, true);
+		if (n > c->n - i)
+			n = c->n - i;
+		if (!p || !(p->calls = tz_chunk_new(c->task, n)))
+			return -ENOMEM;
+		p->first = i;
+		p->calls->stops = c->options.policy == TZ_MAP_STOP;
+		fill(p->calls, c, i, n);
+		tz_chunk_submit(p->calls, n, c->executor, &each);
+		b->count++;
 	}
-	free(space);
-	return r;
+	return 0;
 }
 
 static tz_handle submit_batch(const struct tz_map_call *call, const tz_submit_options *options)
 {
 	tz_submit_options mine = *options;
-	struct batch *b = NULL;
-	size_t size;
+	struct batch *b = calloc(1, sizeof *b);
 
-	if (!__builtin_mul_overflow(call->n, sizeof(tz_handle), &size) &&
-	    !__builtin_add_overflow(size, sizeof *b, &size))
-		b = calloc(1, size);
 	if (!b)
 		return tz_submit_failed(options, -ENOMEM, "no memory for its elements");
 	b->call = *call;

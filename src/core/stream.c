@@ -104,7 +104,7 @@ static bool submit(struct tz_stream *s, struct slot *slot)
 		if (slot->count == 0)
 			return false;
 		tz_chunk_submit(slot->chunk, slot->count, s->executor, &s->submit);
-		slot->future = tz_chunk_job(slot->chunk);
+		slot->future = slot->chunk->job;
 	}
 	s->taken += slot->count;
 	return true;
@@ -269,11 +269,13 @@ static struct tz_stream *new_stream(const tz_task *task, size_t window, size_t c
 }
 
 /* How many slots there are, and how many elements go into one. */
-static size_t slots_of(tz_executor *executor, const tz_stream_options *o, size_t *ret_chunk)
+static size_t slots_of(tz_executor *executor, const tz_task *task, const tz_stream_options *o,
+		       bool stay, size_t *ret_chunk)
 {
-	bool shared = executor->ops->capabilities & TZ_CAN_SHARE_MEMORY;
-	size_t window = 2 * (size_t)tz_executor_workers(executor), chunk = shared && o->chunk ? o->chunk : 1;
+	size_t window = 2 * (size_t)tz_executor_workers(executor), chunk = 1;
 
+	if (o->chunk > 1)
+		chunk = tz_chunk_size(executor, task, o->chunk, SIZE_MAX, stay);
 	if (o->window && chunk > o->window)
 		chunk = o->window;
 	*ret_chunk = chunk;
@@ -282,8 +284,9 @@ static size_t slots_of(tz_executor *executor, const tz_stream_options *o, size_t
 	return window < 2 ? 2 : window;
 }
 
+/* `stay`: what arguments point to stays there until the stream is closed. */
 static int open_stream(tz_stream **ret, tz_executor *executor, const tz_task *task,
-		       const tz_stream_options *options)
+		       const tz_stream_options *options, bool stay)
 {
 	tz_stream_options o = { 0 };
 	size_t chunk;
@@ -292,7 +295,7 @@ static int open_stream(tz_stream **ret, tz_executor *executor, const tz_task *ta
 		return -EINVAL;
 	if (!executor && !(executor = tz_executor_default()))
 		return -EAGAIN;
-	size_t window = slots_of(executor, &o, &chunk);
+	size_t window = slots_of(executor, task, &o, stay, &chunk);
 	struct tz_stream *s = new_stream(task, window, chunk);
 
 	if (!s)
@@ -308,7 +311,7 @@ int tz_stream_open_raw(tz_stream **ret, tz_executor *executor, const tz_task *ta
 		       const tz_stream_options *options, bool (*next)(void *arg, void *args),
 		       void *arg)
 {
-	int r = next ? open_stream(ret, executor, task, options) : -EINVAL;
+	int r = next ? open_stream(ret, executor, task, options, false) : -EINVAL;
 
 	if (r == 0) {
 		(*ret)->next_raw = next;
@@ -322,7 +325,7 @@ int tz__stream_open(tz_stream **ret, tz_executor *executor, const tz_task *task,
 		    bool (*pull)(void (*next)(void), void *arg, void *args), void (*next)(void),
 		    void *arg)
 {
-	int r = next ? open_stream(ret, executor, task, options) : -EINVAL;
+	int r = next ? open_stream(ret, executor, task, options, false) : -EINVAL;
 
 	if (r == 0) {
 		(*ret)->pull = pull;
@@ -357,7 +360,7 @@ int tz_stream_over_raw(tz_stream **ret, tz_executor *executor, const tz_task *ta
 {
 	if (!task || !has_columns(task) || (n && task->nargs && !in))
 		return -EINVAL;
-	int r = open_stream(ret, executor, task, options);
+	int r = open_stream(ret, executor, task, options, true);
 
 	if (r < 0)
 		return r;

@@ -58,6 +58,15 @@ static void learn(struct farm_task *task, uint64_t ns)
 	task->ns = old == 0 ? ns : ns > old ? (old + ns + 1) / 2 : (7 * old + ns + 7) / 8;
 }
 
+/* Of several at once: a first impression. */
+static void learn_of_calls(struct farm_task *task, const struct farm_parcel *p, uint64_t ns)
+{
+	size_t n = p->calls->called - p->own.lo;
+
+	if (n && task->ns == 0)
+		learn(task, ns / n);
+}
+
 /* What a worker says of a job that did not end well: nothing in it is believed. */
 static tz_status read_failure(const struct tz_lane_mail *mail, struct tz_failure **ret)
 {
@@ -108,10 +117,20 @@ static void settle_bad(struct farm *farm, struct tz_job *job, tz_status status,
 
 static int unpack(struct tz_job *job, struct farm_task *task, const struct tz_lane_mail *mail)
 {
-	const struct farm_parcel *p = job->parcel;
+	struct farm_parcel *p = job->parcel;
 
+	if (p && p->calls)
+		return farm_unpack_calls(p, mail, job->worker);
 	return p && p->chunk ? farm_unpack_chunk(p->chunk, task->plan, mail)
 			     : farm_unpack(job, task->plan, mail);
+}
+
+/* Whether several calls travel together, each with an outcome of its own. */
+static bool is_report(const struct tz_job *job)
+{
+	const struct farm_parcel *p = job->parcel;
+
+	return p && p->calls;
 }
 
 /* Takes in the result of the oldest task. `r`: why it could not be had. */
@@ -123,7 +142,9 @@ static void settle(struct farm *farm, struct farm_hand *h, const struct tz_lane_
 	struct tz_failure *failure = NULL;
 	tz_status status = TZ_OK;
 
-	if (job && mail->what.code == TZ_OK && r == 0) {
+	bool report = job && is_report(job);
+
+	if (job && (mail->what.code == TZ_OK || report) && r == 0) {
 		const struct farm_parcel *p = job->parcel;
 
 		if (!p || !p->chunk)
@@ -144,20 +165,27 @@ static void settle(struct farm *farm, struct farm_hand *h, const struct tz_lane_
 		const struct farm_parcel *p = job->parcel;
 
 		status = read_failure(mail, &failure);
-		if (p && p->chunk)
+		if (p && p->chunk && !report)
 			farm_unpack_failed(p->chunk, p->plan, mail, h->slate);
 	}
+	if (report && r == 0)
+		learn_of_calls(task, job->parcel, mail->what.time);
 	farm_forget_oldest(h);
 	tz_lane_collected(&h->lane);
 	if (!job) {
 		task->deaths = 0;
 		return;
 	}
-	if (mail->what.code != TZ_OK)
+	if (status != TZ_OK && report)
+		farm_end(farm, ends, job, status,
+			 failure); /* each call was tried again by itself */
+	else if (status != TZ_OK)
 		settle_bad(farm, job, status, failure, ends);
 	else if (r < 0)
 		farm_end(farm, ends, job, TZ_FAILED,
 			 tz_failure_new(r, "its result could not be read"));
+	else if (report)
+		farm_go_on(farm, job, ends);
 	else
 		farm_end(farm, ends, job, TZ_OK, NULL);
 }

@@ -41,6 +41,7 @@
 #include <trenza/executor_impl.h>
 
 #include "arena/lane.h"
+#include "core/chunk.h"
 #include "core/job.h"
 #include "core/spin.h"
 #include "os/mutex.h"
@@ -71,27 +72,30 @@ struct farm_task {
 	unsigned deaths; /* workers in a row that died of being taught it */
 };
 
-/* What the farm keeps of a job whose arguments do not travel as they are. */
-struct farm_parcel {
-	const struct tz_plan *plan;
-	struct farm_task *task;
-	struct farm_chunk *chunk; /* of a map, or NULL */
-	size_t size; /* of the bytes */
-	struct tz_segment *whole; /* in which they lie; NULL: behind this struct */
-	bool has_fds; /* among its references */
-	unsigned nrefs;
-	struct tz_segment *refs[TZ_LANE_REFS];
-	_Alignas(64) unsigned char bytes[];
-};
-
-/* A piece of a map. */
+/* A piece of a map, or calls that travel together. */
 struct farm_chunk {
 	const void *const *in;
 	char *out;
 	size_t lo, hi;
 	size_t called_to; /* the first element that was not called */
 	size_t failed_at; /* or SIZE_MAX */
+	size_t kept_to; /* results before that are there, where the worker has died */
 	uint64_t ns; /* that the worker took */
+};
+
+/* What the farm keeps of a job whose arguments do not travel as they are. */
+struct farm_parcel {
+	const struct tz_plan *plan;
+	struct farm_task *task;
+	struct farm_chunk *chunk; /* of a map, or several calls; or NULL */
+	struct tz_chunk *calls; /* the latter, or NULL */
+	struct farm_chunk own; /* then, `chunk` is that */
+	size_t size; /* of the bytes */
+	struct tz_segment *whole; /* in which they lie; NULL: behind this struct */
+	bool has_fds; /* among its references */
+	unsigned nrefs;
+	struct tz_segment *refs[TZ_LANE_REFS];
+	_Alignas(64) unsigned char bytes[];
 };
 
 enum farm_hand_state {
@@ -237,8 +241,8 @@ void farm_parcel_hand_over(struct farm_parcel *parcel, struct tz_giver *giver); 
 /* Why farm_pack failed, in words; may be written to `text`. */
 const char *farm_explain(const struct tz_job *job, const struct tz_plan *plan, int error,
 			 char *text, size_t size);
-int farm_pack_chunk(const struct tz_plan *plan, struct farm_chunk *chunk, bool one_by_one,
-		    struct farm_parcel **ret);
+int farm_pack_chunk(const struct tz_plan *plan, struct farm_chunk *chunk,
+		    const struct term_block *how, struct farm_parcel **ret); /* NULL: of a map */
 int farm_method_of(int start, enum tz_child_method *ret);
 void farm_drop_parcel(struct tz_job *job);
 int farm_unpack(struct tz_job *job, const struct tz_plan *plan, const struct tz_lane_mail *mail);
@@ -293,6 +297,21 @@ void farm_unpack_failed(struct farm_chunk *chunk, const struct tz_plan *plan,
 			const struct tz_lane_mail *mail, const struct farm_slate *slate);
 void farm_salvage_chunk(struct farm_chunk *chunk, const struct tz_plan *plan,
 			const struct farm_slate *slate, uint32_t number); /* in the lane */
+
+/* calls.c: a job of several calls */
+size_t farm_chunk(tz_executor *executor, const tz_task *task, size_t wanted, size_t left,
+		  bool stay);
+int farm_pack_calls(struct tz_job *job, const struct tz_plan *plan, struct tz_chunk *calls);
+/* The report of it, believed as far as it makes sense. */
+int farm_unpack_calls(struct farm_parcel *parcel, const struct tz_lane_mail *mail, int worker);
+/* Its worker has died: what it had called before. */
+void farm_salvage_calls(struct farm_parcel *parcel, const struct farm_slate *slate, uint32_t number,
+			int worker);
+/* That it has died of the next call: whether this is to be made once more; else that was its end. Takes the failure. */
+bool farm_may_repeat_call(const struct farm_parcel *parcel);
+void farm_blame_call(struct farm_parcel *parcel, struct tz_failure *failure, int worker);
+/* Under the lock: gives it out again, if calls are left. Else it ends. */
+void farm_go_on(struct farm *farm, struct tz_job *job, struct farm_ends *ends);
 
 /* setup.c */
 int farm_setup_make(

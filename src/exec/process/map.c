@@ -51,7 +51,7 @@ struct map {
 	int error; /* why nothing more is taken: not of an element */
 };
 
-int farm_pack_chunk(const struct tz_plan *plan, struct farm_chunk *c, bool one_by_one,
+int farm_pack_chunk(const struct tz_plan *plan, struct farm_chunk *c, const struct term_block *how,
 		    struct farm_parcel **ret)
 {
 	struct tz_giver giver;
@@ -65,9 +65,10 @@ int farm_pack_chunk(const struct tz_plan *plan, struct farm_chunk *c, bool one_b
 		return r;
 	block = bytes;
 	memset(block, 0, sizeof *block);
+	if (how)
+		*block = *how;
 	block->n = c->hi - c->lo;
 	block->lo = c->lo;
-	block->one_by_one = one_by_one;
 	p->plan = plan;
 	p->chunk = c;
 	tz_giver_init(&giver, TZ_LANE_REFS, false);
@@ -99,6 +100,7 @@ static void salvage_copies(struct farm_chunk *c, const struct tz_plan *plan,
 	unsigned char *copy = malloc(sizeof slate->results); /* which nobody changes any more */
 	size_t at = 0;
 
+	c->kept_to = c->lo;
 	if (!copy)
 		return;
 	memcpy(copy, slate->results, sizeof slate->results);
@@ -112,6 +114,7 @@ static void salvage_copies(struct farm_chunk *c, const struct tz_plan *plan,
 				      c->out + i * plan->result.size, NULL) < 0)
 			break;
 		at += ((size_t)size + 7) / 8 * 8;
+		c->kept_to = i + 1;
 	}
 	free(copy);
 }
@@ -125,11 +128,14 @@ void farm_salvage_chunk(struct farm_chunk *c, const struct tz_plan *plan,
 
 	c->failed_at = c->lo + (element < n ? (size_t)element : 0);
 	c->called_to = c->failed_at + 1;
+	c->kept_to = c->failed_at;
 	if (!begun || size == 0 || !c->out)
 		return;
 	if (!plan->result.flat)
 		salvage_copies(c, plan, slate);
-	else if (n <= sizeof slate->results / size)
+	else if (n > sizeof slate->results / size)
+		c->kept_to = c->lo;
+	else
 		memcpy(c->out + c->lo * size, slate->results, (c->failed_at - c->lo) * size);
 }
 
@@ -159,9 +165,7 @@ static int submit_piece(struct map *m, struct piece *p)
 {
 	struct farm_parcel *parcel;
 	struct tz_job *job = tz_job_new(&m->farm->executor, NULL, &chunk_task, NULL, true);
-	int error = 0,
-	    r = job ? farm_pack_chunk(m->plan, &p->chunk, m->range->outcomes != NULL, &parcel)
-		    : -ENOMEM;
+	int error = 0, r = job ? farm_pack_chunk(m->plan, &p->chunk, NULL, &parcel) : -ENOMEM;
 
 	if (r < 0) {
 		if (job)

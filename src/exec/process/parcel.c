@@ -140,7 +140,7 @@ const char *farm_explain(const struct tz_job *job, const struct tz_plan *plan, i
 	struct tz_giver giver;
 	int culprit;
 
-	if (error != -ENOTSUP)
+	if (error != -ENOTSUP || tz_chunk_of(job))
 		return "its arguments could not be copied";
 	tz_giver_init(&giver, TZ_LANE_REFS, true);
 	culprit = tz_args_culprit(plan, job->payload, &giver.carrier);

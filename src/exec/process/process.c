@@ -97,7 +97,8 @@ static int open_processes(tz_executor **ret, const tz_executor_options *options)
 /* Whether a job can go to another process; if not, it ends here. Makes its parcel. */
 static bool prepare(struct tz_job *job)
 {
-	const struct tz_plan *plan = tz_plan_of(job->task);
+	struct tz_chunk *calls = tz_chunk_of(job);
+	const struct tz_plan *plan = tz_plan_of(calls ? calls->task : job->task);
 	char text[TZ_MESSAGE_MAX];
 	int r = plan ? plan->error : -ENOMEM;
 
@@ -105,7 +106,9 @@ static bool prepare(struct tz_job *job)
 		job->remote = 1;
 		return true;
 	}
-	if (r == 0 && !plan->args.flat)
+	if (r == 0 && calls)
+		r = farm_pack_calls(job, plan, calls);
+	else if (r == 0 && !plan->args.flat)
 		r = farm_pack(job, plan);
 	if (r < 0) {
 		(void)tz_job_end(job, TZ_FAILED, r,
@@ -381,6 +384,7 @@ const tz_executor_ops tz_process_executor_ops = {
 	.open = open_processes,
 	.submit = submit,
 	.map = farm_map,
+	.chunk = farm_chunk,
 	.recall = farm_recall,
 	.attend = farm_attend,
 	.kill_workers = farm_kill_workers,

@@ -273,6 +273,7 @@ struct death {
 	struct tz_child_exit how;
 	bool unwell; /* it wrote nonsense */
 	bool shot; /* by tz_executor_kill_workers */
+	bool taught; /* it had not come to the job, but was told what that is of */
 	bool meant; /* we killed it because of that job, which becomes `status` */
 	tz_status status;
 	uint64_t ran_ns;
@@ -361,10 +362,29 @@ static struct tz_failure *cause_of(const struct death *d)
 	return f;
 }
 
+/* One of several calls, which alone has crashed. The others go on. */
+static void blame_call(struct farm *farm, struct tz_job *job, const struct death *d,
+		       struct farm_ends *ends)
+{
+	struct farm_parcel *p = job->parcel;
+
+	if (d->shot || !farm_may_repeat_call(p))
+		farm_blame_call(p, cause_of(d), job->worker);
+	else
+		p->calls->crashed = p->calls->called + 1;
+	farm_go_on(farm, job, ends);
+}
+
 /* The job that the worker died of. */
 static void blame(struct farm *farm, struct tz_job *job, const struct death *d,
 		  struct farm_ends *ends)
 {
+	const struct farm_parcel *p = job->parcel;
+
+	if (p && p->calls && !d->meant && !d->taught) {
+		blame_call(farm, job, d, ends);
+		return;
+	}
 	if (!d->meant && job->options && !d->shot && ++job->options->kills < MOST_KILLS &&
 	    farm_try_again(farm, job))
 		return;
@@ -411,9 +431,11 @@ static void judge_birth(struct farm *farm, struct farm_hand *h, struct farm_ends
 /* What can be known of a piece of a map that the worker died of: at which element, and the results before that. */
 static void salvage(const struct farm_hand *h, struct tz_job *job)
 {
-	struct farm_parcel *p = job->parcel;
+	const struct farm_parcel *p = job->parcel;
 
-	if (p && p->chunk)
+	if (p && p->calls)
+		farm_salvage_calls(job->parcel, h->slate, h->first, h->index);
+	else if (p && p->chunk)
 		farm_salvage_chunk(p->chunk, p->plan, h->slate, h->first);
 }
 
@@ -454,12 +476,15 @@ static void bury(struct farm *farm, struct farm_hand *h, struct farm_ends *ends)
 		blamed = h->jobs[h->first % TZ_LANE_SLOTS];
 		/* It died while it was taught a task. If that happens again, that is the fault of who
 		 * wants it. */
-		if (!blamed && !h->shot && ++h->tasks[h->first % TZ_LANE_SLOTS]->deaths >= MOST_KILLS &&
-		    farm->again_count)
+		if (!blamed && !h->shot &&
+		    ++h->tasks[h->first % TZ_LANE_SLOTS]->deaths >= MOST_KILLS &&
+		    farm->again_count) {
 			blamed = farm_pop(farm);
+			death.taught = true;
+		}
 	}
 	judge_birth(farm, h, ends);
-	if (blamed)
+	if (blamed && !death.taught)
 		salvage(h, blamed);
 	death.ran_ns = tz_clock_now() - h->head_since;
 	death.unwell = h->unwell || end.broken;

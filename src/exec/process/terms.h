@@ -29,17 +29,28 @@ enum {
 struct term_block {
 	uint64_t n;
 	uint64_t lo; /* index of the first one */
-	uint32_t one_by_one; /* each element's outcome is wanted */
-	uint32_t unused;
+	uint32_t how; /* of TERM_EACH and TERM_STOPS */
+	uint32_t retries; /* of each call, with TERM_EACH */
 	unsigned char fill[64 - 24];
 };
 _Static_assert(sizeof(struct term_block) == 64, "elements are aligned");
+
+/* How a piece is called. */
+enum {
+	TERM_EACH = 1, /* each call has an outcome of its own, and what comes back is a report */
+	TERM_STOPS = 2 /* behind a call that failed, the others are not made */
+};
+
+/* A report: a struct term_failure, of which `element` is how many calls have been made, from the first one on; then `word` of them, of the calls that failed, in their
+ * order, of which `word` is the tz_status; then the results of all calls that were made. With TZ_OK, the calls that are missing are still to be made, unless TERM_STOPS
+ * tells why they are not. */
+enum { TERM_FAILURES = 16 }; /* in one report, at the most */
 
 /* tz_lane_what of a result: code is the tz_status; time the ns that it took. If the status is not TZ_OK, the payload begins with a
  * struct term_failure; of a piece of a map, its results follow, if all of its elements were called. */
 struct term_failure {
 	int32_t code;
-	int32_t unused;
+	uint32_t word; /* in a report */
 	uint64_t element; /* of a map; UINT64_MAX: none */
 	char message[TZ_MESSAGE_MAX];
 	unsigned char fill[16];
@@ -66,6 +77,9 @@ struct farm_slate {
 	_Atomic uint64_t kept; /* results of it that are in `results`, if they are not flat */
 	_Atomic uint64_t resident; /* bytes */
 	char message[TZ_MESSAGE_MAX];
+	/* Calls of a piece that have failed, as in a report. */
+	_Atomic uint32_t nfailures;
+	struct term_failure failures[TERM_FAILURES];
 	/* Results of a piece of a map that is being called, as far as there is room: what was called before a crash is not lost. They lie here if they are flat and all have room;
 	 * of others there are copies: the size of the first, 8 bytes, then it, as by tz_results_encode, then the second at a multiple of 8. */
 	_Alignas(64) unsigned char results[60 << 10];

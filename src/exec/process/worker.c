@@ -14,6 +14,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -59,6 +60,10 @@ static struct {
 	size_t room;
 	void *results; /* of a piece of a map */
 	size_t results_room;
+	struct tz_chunk
+		*calls; /* of a piece whose calls have each an outcome of its own, while it runs */
+	const struct tz_plan *plan; /* of these */
+	size_t noted, kept_at; /* of these: so many are on the slate, up to there */
 	struct {
 		const struct tz_plan *plan; /* NULL: there are none */
 		const void *args;
@@ -348,11 +353,16 @@ static void answer_outcome(struct tz_job *job)
 	answer_failure(&o, job->failure ? job->failure->element : UINT64_MAX);
 }
 
+static void answer_calls(struct tz_job *job);
+
 static void on_unwind(struct run *run)
 {
 	if (run->returned)
 		return;
-	answer_outcome(run->job);
+	if (me.calls)
+		answer_calls(run->job);
+	else
+		answer_outcome(run->job);
 	atomic_store_explicit(&me.slate->phase, PHASE_RETIRED, memory_order_release);
 	_exit(0);
 }
@@ -578,6 +588,163 @@ static void answer_piece(const struct piece *p, struct tz_job *job)
 		answer_unsent(plan, r, "its results could not be sent");
 }
 
+/* --- calls that travel together ----------------------------------------------------------------------------------------------------- */
+
+static void write_failure(struct term_failure *f, const tz_outcome *o, size_t element)
+{
+	memset(f, 0, sizeof *f);
+	f->code = o->code;
+	f->word = (uint32_t)o->status;
+	f->element = element;
+	tz_copy_text(f->message, sizeof f->message, o->message);
+}
+
+/* Has the last call on the slate. False: there is no room for more. */
+static bool note_call(struct tz_chunk *c, size_t i)
+{
+	uint32_t nfailures = atomic_load_explicit(&me.slate->nfailures, memory_order_relaxed);
+	char *result = c->results + i * c->task->result_size;
+
+	if (c->failed[i]) {
+		memset(result, 0, c->task->result_size);
+		write_failure(&me.slate->failures[nfailures++], c->failed[i], i);
+		atomic_store_explicit(&me.slate->nfailures, nfailures, memory_order_release);
+	}
+	if (!me.plan->result.flat && !keep(me.plan, result, &me.kept_at))
+		return false;
+	return nfailures < TERM_FAILURES;
+}
+
+/* Before the next call: tells the parent of it, in case we die. */
+static bool go_on(struct tz_chunk *c)
+{
+	while (me.noted < c->called)
+		if (!note_call(c, me.noted++))
+			return false;
+	atomic_store_explicit(&me.slate->element, c->called, memory_order_release);
+	return true;
+}
+
+static size_t report_size(const struct tz_chunk *c)
+{
+	size_t size = sizeof(struct term_failure);
+
+	for (size_t i = 0; i < c->called; i++) {
+		if (!c->failed[i])
+			continue;
+		size += sizeof(struct term_failure);
+		memset(c->results + i * c->task->result_size, 0, c->task->result_size);
+	}
+	return size;
+}
+
+/* Writes everything but the results. */
+static void write_report(void *to, const struct tz_chunk *c, struct tz_job *job,
+			 uint32_t *ret_status)
+{
+	struct term_failure *f = to, *next = f;
+	tz_outcome o = { .status = TZ_OK };
+
+	if (c->called < c->n)
+		tz_job_outcome(job, &o);
+	if (o.status == TZ_CRASHED)
+		o = (tz_outcome){
+			.status = TZ_OK
+		}; /* of the call that has left: it is among the failures */
+	write_failure(f, &o, c->called);
+	for (size_t i = 0; i < c->called; i++)
+		if (c->failed[i])
+			write_failure(++next, c->failed[i], i);
+	f->word = (uint32_t)(next - f);
+	*ret_status = (uint32_t)o.status;
+}
+
+static void answer_calls(struct tz_job *job)
+{
+	const struct tz_chunk *c = me.calls;
+	size_t head = report_size(c), size = tz_results_size(me.plan, c->results, c->called, NULL);
+	struct tz_lane_what what = { .time = ran_ns() };
+	struct tz_lane_load load = { .size = head + size, .align = 64 };
+	char *bytes = size < SIZE_MAX / 2 ? aligned_alloc(64, (head + size + 63) / 64 * 64) : NULL;
+	int r = -ENOMEM;
+
+	me.calls = NULL;
+	if (bytes) {
+		write_report(bytes, c, job, &what.code);
+		load.bytes = bytes;
+		r = tz_results_encode(me.plan, c->results, c->called, bytes + head, size, NULL);
+	}
+	if (r == 0)
+		r = reply(&what, &load);
+	if (r < 0)
+		answer_unsent(me.plan, r, "its results could not be sent");
+	free(bytes);
+	if (!me.plan->result.flat)
+		tz_results_free(me.plan, c->results, c->called);
+}
+
+static void begin_slate(uint32_t number)
+{
+	atomic_store_explicit(&me.slate->element, 0, memory_order_relaxed);
+	atomic_store_explicit(&me.slate->kept, 0, memory_order_relaxed);
+	atomic_store_explicit(&me.slate->nfailures, 0, memory_order_relaxed);
+	atomic_store_explicit(&me.slate->piece, number + 1, memory_order_release);
+}
+
+static void fill_calls(struct tz_chunk *c, const struct piece *p)
+{
+	const tz_task *task = c->task;
+
+	for (size_t i = 0; i < p->n; i++) {
+		char *to = tz_chunk_args(c, i);
+
+		memset(to, 0, task->args_size);
+		for (uint32_t k = 0; k < task->nargs; k++)
+			memcpy(to + task->arg_offset[k],
+			       (const char *)p->in[k] + i * task->args[k].size, task->args[k].size);
+	}
+}
+
+/* Whether the results have room on the slate, where they outlive us; if not, they are copied there. */
+static bool fit(const struct piece *p)
+{
+	const struct tz_shape *s = &p->lesson->plan->result;
+
+	return s->flat && (s->size == 0 || p->n <= sizeof me.slate->results / s->size);
+}
+
+static void call_each(const struct tz_lane_mail *mail, const struct piece *p, bool stops,
+		      int retries)
+{
+	struct tz_chunk *c = tz_chunk_new(p->lesson->task, p->n);
+
+	if (!c) {
+		answer_error(-ENOMEM, NULL);
+		return;
+	}
+	fill_calls(c, p);
+	c->n = p->n;
+	c->stops = stops;
+	c->retries = retries;
+	c->goes_on = go_on;
+	if (fit(p))
+		c->results = (char *)me.slate->results;
+	me.plan = p->lesson->plan;
+	me.noted = me.kept_at = 0;
+	begin_slate(mail->number);
+	me.calls = c;
+	struct tz_job *job = run_as_job(&tz_chunk_task, &c, mail->what.time, mail->number);
+
+	if (job) {
+		answer_calls(job);
+		release(job);
+	} else {
+		answer_error(-ENOMEM, NULL);
+	}
+	me.calls = NULL;
+	tz_chunk_free(c);
+}
+
 static void call_piece_with(const struct tz_lane_mail *mail, const struct lesson *l, struct tz_taker *taker)
 {
 	struct piece p = { .lesson = l }, *at = &p;
@@ -590,12 +757,18 @@ static void call_piece_with(const struct tz_lane_mail *mail, const struct lesson
 	}
 	p.n = block->n;
 	p.lo = block->lo;
+	bool each = block->how & TERM_EACH, stops = block->how & TERM_STOPS;
+	int retries = block->retries <= INT_MAX ? (int)block->retries : INT_MAX;
 	p.number = mail->number;
 	int r = tz_block_decode(l->plan, block + 1, mail->size - sizeof *block, p.n, p.in,
 				&taker->carrier);
 
 	if (r < 0) {
 		answer_error(r, "its arguments could not be read");
+		return;
+	}
+	if (each) { /* no argument is a value, and needs to be freed */
+		call_each(mail, &p, stops, retries);
 		return;
 	}
 	struct tz_job *job = make_results(&p) ? run_as_job(&piece_task, &at, mail->what.time, mail->number) : NULL;
