@@ -165,7 +165,7 @@ TZ_API void tz_executor_request_shutdown(tz_executor *executor, tz_shutdown how)
 
 /* tz_executor_kill_workers - kills the processes that run an executor's jobs, as a SIGKILL from outside would; returns how many.
  *
- * Jobs that were running have crashed, unless they may be tried again; those that had not begun are run by new workers, and so are all that are
+ * Jobs that were running have crashed, and are not tried again, whatever their options say; those that had not begun are run by new workers, and so are all that are
  * submitted after it. Where the executor has given a job to a worker, tz_running answers 1, though the worker may not have begun it yet, or may not
  * have been started: such a job is not hit. A worker that is being started is left alone.
  *
