@@ -391,20 +391,31 @@ static void row_3_each_way_to_end_is_one_outcome(void **state)
 
 /* --- 4, 6, 15: ending a pool ---------------------------------------------------------------------------------------------------------- */
 
+static int stay(int *begun)
+{
+	__atomic_fetch_add(begun, 1, __ATOMIC_SEQ_CST);
+	return end_by(ENDLESS);
+}
+TZ_TASK(int, stay, int *);
+
 static void row_4_what_is_left_at_the_end_has_ended(void **state)
 {
 	tz_executor *ex = open_pool("processes:2,kill_grace=0.05");
-	end_by_future f[20];
+	int *begun = tz_shared_alloc(sizeof *begun);
+	stay_future f[20];
 
 	(void)state;
+	assert_non_null(begun);
 	for (int i = 0; i < 20; i++)
-		f[i] = tz_submit(ex, end_by, ENDLESS);
+		f[i] = tz_submit(ex, stay, begun);
+	until(__atomic_load_n(begun, __ATOMIC_SEQ_CST) == 2); /* the others wait */
 	assert_int_equal(tz_executor_shutdown(ex, TZ_STOP_NOW, soon()), 0);
 	tz_executor_close(ex);
 	for (int i = 0; i < 20; i++) {
 		assert_int_equal(tz_done(f[i]), 1);
 		assert_int_equal(how_ends(f[i]).status, TZ_CANCELLED);
 	}
+	tz_shared_free(begun);
 }
 
 static char *long_text(int n)
