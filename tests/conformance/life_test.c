@@ -573,10 +573,23 @@ static void refuses_to_wait_for_its_own_job(struct subject *s)
 	assert_int_equal(r, 0);
 }
 
-static void count_finalized(void *arg)
+/* Of one executor: some of its workers may begin and end when the job that closes it has ended. */
+struct workers_life {
+	atomic_int began, ended;
+};
+
+static int count_begin(void *arg)
 {
-	(void)arg;
-	atomic_fetch_add(&finalized, 1);
+	struct workers_life *life = arg;
+
+	return atomic_fetch_add(&life->began, 1);
+}
+
+static void count_end(void *arg)
+{
+	struct workers_life *life = arg;
+
+	atomic_fetch_add(&life->ended, 1);
 }
 
 static int close_own(tz_executor *ex)
@@ -588,13 +601,14 @@ TZ_TASK(int, close_own, tz_executor *);
 
 static void closes_from_its_own_job(struct subject *s)
 {
-	static int arg = 17;
+	static struct workers_life lives[32];
+	static int used;
 
-	atomic_store(&initialized, 0);
-	atomic_store(&finalized, 0);
-	tz_executor *ex = open_another(s, (&(tz_executor_options){ .initializer = initialize,
-								   .finalizer = count_finalized,
-								   .arg = &arg }));
+	must(used < (int)(sizeof lives / sizeof *lives));
+	struct workers_life *life = &lives[used++];
+	tz_executor *ex = open_another(s, (&(tz_executor_options){ .initializer = count_begin,
+								   .finalizer = count_end,
+								   .arg = life }));
 	int got = 0;
 
 	close_own_future f = tz_submit(ex, close_own, ex);
@@ -602,8 +616,7 @@ static void closes_from_its_own_job(struct subject *s)
 	settle(f);
 	assert_int_equal(tz_result(f, &got), 0);
 	assert_int_equal(got, 3);
-	until(atomic_load(&finalized) == atomic_load(&initialized));
-	is_initialized = 0;
+	until(atomic_load(&life->ended) == atomic_load(&life->began));
 }
 
 static tz_executor *signalled;
