@@ -105,8 +105,7 @@ static tz_outcome call_once(struct tz_chunk *c)
 
 static bool goes_on(struct tz_chunk *c)
 {
-	if (c->called == c->n || tz_interrupted() != 0 ||
-	    (c->stops && c->called && c->failed[c->called - 1]))
+	if (c->called == c->n || tz_interrupted() != 0 || tz_chunk_is_stopped(c))
 		return false;
 	return !c->goes_on || c->goes_on(c);
 }

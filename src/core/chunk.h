@@ -34,6 +34,12 @@ struct tz_chunk {
 /* What a chunk's job is of; its arguments are a pointer to the chunk. */
 extern const tz_task tz_chunk_task;
 
+/* Whether a call has failed behind which the others are not made. */
+static inline bool tz_chunk_is_stopped(const struct tz_chunk *c)
+{
+	return c->stops && c->called && c->failed[c->called - 1];
+}
+
 /* The chunk that a job is, or NULL. */
 struct tz_chunk *tz_chunk_of(const struct tz_job *job);
 

@@ -236,7 +236,7 @@ void farm_go_on(struct farm *farm, struct tz_job *job, struct farm_ends *ends)
 	struct tz_chunk *c = p->calls;
 	int code;
 
-	if (c->called == c->n || (c->stops && c->called && c->failed[c->called - 1])) {
+	if (c->called == c->n || tz_chunk_is_stopped(c)) {
 		farm_end(farm, ends, job, TZ_OK, NULL);
 		return;
 	}
