@@ -90,7 +90,8 @@ struct tz_patient {
 /* Takes in what is there, and waits for more, until a whole message is there: 0; or it is said why there will be none. With the lock `receiving`. */
 int tz_incoming_complete(struct tz_connection *c, const struct tz_patient *patient);
 
-/* As tz_recv_bytes, with the descriptors that came with the message: room for TZ_FDS_IN_MESSAGE. -EMFILE: they could not be opened, and the message is dropped. */
+/* As tz_recv_bytes, with the descriptors that came with the message: room for TZ_FDS_IN_MESSAGE. -EMFILE: they could not be opened, and the message is dropped.
+ * ret_fds NULL: as tz_recv_bytes. */
 int tz_connection_receive(struct tz_connection *c, tz_bytes *ret_message, int *ret_fds, int *ret_n);
 
 /* Frees what has come in. */

@@ -431,19 +431,6 @@ static void end(struct tz_connection *c)
 	(void)tz_lock_release(&c->receiving);
 }
 
-int tz_recv_bytes(tz_connection *c, tz_bytes *ret_message)
-{
-	int e = begin(c, tz_never());
-
-	if (e < 0)
-		return e;
-	e = tz_incoming_complete(c, &for_ever);
-	if (e == 0)
-		e = hand_out(&c->in, ret_message, NULL, NULL);
-	end(c);
-	return e;
-}
-
 int tz_connection_receive(struct tz_connection *c, tz_bytes *ret_message, int *ret_fds, int *ret_n)
 {
 	int e = begin(c, tz_never());
@@ -452,7 +439,7 @@ int tz_connection_receive(struct tz_connection *c, tz_bytes *ret_message, int *r
 	if (e < 0)
 		return e;
 	e = tz_incoming_complete(c, &for_ever);
-	lost = e == 0 && c->in.nfds > 0 && c->in.lost;
+	lost = e == 0 && ret_fds && c->in.nfds > 0 && c->in.lost;
 	if (e == 0)
 		e = hand_out(&c->in, ret_message, ret_fds, ret_n);
 	end(c);
@@ -460,6 +447,11 @@ int tz_connection_receive(struct tz_connection *c, tz_bytes *ret_message, int *r
 		return e;
 	tz_buffer_free((void *)(uintptr_t)ret_message->data);
 	return -EMFILE;
+}
+
+int tz_recv_bytes(tz_connection *c, tz_bytes *ret_message)
+{
+	return tz_connection_receive(c, ret_message, NULL, NULL);
 }
 
 ptrdiff_t tz_recv_bytes_into(tz_connection *c, void *ret_bytes, size_t room)
