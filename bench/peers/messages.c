@@ -1,12 +1,16 @@
 /*
- * Messages between processes by what the system has: messages pipe|socketpair|mq|ring WORKLOAD. `ring` is the bound: memory that two processes spin on, without a lock,
- * and for one who puts and one who takes.
+ * Messages between processes by what the system has: messages pipe|socketpair|mq|ring|futex WORKLOAD. The last two are bounds: `ring`, memory that two processes
+ * spin on, without a lock, and for one who puts and one who takes; `futex`, room for one message that the other has always taken by the time of the next, and a word to
+ * sleep on.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
+#include <linux/futex.h>
 #include <mqueue.h>
+#include <stdint.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 
 #include "../bench_messages.h"
 
@@ -145,6 +149,47 @@ static void unmake_ring(int which)
 	munmap(rings[which], sizeof(ring) + RING_BYTES);
 }
 
+typedef struct letter {
+	uint32_t there;
+	char data[BENCH_SMALL];
+} letter;
+
+static letter *letters[2]; /* each on a page of its own */
+
+static void make_letter(int which, size_t size)
+{
+	bench_check(size <= BENCH_SMALL, "no room");
+	letters[which] = mmap(NULL, sizeof(letter), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+	bench_check(letters[which] != MAP_FAILED, "no memory");
+}
+
+static void put_letter(int which, const void *data, size_t size, size_t n)
+{
+	letter *l = letters[which];
+
+	bench_check(n == 1 && !__atomic_load_n(&l->there, __ATOMIC_ACQUIRE), "one at a time");
+	memcpy(l->data, data, size);
+	__atomic_store_n(&l->there, 1, __ATOMIC_RELEASE);
+	syscall(SYS_futex, &l->there, FUTEX_WAKE, 1, NULL, NULL, 0);
+}
+
+static size_t take_letter(int which, void *data, size_t size, size_t most)
+{
+	letter *l = letters[which];
+
+	(void)most;
+	while (!__atomic_load_n(&l->there, __ATOMIC_ACQUIRE))
+		syscall(SYS_futex, &l->there, FUTEX_WAIT, 0, NULL, NULL, 0);
+	memcpy(data, l->data, size);
+	__atomic_store_n(&l->there, 0, __ATOMIC_RELEASE);
+	return 1;
+}
+
+static void unmake_letter(int which)
+{
+	munmap(letters[which], sizeof(letter));
+}
+
 int main(int argc, char **argv)
 {
 	static const struct {
@@ -155,12 +200,13 @@ int main(int argc, char **argv)
 		{ "socketpair", { make_socketpair, put_stream, take_stream, close_both, NULL } },
 		{ "mq", { make_mq, put_mq, take_mq, unmake_mq, NULL } },
 		{ "ring", { make_ring, put_ring, take_ring, unmake_ring, NULL } },
+		{ "futex", { make_letter, put_letter, take_letter, unmake_letter, NULL } },
 	};
 	const bench_workload workloads[] = { BENCH_MESSAGE_ROWS, { NULL, NULL } };
 
 	for (size_t i = 0; argc > 2 && i < sizeof all / sizeof *all; i++)
 		if (strcmp(argv[1], all[i].name) == 0)
 			bench_through = &all[i].channel;
-	bench_check(bench_through != NULL, "messages pipe|socketpair|mq|ring WORKLOAD");
+	bench_check(bench_through != NULL, "messages pipe|socketpair|mq|ring|futex WORKLOAD");
 	return bench_main(argc - 1, argv + 1, workloads);
 }
