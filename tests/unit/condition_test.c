@@ -24,6 +24,7 @@ struct line {
 struct place {
 	struct line *line;
 	int number;
+	int thread;
 };
 
 static void *stand_in_line(void *arg)
@@ -32,6 +33,7 @@ static void *stand_in_line(void *arg)
 	struct line *l = p->line;
 
 	tz_with_lock(&l->lock) {
+		p->thread = (int)gettid();
 		l->order[l->waiting++] = p->number;
 		must(tz_condition_wait_until(&l->condition, &l->lock, soon()) == 0);
 		must(tz_lock_is_held(&l->lock));
@@ -52,7 +54,7 @@ static int locked_read(tz_lock *lock, const int *value)
 static void fill(struct line *l, struct crew *crew, struct place *places)
 {
 	for (int i = 0; i < WAITERS; i++) {
-		places[i] = (struct place){ l, i };
+		places[i] = (struct place){ l, i, 0 };
 		crew_add(crew, stand_in_line, &places[i]);
 		until(locked_read(&l->lock, &l->waiting) == i + 1);
 	}
@@ -121,7 +123,8 @@ static void notify_all_keeps_the_order(void **state)
 
 	(void)state;
 	fill(&l, &crew, places);
-	(void)tz_sleep(0.01); /* asleep, and not spinning, so that they are moved */
+	for (int i = 0; i < WAITERS; i++)
+		until(is_asleep(places[i].thread)); /* and not spinning, so that they are moved */
 	tz_lock_acquire(&l.lock);
 	tz_condition_notify_all(&l.condition);
 	(void)tz_sleep(0.005); /* long enough that each of them is handed the lock */

@@ -196,7 +196,7 @@ static void moving(void **state)
 
 	(void)state;
 	for (int i = 0; i < WAITERS; i++) {
-		w[i] = (struct waiter){ .object = &from, .deadline = tz_after(0.2), .number = i };
+		w[i] = (struct waiter){ .object = &from, .deadline = tz_after(1), .number = i };
 		w[i].node.object = &to;
 		crew_add(&crew, wait_here, &w[i]);
 		until(atomic_load(&from.queued) == i + 1);

@@ -97,12 +97,14 @@ struct line {
 struct place {
 	struct line *line;
 	int number;
+	atomic_int thread;
 };
 
 static void *stand_in_line(void *arg)
 {
 	struct place *p = arg;
 
+	atomic_store(&p->thread, (int)gettid());
 	must(tz_semaphore_acquire_until(&p->line->semaphore, soon()) == 0);
 	p->line->order[atomic_fetch_add(&p->line->through, 1)] = p->number;
 	atomic_fetch_add(&p->line->served, 1);
@@ -117,11 +119,10 @@ static void first_come_first_served(void **state)
 
 	(void)state;
 	for (int i = 0; i < 5; i++) {
-		places[i] = (struct place){ &l, i };
+		places[i] = (struct place){ &l, i, 0 };
 		crew_add(&crew, stand_in_line, &places[i]);
-		until(somebody_waits(&l.semaphore));
-		(void)tz_sleep(
-			0.02); /* the next one after this one: nothing tells when it queues */
+		until(atomic_load(&places[i].thread) != 0);
+		until(is_asleep(places[i].thread)); /* the next one after this one */
 	}
 	for (int i = 0; i < 5; i++) {
 		assert_int_equal(tz_semaphore_release(&l.semaphore), 0);
@@ -137,7 +138,7 @@ static void first_come_first_served(void **state)
 static void release_n_wakes_n(void **state)
 {
 	struct line l = { 0 };
-	struct place p = { &l, 0 };
+	struct place p = { &l, 0, 0 };
 	struct crew crew = { 0 };
 
 	(void)state;

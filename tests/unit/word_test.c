@@ -216,21 +216,6 @@ static void *sleep_on_word(void *sleeper)
 	return NULL;
 }
 
-static bool is_asleep(int thread)
-{
-	char path[64], text[256];
-	int fd, n;
-
-	(void)snprintf(path, sizeof path, "/proc/self/task/%d/stat", thread);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	assert_true(fd >= 0);
-	n = (int)read(fd, text, sizeof text - 1);
-	(void)close(fd);
-	assert_true(n > 0);
-	text[n] = '\0';
-	return strstr(text, ") S ") != NULL;
-}
-
 /* Who waited first and went away does not keep a wake-up that was for one. */
 static void a_wake_up_goes_to_who_still_waits(void **state)
 {
