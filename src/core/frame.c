@@ -116,7 +116,10 @@ void tz_frame_outcome(struct tz_frame *frame, bool returned, tz_outcome *ret)
 		tz_frame_unwound(frame);
 	ret->status = returned ? status_of(frame) : TZ_CRASHED;
 	ret->code = frame->failed ? frame->code : 0;
-	tz_copy_text(ret->message, sizeof ret->message, frame->failure ? frame->failure->message : NULL);
+	ret->message[0] = '\0';
+	if (!frame->failure)
+		return;
+	tz_copy_text(ret->message, sizeof ret->message, frame->failure->message);
 	free(frame->failure);
 	frame->failure = NULL;
 }

@@ -12,8 +12,9 @@
 #include "core/service.h"
 #include "core/spin.h"
 #include "core/strand.h"
+#include "os/fork.h"
 
-_Atomic uint32_t tz_process_number;
+_Atomic uint32_t tz_process_number TZ_WRITTEN_BY_CHILD;
 
 static void prepare(void)
 {

@@ -177,6 +177,10 @@ struct run {
 	int code;
 };
 
+struct small_result {
+	_Alignas(64) unsigned char bytes[256];
+};
+
 static void end_process(const struct run *r)
 {
 	if (r->birth->method != TZ_CHILD_FORK)
@@ -214,22 +218,27 @@ static void run_guarded(struct run *arg, const tz_task *task, const void *args, 
 	r->returned = true;
 }
 
-static void *new_result(const tz_task *task)
+/* In `small` if it fits: a process that only returns a number need not begin to allocate. */
+static void *new_result(const tz_task *task, struct small_result *small)
 {
 	size_t align = task->align > 16 ? task->align : 16;
 
+	if (align <= _Alignof(struct small_result) && task->result_size <= sizeof *small)
+		return small;
 	return aligned_alloc(align, round_up(task->result_size + 1, align));
 }
 
 static int run_task(const struct tz_birth *birth, const tz_task *task, const void *args)
 {
 	struct run r = { .birth = birth };
-	void *result = new_result(task);
+	struct small_result small;
+	void *result = new_result(task, &small);
 
 	if (!result)
 		return fail(birth, -ENOMEM, "no memory for its result");
 	run_guarded(&r, task, args, result);
-	free(result);
+	if (result != &small)
+		free(result);
 	return r.code;
 }
 
@@ -273,6 +282,12 @@ static int run_by_name(const struct tz_birth *birth, char *blob, const struct he
 	return e;
 }
 
+static bool is_whole(const struct head *h, size_t size)
+{
+	return size >= sizeof *h && h->magic == BLOB_MAGIC && h->authkey_size <= TZ_AUTHKEY_MAX && h->nrefs <= TZ_GIVER_MAX &&
+	       h->args <= size && h->args_size <= size - h->args && h->name <= size && h->name_size <= size - h->name;
+}
+
 static int process_main(const struct tz_birth *birth)
 {
 	char *blob = (char *)(uintptr_t)birth->blob;
@@ -280,9 +295,7 @@ static int process_main(const struct tz_birth *birth)
 	void *args;
 	const tz_task *task;
 
-	if (birth->size < sizeof *h || h->magic != BLOB_MAGIC || h->authkey_size > TZ_AUTHKEY_MAX ||
-	    h->nrefs > TZ_GIVER_MAX || h->args > birth->size ||
-	    h->args_size > birth->size - h->args || h->name > birth->size || h->name_size > birth->size - h->name)
+	if (!is_whole(h, birth->size))
 		return 127;
 	tz_own_authkey_set(h->authkey, h->authkey_size);
 	atomic_store(&tz_start_method_fixed, h->method_fixed);

@@ -31,6 +31,7 @@
 
 #include "os/clock.h"
 #include "os/fds.h"
+#include "os/fork.h"
 #include "os/memfd.h"
 #include "os/pidfd.h"
 #include "process/boot.h"
@@ -39,7 +40,9 @@
 enum {
 	GRACE_MS = 50, /* from SIGTERM to SIGKILL, when the application has gone */
 	PATIENCE_MS = 5000, /* for processes that do not even die of that */
-	LOOK_MS = 500 /* where there is no pidfd to say that the application has gone */
+	LOOK_MS = 500, /* where there is no pidfd to say that the application has gone */
+	FEW = 16, /* children, which are noted beside their number: one page to write to for each start */
+	PAGE = 4096
 };
 
 extern char **environ;
@@ -54,16 +57,17 @@ struct known {
 static struct {
 	int socket, application_fd;
 	pid_t application, pid;
-	struct known *children;
+	struct known *children, few[FEW];
 	size_t n, room;
 	struct sigaction before[65]; /* of the signals that are ours */
 	uint64_t ignored; /* before they were ours */
 	sigset_t waiting; /* the mask of ppoll */
 } me;
 
-static _Alignas(16) unsigned char inbox[REQUEST_INLINE + 16];
-static struct tz_birth own_birth;
-static bool have_birth;
+/* A request begins at a page: a short one is on no more than that. */
+static unsigned char inbox_room[REQUEST_INLINE + 16 + PAGE], *inbox;
+static struct tz_birth own_birth TZ_WRITTEN_BY_CHILD;
+static bool have_birth TZ_WRITTEN_BY_CHILD;
 
 const struct tz_birth *tz_birth_own(void)
 {
@@ -119,16 +123,22 @@ static void take_signals(void)
 	(void)sigdelset(&me.waiting, SIGCHLD);
 }
 
-/* In a child. What the nursery was started with is ignored: those become what the request says. */
-static void give_signals_back(void)
+/* In a child: those that were ours become what they were, or what the request says of those without a handler. Returns what is ignored then. */
+static uint64_t give_signals_back(uint64_t wanted)
 {
-	for (size_t i = 0; i < sizeof ours / sizeof *ours; i++) {
-		struct sigaction *a = &me.before[ours[i]];
+	uint64_t ignored = me.ignored;
 
-		if (ours[i] == SIGCHLD && !(a->sa_flags & SA_SIGINFO) && a->sa_handler == SIG_IGN)
-			a->sa_handler = SIG_DFL;
-		(void)sigaction(ours[i], a, NULL);
+	for (size_t i = 0; i < sizeof ours / sizeof *ours; i++) {
+		struct sigaction a = me.before[ours[i]];
+		uint64_t bit = 1ULL << (ours[i] - 1);
+
+		if (!(a.sa_flags & SA_SIGINFO) && (a.sa_handler == SIG_IGN || a.sa_handler == SIG_DFL)) {
+			a.sa_handler = wanted & bit ? SIG_IGN : SIG_DFL; /* SIGCHLD is never wanted so */
+			ignored = (ignored & ~bit) | (wanted & bit);
+		}
+		(void)sigaction(ours[i], &a, NULL);
 	}
+	return ignored;
 }
 
 static void let_signals_in(void)
@@ -277,20 +287,23 @@ static struct tz_request *load(struct tz_request *r, int file)
 	return p == MAP_FAILED ? NULL : p;
 }
 
-static int become(struct tz_request *r, int *fds, int nfds, int *socket)
+static int become(struct tz_request *r, int *fds, int nfds, int *socket, uint64_t ignored)
 {
 	struct tz_birth birth;
 	char **env;
-	int e = tz_request_apply(r, fds, nfds, socket, me.ignored, &birth);
+	int e = tz_request_apply(r, fds, nfds, socket, ignored, &birth);
 
 	if (e == 0 && r->method == TZ_CHILD_SPAWN)
 		return execute_anew(r, &birth, *socket);
-	env = e == 0 ? tz_request_environment(r, 0) : NULL;
-	if (e == 0 && !env)
-		e = -ENOMEM;
 	if (e < 0)
 		return e;
-	environ = env;
+	/* Most often it is as it was when the nursery was started. Then nothing is written, which would have to be copied for it. */
+	if (!tz_request_environment_is(r, environ)) {
+		env = tz_request_environment(r, 0);
+		if (!env)
+			return -ENOMEM;
+		environ = env;
+	}
 	tell_start(*socket, r->id);
 	(void)close(*socket);
 	let_signals_in();
@@ -301,9 +314,8 @@ static int become(struct tz_request *r, int *fds, int nfds, int *socket)
 static int run_child(struct tz_request *r, int *fds, int nfds)
 {
 	int socket = me.socket, e = 0;
-	uint64_t id = r->id;
+	uint64_t id = r->id, ignored = give_signals_back(r->ignored);
 
-	give_signals_back();
 	bind_life_to(me.pid);
 	if (me.application_fd >= 0)
 		(void)close(me.application_fd);
@@ -312,7 +324,7 @@ static int run_child(struct tz_request *r, int *fds, int nfds)
 		fds++;
 		nfds--;
 	}
-	e = r ? become(r, fds, nfds, &socket) : -ENOMEM;
+	e = r ? become(r, fds, nfds, &socket, ignored) : -ENOMEM;
 	if (e < 0) {
 		tell_failure(socket, id, getpid(), e);
 		_exit(127);
@@ -324,14 +336,17 @@ static int run_child(struct tz_request *r, int *fds, int nfds)
 
 static bool make_room(void)
 {
-	size_t room = me.room ? me.room * 2 : 64;
+	bool few = me.children == me.few;
+	size_t room = me.room * 2;
 	struct known *more;
 
 	if (me.n < me.room)
 		return true;
-	more = realloc(me.children, room * sizeof *more);
+	more = realloc(few ? NULL : me.children, room * sizeof *more);
 	if (!more)
 		return false;
+	if (few)
+		memcpy(more, me.few, sizeof me.few);
 	me.children = more;
 	me.room = room;
 	return true;
@@ -352,10 +367,11 @@ static bool start_child(struct tz_request *r, int *fds, int nfds, int *ret_code)
 		*ret_code = run_child(r, fds, nfds);
 		return true;
 	}
-	if (pid < 0)
+	if (pid < 0) {
 		tell_failure(me.socket, r->id, 0, -errno);
-	else
-		me.children[me.n++] = (struct known){ r->id, now, pid };
+		return false;
+	}
+	me.children[me.n++] = (struct known){ r->id, now, pid };
 	return false;
 }
 
@@ -373,7 +389,7 @@ enum next { GO_ON, APPLICATION_GONE, IN_CHILD };
 static enum next take_one(int *ret_code)
 {
 	int fds[TZ_FDS_MAX], nfds = TZ_FDS_MAX;
-	ssize_t n = tz_fds_receive(me.socket, inbox, sizeof inbox, fds, &nfds, MSG_DONTWAIT);
+	ssize_t n = tz_fds_receive(me.socket, inbox, REQUEST_INLINE + 16, fds, &nfds, MSG_DONTWAIT);
 	struct tz_request *r = (struct tz_request *)(void *)inbox;
 	size_t have;
 
@@ -519,6 +535,9 @@ int tz_nursery_main(int socket, pid_t application)
 
 	if (!is_our_socket(socket))
 		_exit(127);
+	inbox = inbox_room + (-(uintptr_t)inbox_room & (PAGE - 1));
+	me.children = me.few;
+	me.room = FEW;
 	me.socket = socket;
 	me.application = application;
 	me.pid = ready.pid = getpid();

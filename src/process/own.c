@@ -7,21 +7,26 @@
 
 #include "core/outcome.h"
 #include "os/clock.h"
+#include "os/fork.h"
 #include "os/mutex.h"
 #include "os/pidfd.h"
 #include "process/nursery.h"
 #include "process/process.h"
 
-_Atomic int tz_start_method_fixed;
+_Atomic int tz_start_method_fixed TZ_WRITTEN_BY_CHILD;
 
 static struct {
 	struct tz_mutex lock;
 	const struct tz_birth *birth; /* that the two handles were made for */
 	bool made;
 	tz_process own, parent;
-	unsigned char key[TZ_AUTHKEY_MAX];
-	size_t key_size;
 } here;
+
+static struct {
+	struct tz_mutex lock;
+	unsigned char bytes[TZ_AUTHKEY_MAX];
+	size_t size;
+} key TZ_WRITTEN_BY_CHILD;
 
 /* --- handles ------------------------------------------------------------------------------------------------------------------------- */
 
@@ -67,24 +72,24 @@ tz_process *tz_process_parent(void)
 
 /* --- the key --------------------------------------------------------------------------------------------------------------------------- */
 
-void tz_own_authkey_set(const unsigned char *key, size_t size)
+void tz_own_authkey_set(const unsigned char *bytes, size_t size)
 {
-	tz_mutex_lock(&here.lock);
-	memcpy(here.key, key, size);
-	here.key_size = size;
-	tz_mutex_unlock(&here.lock);
+	tz_mutex_lock(&key.lock);
+	memcpy(key.bytes, bytes, size);
+	key.size = size;
+	tz_mutex_unlock(&key.lock);
 }
 
 size_t tz_own_authkey(unsigned char *to)
 {
 	size_t size;
 
-	tz_mutex_lock(&here.lock);
-	if (here.key_size == 0 && getrandom(here.key, 32, 0) == 32)
-		here.key_size = 32;
-	size = here.key_size;
-	memcpy(to, here.key, size);
-	tz_mutex_unlock(&here.lock);
+	tz_mutex_lock(&key.lock);
+	if (key.size == 0 && getrandom(key.bytes, 32, 0) == 32)
+		key.size = 32;
+	size = key.size;
+	memcpy(to, key.bytes, size);
+	tz_mutex_unlock(&key.lock);
 	return size;
 }
 
@@ -132,10 +137,12 @@ int tz_child_method_of(int start, enum tz_child_method *ret)
 static void before_fork(void)
 {
 	tz_mutex_lock_for_fork(&here.lock);
+	tz_mutex_lock_for_fork(&key.lock);
 }
 
 static void after_fork(void)
 {
+	tz_mutex_unlock_after_fork(&key.lock);
 	tz_mutex_unlock_after_fork(&here.lock);
 }
 

@@ -453,6 +453,18 @@ int tz_request_apply(struct tz_request *r, int *fds, int nfds, int *socket, uint
 	return 0;
 }
 
+bool tz_request_environment_is(const struct tz_request *r, char *const *env)
+{
+	const char *text = (const char *)r + r->env;
+
+	for (uint32_t i = 0; i < r->nenv; i++) {
+		if (!env || !env[i] || strcmp(env[i], text) != 0)
+			return false;
+		text += strlen(text) + 1;
+	}
+	return env && !env[r->nenv];
+}
+
 char **tz_request_environment(struct tz_request *r, size_t more)
 {
 	char **list = calloc(r->nenv + more + 1, sizeof *list), *text = at(r, r->env);

@@ -70,6 +70,9 @@ uint64_t tz_request_ignored(void);
 /* What of it is the child's birth; and takes over what the application knows of the machine. */
 void tz_request_birth(struct tz_request *r, const int *fds, struct tz_birth *ret);
 
+/* Whether the environment that the request brought is that one. */
+bool tz_request_environment_is(const struct tz_request *r, char *const *env);
+
 /* The environment that the request brought, with room for `more` entries in front, from malloc; NULL without memory. */
 char **tz_request_environment(struct tz_request *r, size_t more);
 

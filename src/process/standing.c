@@ -21,7 +21,7 @@ static uint64_t mix(uint64_t h, const void *data, size_t size)
 
 static bool begins(const char *line, const char *word)
 {
-	return strncmp(line, word, strlen(word)) == 0;
+	return *line == *word && strncmp(line, word, strlen(word)) == 0;
 }
 
 /* The lines of /proc/thread-self/status that matter. */

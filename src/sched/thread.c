@@ -728,7 +728,8 @@ static void in_child(void)
 		if (t != current)
 			lose(t);
 	}
-	registry.main = current ? current : &main_thread;
+	if (registry.main != (current ? current : &main_thread)) /* most often it is, and its page stays the parent's */
+		registry.main = current ? current : &main_thread;
 	if (!current) {
 		main_thread.handle = pthread_self();
 		atomic_store(&main_thread.refs, 1);

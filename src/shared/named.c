@@ -28,6 +28,7 @@
 #include <unistd.h>
 
 #include "core/job.h"
+#include "os/fork.h"
 #include "os/mutex.h"
 #include "shared/memory.h"
 
@@ -50,7 +51,7 @@ struct name {
 	char path[sizeof DIRECTORY + NAME_LONGEST + 32];
 };
 
-static struct tz_mutex lock; /* guards: */
+static struct tz_mutex lock TZ_WRITTEN_BY_CHILD; /* guards: */
 static struct name *names; /* of this process, to be taken away at its end */
 
 /* --- paths ---------------------------------------------------------------------------------------------------------------- */
