@@ -48,6 +48,11 @@ struct tz_birth {
 typedef int (*tz_child_main)(const struct tz_birth *birth);
 extern _Atomic(tz_child_main) tz_child_entries[TZ_CHILD_ENTRIES];
 
+/* What the nursery may do for an entry after it has forked a child with that blob, so that the next one with such a blob finds it done: only memory is to be
+ * changed by it, and no code of the program's runs. Set as the entries are; NULL: nothing. */
+typedef void (*tz_child_learn)(const void *blob, size_t size);
+extern _Atomic(tz_child_learn) tz_child_learners[TZ_CHILD_ENTRIES];
+
 /* How a child ended. */
 struct tz_child_exit {
 	int code; /* of exit(), 0..255; or -1 */

@@ -288,6 +288,17 @@ static bool is_whole(const struct head *h, size_t size)
 	       h->args <= size && h->args_size <= size - h->args && h->name <= size && h->name_size <= size - h->name;
 }
 
+/* In the nursery: the task is found, its plan made, and the thread known to the library, once for all children that are to come. */
+static void learn(const void *blob, size_t size)
+{
+	const struct head *h = blob;
+	const tz_task *task;
+
+	(void)tz_strand_self();
+	if (is_whole(h, size) && !h->by_address && tz_task_resolve_loaded((const char *)blob + h->name, h->name_size, &task) == 0)
+		(void)tz_plan_of(task);
+}
+
 static int process_main(const struct tz_birth *birth)
 {
 	char *blob = (char *)(uintptr_t)birth->blob;
@@ -309,4 +320,5 @@ static int process_main(const struct tz_birth *birth)
 __attribute__((constructor(1000))) static void set_entry(void)
 {
 	atomic_store(&tz_child_entries[TZ_CHILD_PROCESS], process_main);
+	atomic_store(&tz_child_learners[TZ_CHILD_PROCESS], learn);
 }

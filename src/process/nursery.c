@@ -48,6 +48,7 @@ enum {
 extern char **environ;
 
 _Atomic(tz_child_main) tz_child_entries[TZ_CHILD_ENTRIES];
+_Atomic(tz_child_learn) tz_child_learners[TZ_CHILD_ENTRIES];
 
 struct known {
 	uint64_t id, since;
@@ -352,6 +353,15 @@ static bool make_room(void)
 	return true;
 }
 
+/* For the children to come, while this one begins. What came in a file is not looked at. */
+static void learn_from(const struct tz_request *r)
+{
+	tz_child_learn learn = atomic_load(&tz_child_learners[r->entry]);
+
+	if (learn && r->method == TZ_CHILD_FORKSERVER && !(r->flags & REQUEST_IN_FILE))
+		learn((const char *)r + r->blob, r->blob_size);
+}
+
 /* In the child, true: the birth is at hand. */
 static bool start_child(struct tz_request *r, int *fds, int nfds, int *ret_code)
 {
@@ -372,6 +382,7 @@ static bool start_child(struct tz_request *r, int *fds, int nfds, int *ret_code)
 		return false;
 	}
 	me.children[me.n++] = (struct known){ r->id, now, pid };
+	learn_from(r);
 	return false;
 }
 

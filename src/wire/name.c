@@ -409,11 +409,11 @@ static const tz_task *recall(const void *bytes, size_t size)
 {
 	const tz_task *task = NULL;
 
-	tz_mutex_lock(&cache.lock);
+	tz_mutex_lock_for_fork(&cache.lock); /* alone it writes nothing: a process that was just forked has not to copy the page */
 	for (const struct known *k = *bucket_of(bytes, size); k && !task; k = k->next)
 		if (k->size == size && memcmp(k->bytes, bytes, size) == 0)
 			task = k->task;
-	tz_mutex_unlock(&cache.lock);
+	tz_mutex_unlock_after_fork(&cache.lock);
 	return task;
 }
 
@@ -444,6 +444,7 @@ struct wanted {
 	const void *thing;
 	char *loaded_as; /* what the loader calls it, to keep it loaded; NULL: the program itself */
 	bool no_memory;
+	bool only_loaded; /* nothing is to be loaded for it */
 };
 
 static bool read_name(const void *bytes, size_t size, bool (*is)(const struct module *m, const void *thing), struct wanted *ret)
@@ -542,7 +543,7 @@ static int resolve(struct wanted *w)
 {
 	find(w);
 	if (!w->found) {
-		int r = load(w);
+		int r = w->only_loaded ? -ENOENT : load(w);
 
 		if (r < 0)
 			return r;
@@ -575,22 +576,39 @@ int tz_function_resolve(const struct tz_task_name *name, void (**ret)(void))
 	return r;
 }
 
-int tz_task_resolve(const void *bytes, size_t size, const tz_task **ret)
+__attribute__((noinline)) static int resolve_task(const void *bytes, size_t size, bool only_loaded, const tz_task **ret)
 {
 	struct wanted w;
 
 	if (!read_name(bytes, size, is_descriptor, &w))
 		return -EBADMSG;
+	w.only_loaded = only_loaded;
+	int r = resolve_and_free(&w);
+
+	if (r < 0)
+		return r;
+	remember(bytes, size, w.thing);
+	*ret = w.thing;
+	return 0;
+}
+
+/* What is known was read before. */
+static int find_task(const void *bytes, size_t size, bool only_loaded, const tz_task **ret)
+{
 	const tz_task *task = recall(bytes, size);
 
-	if (!task) {
-		int r = resolve_and_free(&w);
-
-		if (r < 0)
-			return r;
-		task = w.thing;
-		remember(bytes, size, task);
-	}
+	if (!task)
+		return resolve_task(bytes, size, only_loaded, ret);
 	*ret = task;
 	return 0;
+}
+
+int tz_task_resolve(const void *bytes, size_t size, const tz_task **ret)
+{
+	return find_task(bytes, size, false, ret);
+}
+
+int tz_task_resolve_loaded(const void *bytes, size_t size, const tz_task **ret)
+{
+	return find_task(bytes, size, true, ret);
 }

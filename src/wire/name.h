@@ -50,6 +50,9 @@ int tz_task_name_of(const tz_task *task, struct tz_task_name *ret);
  * -ENOEXEC: there is no descriptor there; -ENOMEM. Any thread; may block, as dlopen(3) does, and runs the constructors of what it loads. */
 int tz_task_resolve(const void *bytes, size_t size, const tz_task **ret);
 
+/* The same, but nothing is loaded, and nobody's code runs: -ENOENT where that would be needed. */
+int tz_task_resolve_loaded(const void *bytes, size_t size, const tz_task **ret);
+
 /* The same for a plain function of the program, a library or a plugin. That there is code is all that is proved: only for names that come from where one's
  * own program sent them. -ENOEXEC: there is no code in a module. Not cached. */
 int tz_function_name_of(void (*function)(void), struct tz_task_name *ret);
