@@ -40,6 +40,22 @@ static int answer(int x)
 }
 TZ_TASK(int, answer, int);
 
+/* A result of a kibibyte and more, of which nobody hears. */
+typedef struct wide {
+	int numbers[300];
+} wide;
+TZ_FLAT(wide);
+
+static wide spread(int x)
+{
+	wide w;
+
+	for (int i = 0; i < 300; i++)
+		w.numbers[i] = x;
+	return w;
+}
+TZ_TASK(wide, spread, int);
+
 static void say(int fd, const char *text, tz_bytes more)
 {
 	changed = 1;
@@ -186,6 +202,8 @@ static void tells_how_it_ended(void **state)
 
 	assert_int_equal(tz_process_open_with(&p, by(state), answer, 41), 0);
 	assert_int_equal(exit_code(p), 0);
+	assert_int_equal(tz_process_open_with(&p, by(state), spread, 41), 0);
+	assert_int_equal(exit_code(p), 0);
 	assert_int_equal(tz_process_open_with(&p, by(state), leave_by, 24), 0);
 	assert_int_equal(tz_process_join_until(p, soon()), 0);
 	tz_process_outcome(p, &o);
@@ -299,6 +317,19 @@ static void is_joined_by_any_thread(void **state)
 		assert_null(e);
 	}
 	assert_int_equal(exit_code(p), -SIGKILL);
+}
+
+static void has_many_beside_it(void **state)
+{
+	enum { MANY = 40 };
+	tz_process *p[MANY];
+
+	for (int i = 0; i < MANY; i++)
+		assert_int_equal(tz_process_open_with(&p[i], by(state), linger), 0);
+	for (int i = 0; i < MANY; i++) /* those in the middle, then the others */
+		assert_int_equal(tz_process_kill(p[(i * 7 + 20) % MANY]), 0);
+	for (int i = 0; i < MANY; i++)
+		assert_int_equal(exit_code(p[i]), -SIGKILL);
 }
 
 static tz_process *joined;
@@ -731,6 +762,7 @@ int main(int argc, char **argv)
 		{ "has answers while it runs", has_answers_while_it_runs },
 		{ "is interrupted and killed", is_interrupted_and_killed },
 		{ "is joined by any thread", is_joined_by_any_thread },
+		{ "has many beside it", has_many_beside_it },
 		{ "suspends a coroutine that joins it", suspends_a_coroutine },
 		{ "starts when told", starts_when_told },
 		{ "knows itself and its parent", knows_itself_and_its_parent },
