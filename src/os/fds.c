@@ -133,7 +133,7 @@ TZ_NO_SANITIZE static int number_of(const char *name)
 }
 
 /* Closes what one read of the directory names: whether it was any. */
-TZ_NO_SANITIZE static bool close_listed(const char *buf, long size, int directory, int first, int keep)
+TZ_NO_SANITIZE static bool close_listed(const char *buf, long size, int directory, int first, int keep, int also)
 {
 	bool any = false;
 
@@ -142,7 +142,7 @@ TZ_NO_SANITIZE static bool close_listed(const char *buf, long size, int director
 		int fd = e->name[0] == '.' ? -1 : number_of(e->name);
 
 		at += e->size;
-		if (fd < first || fd == keep || fd == directory)
+		if (fd < first || fd == keep || fd == also || fd == directory)
 			continue;
 		(void)syscall(SYS_close, fd);
 		any = true;
@@ -150,7 +150,7 @@ TZ_NO_SANITIZE static bool close_listed(const char *buf, long size, int director
 	return any;
 }
 
-TZ_NO_SANITIZE static bool close_by_proc(int first, int keep)
+TZ_NO_SANITIZE static bool close_by_proc(int first, int keep, int also)
 {
 	_Alignas(8) char buf[2048];
 	int directory = (int)syscall(SYS_openat, AT_FDCWD, "/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
@@ -164,35 +164,40 @@ TZ_NO_SANITIZE static bool close_by_proc(int first, int keep)
 		again = false;
 		(void)syscall(SYS_lseek, directory, 0L, SEEK_SET);
 		while ((n = syscall(SYS_getdents64, directory, buf, sizeof buf)) > 0)
-			again = close_listed(buf, n, directory, first, keep) || again;
+			again = close_listed(buf, n, directory, first, keep, also) || again;
 	} while (again);
 	(void)syscall(SYS_close, directory);
 	return true;
 }
 
-TZ_NO_SANITIZE static void close_one_by_one(int first, int keep)
+TZ_NO_SANITIZE static void close_one_by_one(int first, int keep, int also)
 {
 	struct rlimit limit;
 	long last = syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, NULL, &limit) == 0 && limit.rlim_cur < 1 << 20 ? (long)limit.rlim_cur :
 													       1 << 20;
 
 	for (long fd = first; fd < last; fd++)
-		if (fd != keep)
+		if (fd != keep && fd != also)
 			(void)syscall(SYS_close, fd);
 }
 
-TZ_NO_SANITIZE static bool close_range_but(unsigned first, int keep)
+TZ_NO_SANITIZE static bool close_between(int64_t from, int64_t to)
 {
-	if (keep < (int)first)
-		return syscall(SYS_close_range, first, ~0U, 0) == 0;
-	return (keep == (int)first || syscall(SYS_close_range, first, (unsigned)keep - 1, 0) == 0) &&
-	       syscall(SYS_close_range, (unsigned)keep + 1, ~0U, 0) == 0;
+	return from > to || syscall(SYS_close_range, (unsigned)from, (unsigned)to, 0) == 0;
 }
 
-TZ_NO_SANITIZE void tz_fds_close_from(int first, int keep)
+TZ_NO_SANITIZE static bool close_ranges(int first, int keep, int also)
 {
-	if (!close_range_but((unsigned)first, keep) && !close_by_proc(first, keep))
-		close_one_by_one(first, keep);
+	int low = keep < also ? keep : also, high = keep < also ? also : keep;
+	int64_t above_low = low < first ? first : (int64_t)low + 1, above_high = high < first ? first : (int64_t)high + 1;
+
+	return close_between(first, (int64_t)low - 1) && close_between(above_low, (int64_t)high - 1) && close_between(above_high, ~0U);
+}
+
+TZ_NO_SANITIZE void tz_fds_close_from(int first, int keep, int also)
+{
+	if (!close_ranges(first, keep, also) && !close_by_proc(first, keep, also))
+		close_one_by_one(first, keep, also);
 }
 
 /* --- placing ---------------------------------------------------------------------------------------------------- */

@@ -14,8 +14,8 @@ ssize_t tz_fds_send(int socket, const void *data, size_t size, const int *fds, i
  * is kept. The number of bytes, 0 at the end, or a negative errno code. */
 ssize_t tz_fds_receive(int socket, void *data, size_t size, int *fds, int *n, int flags);
 
-/* Closes all descriptors from `first` on, but `keep`. Uses neither memory nor locks: legal in a child that shares its parent's memory. */
-void tz_fds_close_from(int first, int keep);
+/* Closes all descriptors from `first` on, but `keep` and `also` (-1: none). Uses neither memory nor locks: legal in a child that shares its parent's memory. */
+void tz_fds_close_from(int first, int keep, int also);
 
 int tz_fds_set_cloexec(int fd, int on);
 

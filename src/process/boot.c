@@ -123,12 +123,32 @@ static int find_sanitizer(struct dl_phdr_info *info, size_t size, void *arg)
 	return 1;
 }
 
-static bool can_be_preloaded(const char *path)
+/* A list of libraries ends a path at spaces and colons, with musl at all that is space, and something else is put in where a path says $ORIGIN, $LIB or $PLATFORM. */
+static bool can_be_listed(const char *path)
 {
-	return !strpbrk(path, ": ;") && access(path, R_OK) == 0;
+	return !strpbrk(path, ": ;$\t\n\v\f\r");
 }
 
-static int prepare_preload(char **ret, const char *own, const char *before)
+/* Opens what cannot be named, to be named by its number. */
+static int name_by_number(char **path, int *ret_fd)
+{
+	int fd = open(*path, O_RDONLY | O_CLOEXEC);
+	char *name = NULL;
+
+	fd = fd < 0 ? -errno : tz_fds_above_standard(fd);
+	if (fd < 0)
+		return fd == -EMFILE || fd == -ENFILE ? fd : -ENOEXEC;
+	if (asprintf(&name, TZ_BOOT_BY_NUMBER "%d", fd) < 0) {
+		(void)close(fd);
+		return -ENOMEM;
+	}
+	free(*path);
+	*path = name;
+	*ret_fd = fd;
+	return 0;
+}
+
+static int prepare_preload(struct tz_boot *b, const char *own, const char *before)
 {
 	const char *slash = strrchr(own, '/'), *sanitizer = NULL;
 	char *boot = NULL;
@@ -139,11 +159,15 @@ static int prepare_preload(char **ret, const char *own, const char *before)
 	(void)dl_iterate_phdr(find_sanitizer, &sanitizer);
 	if (sanitizer && before && strstr(before, sanitizer))
 		sanitizer = NULL;
-	if (!can_be_preloaded(boot))
+	if (!can_be_listed(boot))
+		e = name_by_number(&boot, &b->library);
+	if (e == 0 && access(boot, R_OK) < 0)
 		e = -ENOEXEC;
-	else if (asprintf(ret, "LD_PRELOAD=%s%s%s%s%s", sanitizer ? sanitizer : "", sanitizer ? ":" : "", before ? before : "",
-			  before ? ":" : "", boot) < 0)
+	if (e == 0 && asprintf(&b->preload, "LD_PRELOAD=%s%s%s%s%s", sanitizer ? sanitizer : "", sanitizer ? ":" : "", before ? before : "",
+			       before ? ":" : "", boot) < 0) {
+		b->preload = NULL;
 		e = -ENOMEM;
+	}
 	free(boot);
 	return e;
 }
@@ -154,7 +178,7 @@ int tz_boot_prepare(struct tz_boot *ret, enum tz_boot_what what, int fd, pid_t p
 {
 	bool alone = in_executable();
 	const char *path = alone ? "" : own_path();
-	struct tz_boot b = { .program = NULL };
+	struct tz_boot b = { .library = -1 };
 	unsigned long long device, inode;
 	int e = 0;
 
@@ -171,7 +195,7 @@ int tz_boot_prepare(struct tz_boot *ret, enum tz_boot_what what, int fd, pid_t p
 		e = -ENOMEM;
 	}
 	if (e == 0 && !alone)
-		e = prepare_preload(&b.preload, path, preload);
+		e = prepare_preload(&b, path, preload);
 	if (e < 0)
 		tz_boot_free(&b);
 	else
@@ -184,6 +208,8 @@ void tz_boot_free(struct tz_boot *b)
 	free(b->program);
 	free(b->word);
 	free(b->preload);
+	if (b->library >= 0)
+		(void)close(b->library);
 }
 
 static bool is_variable(const char *entry, const char *name)

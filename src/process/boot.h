@@ -9,15 +9,16 @@
 /* What a program that was taken over becomes. */
 enum tz_boot_what { TZ_BOOT_NURSERY = 'n', TZ_BOOT_SPAWN = 's' };
 
-/* How to execute the program anew. Strings from malloc. */
+/* How to execute the program anew. */
 struct tz_boot {
 	char *program; /* what to give to execve */
 	char *word; /* "TRENZA_BOOT=..." */
 	char *preload; /* "LD_PRELOAD=...", or NULL: the environment's stays */
+	int library; /* the boot library, which that names by this number, and which is to stay open over the exec; or -1 */
 };
 
 /* Prepares it: `preload` is what the environment's LD_PRELOAD says, or NULL. fd stays open over the exec, and is what the taken over program begins with. 0; -EPERM: the program is
- * set-user-ID, or is being taken over just now; -ENOEXEC: it, or the boot library, cannot be found; -ENOMEM. */
+ * set-user-ID, or is being taken over just now; -ENOEXEC: it, or the boot library, cannot be found; -ENOMEM; -EMFILE. */
 int tz_boot_prepare(struct tz_boot *ret, enum tz_boot_what what, int fd, pid_t parent, const char *preload);
 void tz_boot_free(struct tz_boot *boot);
 

@@ -22,11 +22,14 @@ __attribute__((visibility("default"))) start_function __libc_start_main;
 static void arrive(void);
 __attribute__((visibility("default"))) struct tz_boot_hook trenza_boot_hook = { .arrive = arrive };
 
-/* LD_PRELOAD is what it was: this library is its last element. */
+/* LD_PRELOAD is what it was: this library is its last element, which may have been named by a descriptor. */
 static void restore_preload(void)
 {
-	char *list = getenv("LD_PRELOAD"), *last = list ? strrchr(list, ':') : NULL;
+	char *list = getenv("LD_PRELOAD"), *last = list ? strrchr(list, ':') : NULL, *own = last ? last + 1 : list;
+	int fd;
 
+	if (own && sscanf(own, TZ_BOOT_BY_NUMBER "%d", &fd) == 1)
+		(void)close(fd);
 	if (!last)
 		(void)unsetenv("LD_PRELOAD");
 	else

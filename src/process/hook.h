@@ -8,6 +8,8 @@
 
 #define TZ_BOOT_VARIABLE "TRENZA_BOOT" /* in the environment of a program that is to be taken over */
 #define TZ_BOOT_HOOK "trenza_boot_hook"
+/* How LD_PRELOAD names the boot library by a descriptor. Whoever opens that number by dlopen later must not meet this name, since the loader compares names. */
+#define TZ_BOOT_BY_NUMBER "/proc/./self/fd/"
 
 /* The word is WHAT:FD:PID:DEVICE:INODE:PATH: an enum tz_boot_what, what the process begins with, the application, the executable's identity, and libtrenza's path, which is
  * empty where that is part of the executable. */

@@ -37,6 +37,7 @@ struct launch {
 	const char *program;
 	char **argv, **env;
 	int socket; /* the nursery's end, 3 or higher */
+	int library; /* the boot library; or -1 */
 	int error;
 	_Alignas(16) char outer[STACK], inner[STACK];
 };
@@ -75,10 +76,12 @@ TZ_NO_SANITIZE static int set_descriptors(struct launch *l)
 	if (null < 0)
 		return -errno;
 	(void)syscall(SYS_fcntl, l->socket, F_SETFD, 0);
+	if (l->library >= 0)
+		(void)syscall(SYS_fcntl, l->library, F_SETFD, 0);
 	for (int fd = 0; fd < 3; fd++)
 		if (fd != null && (fd < 2 || syscall(SYS_fcntl, fd, F_GETFD) < 0))
 			(void)syscall(SYS_dup3, null, fd, 0);
-	tz_fds_close_from(3, l->socket);
+	tz_fds_close_from(3, l->socket, l->library);
 	return 0;
 }
 
@@ -158,6 +161,7 @@ static int launch(int socket)
 		l->argv = argv;
 		l->env = copy_environment(&boot);
 		l->socket = socket;
+		l->library = boot.library;
 	}
 	e = l && l->env ? run(l) : -ENOMEM;
 	if (l)

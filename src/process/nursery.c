@@ -246,6 +246,8 @@ static int execute_anew(struct tz_request *r, const struct tz_birth *birth, int 
 		(void)tz_fds_set_cloexec(birth->fds[i], 0);
 	(void)tz_fds_set_cloexec(socket, 0);
 	(void)tz_fds_set_cloexec(file, 0);
+	if (boot.library >= 0)
+		(void)tz_fds_set_cloexec(boot.library, 0);
 	let_signals_in();
 	(void)execve(boot.program, argv, env);
 	e = -errno;

@@ -75,6 +75,9 @@ check '... and is taken over' says 'main 525 525 525' "$work/program" $all
 check 'a program with a plugin builds' build "$work/program" 3 gcc $c -- -ldl
 check '... and is taken over' says 'main 525 525 525' "$work/program" "$work/libuser.so" $all
 
+library=$(ldconfig -p | sed -n 's/.*libm\.so\.6 (.*x86-64.* => //p' | head -n 1)
+[ -e "$library" ] || library=$(gcc -print-file-name=libm.so.6)
+
 # Where the executable is.
 check 'a program builds' build "$work/program" 0 gcc $c -- "${dynamic[@]}"
 cp "$work/program" "$work/gone"
@@ -82,6 +85,27 @@ check 'a program whose file was removed' says 'main 525 525 525' env REMOVE=1 "$
 mkdir -p "$work/a b"
 cp "$work/program" "$work/a b/program"
 check 'a path with a space' says 'main 525 525 525' "$work/a b/program" $all
+
+# ... and where the library is: a list of libraries to load first ends a path at some characters.
+pools='processes:workers=2,start=forkserver processes:workers=2,start=spawn processes:workers=2,start=fork'
+odd="$work/with space:and colon; \$LIB"
+mkdir -p "$odd"
+cp "$shared/libtrenza.so.0" "$shared/libtrenza-boot.so" "$odd"
+check 'a program that finds the library where it lies itself builds' build "$odd/program" 0 gcc $c -- -L "$shared" '-Wl,-rpath,$ORIGIN' -ltrenza
+check '... and is taken over where the path has spaces and colons' says 'main 525 525 525' "$odd/program" $all
+check '... pools, too' says 'main 525 525 525' "$odd/program" $pools
+check '... and what was preloaded stays preloaded' says 'main 525 525' env LD_PRELOAD="$library" PRELOAD="$library" "$odd/program" forkserver spawn
+cp "$odd/program" "$odd/gone"
+check '... also by a file that was removed' says 'main 525 525 525' env REMOVE=1 "$odd/gone" $all
+if command -v valgrind >/dev/null; then
+    build "$odd/program" 0 gcc $c -- -L "$shared" '-Wl,-rpath,$ORIGIN' -ltrenza
+    check '... and by valgrind, of the children too' says 'main 525 525 525' valgrind -q --trace-children=yes "$odd/program" $all
+else
+    skip '... and by valgrind, of the children too' 'there is none'
+fi
+check 'an archive in a static program builds' build "$odd/alone" 0 gcc $c -static -- -Wl,--no-warnings "$static"
+check '... and is taken over where the path has spaces and colons' says 'main 525 525 525' "$odd/alone" $all
+check '... pools, too' says 'main 525 525 525' "$odd/alone" $pools
 cd "$work" || exit 1
 check 'a relative path' says 'main 525 525 525' ./program $all
 cd / || exit 1
@@ -91,8 +115,6 @@ if command -v valgrind >/dev/null; then
 else
     skip 'valgrind' 'there is none'
 fi
-library=$(ldconfig -p | sed -n 's/.*libm\.so\.6 (.*x86-64.* => //p' | head -n 1)
-[ -e "$library" ] || library=$(gcc -print-file-name=libm.so.6)
 check 'what was preloaded stays preloaded' says 'main 525 525 525' env LD_PRELOAD="$library" PRELOAD="$library" "$work/program" $all
 
 # What must not be.
