@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -373,6 +374,133 @@ static void maps_of_values(void **state)
 	}
 }
 
+/* --- again ------------------------------------------------------------------------------------------------------------------ */
+
+static bool is_run(const char *text, char c, size_t n)
+{
+	size_t i = 0;
+
+	while (i < n && text[i] == c)
+		i++;
+	return i == n;
+}
+
+/* What its arguments come to, if they are what `arguments_of` makes, else -1. It writes over what it can. */
+static int weigh(char *text, tz_bytes data, const tz_value *list)
+{
+	size_t n = strlen(text);
+	int64_t last = -1;
+
+	tz_value_to_int(tz_value_at(list, tz_value_size(list) - 1), &last);
+	if (!is_run(text, 't', n) || data.size != n || !is_run(data.data, 'd', n) || tz_value_size(list) != n / 64 + 1 || last != (int64_t)n)
+		return -1;
+	memset(text, 'z', n);
+	return (int)(2 * n);
+}
+
+/* Each try does what its letter says: fails, or kills its worker. Then it ends well. */
+static int try_hard(const char *letters, int *tries, char *text, tz_bytes data, tz_value list)
+{
+	int weight = weigh(text, data, &list), n = (*tries)++;
+
+	if (weight < 0)
+		return tz_fail(-EBADMSG, "arguments of another kind"), 0;
+	if (n < (int)strlen(letters) && letters[n] == 'k')
+		(void)raise(SIGKILL);
+	return n < (int)strlen(letters) ? tz_fail(-EIO, "again"), 0 : weight;
+}
+TZ_TASK(int, try_hard, const char *, int *, char *, tz_bytes, tz_value);
+
+struct arguments {
+	char *text;
+	tz_bytes data;
+	tz_value list;
+};
+
+static struct arguments arguments_of(size_t n, bool buffer)
+{
+	struct arguments a = { malloc(n + 1), { buffer ? tz_buffer_alloc(n) : malloc(n), n }, tz_empty_list };
+
+	assert_non_null(a.text);
+	assert_non_null(a.data.data);
+	memset(a.text, 't', n);
+	a.text[n] = '\0';
+	memset((void *)(uintptr_t)a.data.data, 'd', n);
+	for (size_t i = 0; i < n / 64; i++)
+		assert_int_equal(tz_value_append(&a.list, tz_int((int64_t)i)), 0);
+	assert_int_equal(tz_value_append(&a.list, tz_int((int64_t)n)), 0);
+	return a;
+}
+
+static void free_arguments(const struct arguments *a)
+{
+	free(a->text);
+	tz_buffer_free((void *)(uintptr_t)a->data.data);
+	tz_value_free(a->list);
+}
+
+/* Arguments that lie in a segment are decoded there, and the task may write to them. */
+static void another_try_has_the_same_arguments(void **state)
+{
+	static const size_t sizes[] = { 10, 2000, 40000, 100000, 1000000 };
+	static const char *const ways[] = { "f", "k", "fff", "kff", "ffk", "fkf" };
+	int *tries = TZ_SHARED_NEW(int), weight = 0;
+
+	(void)state;
+	assert_non_null(tries);
+	for (size_t k = 0; k < 2 * sizeof sizes / sizeof *sizes; k++) {
+		size_t size = sizes[k / 2];
+		struct arguments a = arguments_of(size, k % 2);
+
+		for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+			try_hard_future f;
+
+			*tries = 0;
+			f = tz_submit_with(ex, TZ_OPTIONS(tz_submit_options, .retries = 4), try_hard, ways[i], tries, a.text, a.data, a.list);
+			check_done(tz_result(f, &weight), ways[i]);
+			assert_int_equal(weight, 2 * size);
+			assert_int_equal(*tries, strlen(ways[i]) + 1);
+		}
+		assert_true(is_run(a.text, 't', size)); /* ours are ours */
+		free_arguments(&a);
+	}
+	tz_shared_free(tries);
+}
+
+static int linger(char *text, tz_bytes data, tz_value list, double seconds)
+{
+	int weight = weigh(text, data, &list);
+
+	tz_sleep(seconds);
+	return weight;
+}
+TZ_TASK(int, linger, char *, tz_bytes, tz_value, double);
+
+/* While it reads them, runs or answers. */
+static void its_worker_is_killed_at_any_time(void **state)
+{
+	struct arguments a = arguments_of(300000, false);
+	tz_executor *alone = open_alone();
+	int pid = 0;
+
+	(void)state;
+	for (int i = 0; i < 40; i++) {
+		int killed = pid, weight = 0;
+		linger_future f;
+
+		do /* it may have answered with its last breath */
+			check_done(tz_result(tz_submit_with(alone, TZ_OPTIONS(tz_submit_options, .retries = 1), process), &pid), "process");
+		while (pid == killed);
+		f = tz_submit_with(alone, TZ_OPTIONS(tz_submit_options, .retries = 1), linger, a.text, a.data, a.list, 0.0005);
+		tz_sleep(i % 20 * 0.0001);
+		assert_int_equal(kill(pid, SIGKILL), 0);
+		check_done(tz_result(f, &weight), "linger");
+		assert_int_equal(weight, 600000);
+	}
+	tz_executor_close(alone);
+	free_arguments(&a);
+}
+
 static void failed_values_are_refused(void **state)
 {
 	tz_value twice = tz_dict(1, 1, 1, 1), counts;
@@ -395,6 +523,8 @@ int main(void)
 		cmocka_unit_test(values),
 		cmocka_unit_test(maps_of_values),
 		cmocka_unit_test(failed_values_are_refused),
+		cmocka_unit_test(another_try_has_the_same_arguments),
+		cmocka_unit_test(its_worker_is_killed_at_any_time),
 		cmocka_unit_test(options_that_do_not_travel),
 		cmocka_unit_test(what_does_not_travel),
 	};

@@ -61,6 +61,14 @@ static bool may_take(const struct farm_hand *h, const struct tz_job *job, uint64
 	return h->in_flight < (ns < FARM_SHORT_NS ? FARM_WINDOW : 2);
 }
 
+/* The payload lies in memory that its worker can write, and another try is to find it as it was. */
+static bool is_kept(const struct tz_job *job)
+{
+	const struct farm_parcel *p = job->parcel;
+
+	return p && p->whole && job->options && job->options->retries > 0;
+}
+
 /* When a worker would come to it, in ns from now. */
 static uint64_t delay_of(const struct farm_hand *h, uint64_t now)
 {
@@ -156,7 +164,7 @@ static int give_job(struct farm_hand *h, struct tz_job *job, struct farm_task *t
 	struct tz_lane_what what = {
 		.code = task->number,
 		.kind = p && p->chunk ? TERM_BLOCK : TERM_CALL,
-		.flags = p && !p->chunk ? TERM_ENCODED : 0,
+		.flags = (p && !p->chunk ? TERM_ENCODED : 0) | (is_kept(job) ? TERM_KEPT : 0),
 		.time = job->options ? job->options->deadline.ns : 0,
 	};
 	struct tz_lane_load load;

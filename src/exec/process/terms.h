@@ -22,7 +22,8 @@ enum {
 /* tz_lane_what.flags of a call. */
 enum {
 	TERM_ENCODED =
-		1 /* the payload is of tz_args_encode; else it is the arguments as they are */
+		1, /* the payload is of tz_args_encode; else it is the arguments as they are */
+	TERM_KEPT = 2 /* it lies in the parent's memory, and may be given to another worker after this one: it is to be copied, not decoded in place */
 };
 
 /* In front of the elements of a map. */

@@ -38,6 +38,8 @@
 #include "wire/codec.h"
 #include "wire/plan.h"
 
+enum { MOST_ROOM = 16 << 20 }; /* of a buffer that is kept for the next arguments */
+
 /* A task that this worker was taught. */
 struct lesson {
 	const tz_task *task; /* NULL: it is not there */
@@ -56,7 +58,7 @@ static struct {
 	uint32_t done; /* tasks */
 	uint64_t resident; /* at first */
 	struct tz_segment *refs[TZ_GIVER_MAX]; /* of the setup task; for life */
-	void *buffer; /* for arguments that have to be aligned */
+	void *buffer; /* for arguments that have to be aligned, or left as they are */
 	size_t room;
 	void *results; /* of a piece of a map */
 	size_t results_room;
@@ -298,11 +300,9 @@ static const struct lesson *lesson_of(const struct tz_lane_mail *mail)
 	return NULL;
 }
 
-/* Room of that alignment for the payload, which is moved there. NULL without memory. */
-static void *aligned(void *bytes, size_t size, size_t align)
+/* The payload in memory of ours, of that alignment. NULL without memory. */
+static void *copied(const void *bytes, size_t size, size_t align)
 {
-	if (((uintptr_t)bytes & (align - 1)) == 0)
-		return bytes;
 	if (size > me.room || ((uintptr_t)me.buffer & (align - 1))) {
 		free(me.buffer);
 		me.room = (size + 4096) / 4096 * 4096;
@@ -313,6 +313,21 @@ static void *aligned(void *bytes, size_t size, size_t align)
 		}
 	}
 	return memcpy(me.buffer, bytes, size);
+}
+
+/* Room of that alignment for the payload, which is moved there. NULL without memory. */
+static void *aligned(void *bytes, size_t size, size_t align)
+{
+	return (uintptr_t)bytes & (align - 1) ? copied(bytes, size, align) : bytes;
+}
+
+static void let_large_buffer_go(void)
+{
+	if (me.room <= MOST_ROOM)
+		return;
+	free(me.buffer);
+	me.buffer = NULL;
+	me.room = 0;
 }
 
 /* The attendant may end the job from here on. */
@@ -399,8 +414,10 @@ static void call_with(const struct tz_lane_mail *mail, const struct lesson *l, s
 	const void *args = mail->bytes;
 
 	if (mail->what.flags & TERM_ENCODED) {
-		void *bytes =
-			aligned(mail->bytes, mail->size, l->plan->align > 8 ? l->plan->align : 8);
+		size_t align = l->plan->align > 8 ? l->plan->align : 8;
+		void *bytes = mail->what.flags & TERM_KEPT
+				      ? copied(mail->bytes, mail->size, align)
+				      : aligned(mail->bytes, mail->size, align);
 		int r = bytes ? tz_args_decode(l->plan, bytes, mail->size, &args, &taker->carrier)
 			      : -ENOMEM;
 
@@ -441,6 +458,7 @@ static void call(const struct tz_lane_mail *mail)
 	tz_taker_init(&taker, mail->refs, mail->nrefs, TZ_TAKE_FOR_CALL);
 	call_with(mail, l, &taker);
 	tz_taker_done(&taker);
+	let_large_buffer_go();
 }
 
 /* --- pieces of maps ----------------------------------------------------------------------------------------------------------------- */
