@@ -7,17 +7,8 @@
 
 #include "../unit/shared.h"
 #include "failures.h"
+#include "stage.h"
 
-struct stage {
-	tz_shared_lock lock;
-	tz_shared_rlock rlock;
-	tz_shared_event event;
-	tz_shared_semaphore semaphore;
-	tz_shared_condition condition;
-	tz_shared_barrier barrier;
-	tz_shared_rwlock rwlock;
-	atomic_int phase, arrived, answer;
-};
 SHARED_STAGE
 
 /* One that has done `body` and stays; it is killed by the test. */
@@ -235,7 +226,7 @@ static void row_34_condition(void **state)
 static void wait_at_barrier(void *unused)
 {
 	(void)unused;
-	stage->answer = tz_shared_barrier_wait_until(&stage->barrier, soon());
+	stage->answers[0] = tz_shared_barrier_wait_until(&stage->barrier, soon());
 }
 
 static void row_34_barrier(void **state)
@@ -249,7 +240,7 @@ static void row_34_barrier(void **state)
 	until(tz_shared_barrier_waiting(&stage->barrier) == 2);
 	child_kill(dead);
 	child_join(other);
-	assert_int_equal(stage->answer, -EPIPE);
+	assert_int_equal(stage->answers[0], -EPIPE);
 	assert_int_equal(tz_shared_barrier_wait(&stage->barrier), -EPIPE);
 }
 

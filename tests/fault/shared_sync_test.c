@@ -16,34 +16,18 @@
 #include <unistd.h>
 
 #include <trenza.h>
-#include <trenza/shared_barrier.h>
-#include <trenza/shared_condition.h>
-#include <trenza/shared_event.h>
-#include <trenza/shared_lock.h>
-#include <trenza/shared_rwlock.h>
-#include <trenza/shared_semaphore.h>
 
 #include "check.h"
 #include "crew.h"
 #include "shared/owner.h"
+#include "stage.h"
 #include "steps.h"
 
 /* A way up to so many steps is tried at each of them; of a longer one about so many are sampled, unless all are wanted. Who waits does the same over and over until it
  * sleeps for long enough to be seen asleep: so many steps of that will do. */
 enum { SHORT = 500, SAMPLES = 100, WAITING = 1000 };
 
-static struct stage {
-	tz_shared_lock lock;
-	tz_shared_rlock rlock;
-	tz_shared_event event;
-	tz_shared_semaphore semaphore;
-	tz_shared_condition condition;
-	tz_shared_barrier barrier;
-	tz_shared_rwlock rwlock;
-	/* What the stepped process notes. */
-	atomic_int has, over; /* it certainly has what it wants; all is done */
-	atomic_int answer; /* of another one, that waits */
-} * stage;
+static struct stage *stage;
 
 static uint32_t dead; /* the name of a process that has ended */
 
@@ -490,11 +474,11 @@ static void start_other(int (*wait)(void), bool (*waits)(void), const tz_shared_
 	bool good = false;
 
 	fflush(NULL);
-	stage->answer = 1000;
+	stage->answers[0] = 1000;
 	other = fork();
 	must(other >= 0);
 	if (other == 0) {
-		stage->answer = wait();
+		stage->answers[0] = wait();
 		_exit(0);
 	}
 	until(waits());
@@ -515,7 +499,7 @@ static int answer_of_other(void)
 	must(kill(other, SIGCONT) == 0);
 	until((r = waitpid(other, &status, WNOHANG)) != 0);
 	must(r == other && status == 0);
-	return stage->answer;
+	return stage->answers[0];
 }
 
 static int wait_here(void)

@@ -4,26 +4,11 @@
 #include <errno.h>
 
 #include <trenza.h>
-#include <trenza/shared_barrier.h>
-#include <trenza/shared_condition.h>
-#include <trenza/shared_event.h>
-#include <trenza/shared_rwlock.h>
-#include <trenza/shared_semaphore.h>
 
 #include "abilities.h"
 #include "shared.h"
+#include "stage.h"
 
-struct stage {
-	tz_shared_lock lock;
-	tz_shared_rlock rlock;
-	tz_shared_event event;
-	tz_shared_semaphore semaphore;
-	tz_shared_condition condition;
-	tz_shared_barrier barrier;
-	tz_shared_rwlock rwlock;
-	atomic_int phase, inside, most, arrived, done, answers[8];
-	long count, copy; /* changed under a lock */
-};
 SHARED_STAGE
 
 static tz_executor *open_executor(const char *spec)
