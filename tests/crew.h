@@ -6,14 +6,10 @@
 #ifndef TRENZA_TESTS_CREW_H
 #define TRENZA_TESTS_CREW_H
 
-#include <fcntl.h>
 #include <pthread.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include <trenza/time.h>
 
@@ -63,23 +59,6 @@ static inline void crew_join(struct crew *c)
 		must(pthread_timedjoin_np(c->threads[i], NULL, &end) == 0);
 	}
 	c->count = 0;
-}
-
-/* Whether the kernel has put a thread to sleep, by the number that gettid gave it. Of a thread that only computes and waits: it is in its place in line then. */
-static inline bool is_asleep(int thread)
-{
-	char path[64], text[256];
-	int fd;
-	ssize_t n;
-
-	(void)snprintf(path, sizeof path, "/proc/self/task/%d/stat", thread);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	must(fd >= 0);
-	n = read(fd, text, sizeof text - 1);
-	(void)close(fd);
-	must(n > 0);
-	text[n] = '\0';
-	return strstr(text, ") S ") != NULL;
 }
 
 /* A small generator, so that runs are the same each time. */

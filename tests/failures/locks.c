@@ -173,7 +173,7 @@ static void row_34_event(void **state)
 	for (int i = 0; i < 3; i++) {
 		pid_t child = start_and_wait(wait_for_event);
 
-		until(child_state(child) == 'S');
+		until(state_of(child) == 'S');
 		child_kill(child);
 	}
 	for (int i = 0; i < 3; i++) {
@@ -209,9 +209,9 @@ static void row_34_condition(void **state)
 	pid_t dead = start_waiter(1), other;
 
 	(void)state;
-	until(child_state(dead) == 'S');
+	until(state_of(dead) == 'S');
 	assert_int_equal(kill(dead, SIGSTOP), 0);
-	until(child_state(dead) == 'T');
+	until(state_of(dead) == 'T');
 	other = start_waiter(2);
 	tz_shared_condition_notify(&stage->condition);
 	child_kill(dead);

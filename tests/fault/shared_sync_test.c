@@ -19,6 +19,7 @@
 
 #include "check.h"
 #include "crew.h"
+#include "proc.h"
 #include "shared/owner.h"
 #include "stage.h"
 #include "steps.h"
@@ -455,19 +456,6 @@ static void take_lock(void)
 
 static pid_t other;
 
-static char state_of_other(void)
-{
-	char path[64], line[512] = "", *end;
-	FILE *f;
-
-	(void)snprintf(path, sizeof path, "/proc/%d/stat", (int)other);
-	f = fopen(path, "re");
-	must(f != NULL);
-	end = fgets(line, sizeof line, f) ? strrchr(line, ')') : NULL;
-	(void)fclose(f);
-	return end && end[1] == ' ' ? end[2] : '?';
-}
-
 /* Once it waits, and not at a moment when it has the object's lock. */
 static void start_other(int (*wait)(void), bool (*waits)(void), const tz_shared_lock *lock)
 {
@@ -484,7 +472,7 @@ static void start_other(int (*wait)(void), bool (*waits)(void), const tz_shared_
 	until(waits());
 	while (!good) {
 		must(kill(other, SIGSTOP) == 0);
-		until(state_of_other() == 'T');
+		until(state_of(other) == 'T');
 		good = !tz_shared_lock_is_held(lock) && !tz_shared_lock_is_held(&stage->lock);
 		if (!good)
 			must(kill(other, SIGCONT) == 0);

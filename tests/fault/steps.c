@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #include "check.h"
+#include "proc.h"
 
 enum { TICK_US = 1000, FINISH_S = 60 };
 
@@ -114,20 +115,6 @@ void steps_begin(struct steps *s)
 		fail_msg("it did not begin: status %#x", status);
 }
 
-static bool sleeps(pid_t pid)
-{
-	char path[64], line[256] = "", *end;
-	FILE *f;
-
-	(void)snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
-	f = fopen(path, "re");
-	if (!f)
-		return false;
-	end = fgets(line, sizeof line, f) ? strrchr(line, ')') : NULL;
-	(void)fclose(f);
-	return end && end[1] == ' ' && end[2] == 'S';
-}
-
 /* Waits until the step is done; false if it sleeps meanwhile: it was seen asleep at two ticks in a row. */
 static bool await(struct steps *s, int *ret_status)
 {
@@ -135,7 +122,7 @@ static bool await(struct steps *s, int *ret_status)
 		if (waitpid(s->pid, ret_status, 0) == s->pid)
 			return true;
 		assert_int_equal(errno, EINTR);
-		asleep = sleeps(s->pid) ? asleep + 1 : 0;
+		asleep = state_of(s->pid) == 'S' ? asleep + 1 : 0;
 	}
 	return false;
 }

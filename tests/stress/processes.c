@@ -9,6 +9,7 @@
 
 #include "../abilities.h"
 #include "../descriptors.h"
+#include "../proc.h"
 #include "stress.h"
 
 enum { SUBMITTERS = 3, HELD = 48 };
@@ -161,28 +162,6 @@ static void submit_and_judge(int index)
 				atomic_store(&some_pid, pid);
 		}
 	}
-}
-
-/* The parent of a process, 0 if it is gone. */
-static int parent_of(int pid)
-{
-	char path[64], text[512] = "";
-	int parent = 0;
-
-	(void)snprintf(path, sizeof path, "/proc/%d/stat", pid);
-	FILE *f = fopen(path, "r");
-
-	if (!f)
-		return 0;
-	size_t n = fread(text, 1, sizeof text - 1, f);
-
-	(void)fclose(f);
-	text[n] = '\0';
-	const char *after = strrchr(text, ')');
-
-	if (!after || sscanf(after + 1, " %*c %d", &parent) != 1)
-		return 0;
-	return parent;
 }
 
 static bool kills_nursery;

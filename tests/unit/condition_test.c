@@ -3,12 +3,14 @@
 #include <errno.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <trenza/condition.h>
 #include <trenza/scope.h>
 
 #include "check.h"
 #include "crew.h"
+#include "proc.h"
 
 enum { WAITERS = 5 };
 
@@ -124,7 +126,7 @@ static void notify_all_keeps_the_order(void **state)
 	(void)state;
 	fill(&l, &crew, places);
 	for (int i = 0; i < WAITERS; i++)
-		until(is_asleep(places[i].thread)); /* and not spinning, so that they are moved */
+		until(state_of(places[i].thread) == 'S'); /* and not spinning, so that they are moved */
 	tz_lock_acquire(&l.lock);
 	tz_condition_notify_all(&l.condition);
 	(void)tz_sleep(0.005); /* long enough that each of them is handed the lock */

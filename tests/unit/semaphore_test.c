@@ -11,6 +11,7 @@
 
 #include "check.h"
 #include "crew.h"
+#include "proc.h"
 
 static bool somebody_waits(tz_semaphore *s)
 {
@@ -122,7 +123,7 @@ static void first_come_first_served(void **state)
 		places[i] = (struct place){ &l, i, 0 };
 		crew_add(&crew, stand_in_line, &places[i]);
 		until(atomic_load(&places[i].thread) != 0);
-		until(is_asleep(places[i].thread)); /* the next one after this one */
+		until(state_of(places[i].thread) == 'S'); /* the next one after this one */
 	}
 	for (int i = 0; i < 5; i++) {
 		assert_int_equal(tz_semaphore_release(&l.semaphore), 0);

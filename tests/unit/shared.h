@@ -18,6 +18,7 @@
 
 #include "check.h"
 #include "crew.h"
+#include "proc.h"
 
 /* All-zero memory that children share. */
 static inline void *shared_new(size_t size)
@@ -120,21 +121,6 @@ _Noreturn static inline void stay(void)
 {
 	for (;;)
 		(void)pause();
-}
-
-/* The state of the first thread of a process, as ps(1) has it. */
-static inline char child_state(pid_t child)
-{
-	char path[64], line[512] = "", *end;
-	FILE *f;
-
-	(void)snprintf(path, sizeof path, "/proc/%d/stat", (int)child);
-	f = fopen(path, "re");
-	must(f != NULL);
-	end = fgets(line, sizeof line, f) ? strrchr(line, ')') : NULL;
-	(void)fclose(f);
-	must(end && end[1] == ' ');
-	return end[2];
 }
 
 #endif

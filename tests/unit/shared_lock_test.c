@@ -112,7 +112,7 @@ static void who_has_a_thread_left_is_alive(void **state)
 	(void)state;
 	stage->word = 0;
 	child = child_start(leave_a_thread, NULL);
-	until(stage->word != 0 && child_state(child) == 'Z');
+	until(stage->word != 0 && state_of(child) == 'Z');
 	assert_true(tz_owner_is_alive(stage->word));
 	tz_owner_without(true, false);
 	assert_true(tz_owner_is_alive(stage->word));
@@ -559,7 +559,7 @@ static pid_t start_waiter(void)
 
 	stage->phase = 0;
 	child = child_start(wait_in_child, NULL);
-	until(stage->phase == 1 && word_of(&stage->lock) & PARKED && child_state(child) == 'S');
+	until(stage->phase == 1 && word_of(&stage->lock) & PARKED && state_of(child) == 'S');
 	return child;
 }
 

@@ -376,7 +376,7 @@ static void who_waits_for_memory_is_woken(void **state)
 	for (int i = 0; i < 3; i++)
 		assert_int_equal(tz_shared_queue_try_put_bytes(q, sent, BIG), 0);
 	child = child_start(put_large, NULL);
-	until(stage->phase == 1 && child_state(child) == 'S');
+	until(stage->phase == 1 && state_of(child) == 'S');
 	assert_int_equal(tz_shared_queue_get_bytes(q, received, BIG), BIG);
 	child_join(child);
 	assert_int_equal(stage->answer, 0);
@@ -521,7 +521,7 @@ static void a_put_wakes_who_sleeps(void **state)
 
 		stage->phase = 0;
 		child = child_start(get_one, NULL);
-		until(stage->phase == 1 && child_state(child) == 'S');
+		until(stage->phase == 1 && state_of(child) == 'S');
 		put("abc");
 		child_join(child);
 		assert_int_equal(stage->answer, 3);
@@ -536,7 +536,7 @@ static void a_batch_wakes_as_many_as_it_has(void **state)
 	for (int i = 0; i < 3; i++)
 		child[i] = child_start(get_one, NULL);
 	for (int i = 0; i < 3; i++)
-		until(child_state(child[i]) == 'S');
+		until(state_of(child[i]) == 'S');
 	assert_int_equal(tz_shared_queue_put_n(q, "abc", 1, 3), 3);
 	for (int i = 0; i < 3; i++)
 		child_join(child[i]);
@@ -557,7 +557,7 @@ static void a_get_wakes_who_waits_for_room(void **state)
 	for (int i = 0; i < 4; i++)
 		put("old");
 	child = child_start(put_one, NULL);
-	until(stage->phase == 1 && child_state(child) == 'S');
+	until(stage->phase == 1 && state_of(child) == 'S');
 	gets_text("old");
 	child_join(child);
 	assert_int_equal(stage->answer, 0);
@@ -574,9 +574,9 @@ static void a_sleeper_that_is_killed_takes_nothing_along(void **state)
 
 		stage->phase = 0;
 		first = child_start(get_one, NULL);
-		until(stage->phase == 1 && child_state(first) == 'S');
+		until(stage->phase == 1 && state_of(first) == 'S');
 		second = child_start(get_one, NULL);
-		until(child_state(second) == 'S');
+		until(state_of(second) == 'S');
 		child_kill(first);
 		put("x");
 		child_join(second);
@@ -621,7 +621,7 @@ static void join_in_another_process(void **state)
 	(void)state;
 	put("a");
 	child = child_start(wait_for_work, NULL);
-	until(stage->phase == 1 && child_state(child) == 'S');
+	until(stage->phase == 1 && state_of(child) == 'S');
 	gets_text("a");
 	assert_int_equal(tz_shared_queue_task_done(q), 0);
 	put("b"); /* it was over for a moment */
@@ -678,7 +678,7 @@ static void a_shutdown_ends_the_waits(bool putter, tz_queue_end how)
 		put("a");
 	stage->phase = 0;
 	child = child_start(putter ? put_one : get_one, NULL);
-	until(stage->phase == 1 && child_state(child) == 'S');
+	until(stage->phase == 1 && state_of(child) == 'S');
 	assert_int_equal(tz_shared_queue_shutdown(q, how), 0);
 	child_join(child);
 	assert_int_equal(stage->answer, -ESHUTDOWN);
@@ -834,7 +834,7 @@ static void when_an_entry_is_free_who_waits_for_one_hears(void **state)
 	for (int i = 0; i < 3; i++)
 		lease[i] = leased("a", 0);
 	child = child_start(take_a_lease, NULL);
-	until(child_state(child) == 'S');
+	until(state_of(child) == 'S');
 	assert_int_equal(tz_shared_lease_done(q, &lease[0]), 0);
 	until(stage->phase == 1);
 	assert_int_equal(stage->answer, 0);
@@ -877,7 +877,7 @@ static void a_sleeper_gets_what_a_dead_process_had(void **state)
 	child = start_leaser();
 	stage->phase = 0;
 	sleeper = child_start(get_one, NULL);
-	until(stage->phase == 1 && child_state(sleeper) == 'S');
+	until(stage->phase == 1 && state_of(sleeper) == 'S');
 	child_kill(child);
 	child_join(sleeper);
 	assert_int_equal(stage->answer, 4);

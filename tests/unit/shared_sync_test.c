@@ -21,7 +21,7 @@ static tz_executor *open_executor(const char *spec)
 
 static void until_asleep(pid_t child)
 {
-	until(child_state(child) == 'S');
+	until(state_of(child) == 'S');
 }
 
 /* --- event --------------------------------------------------------------------------------------------------------------------------- */
@@ -549,7 +549,7 @@ static void notifications_of_the_dead_go_to_others(void **state)
 	have_arrived(1);
 	until_asleep(stopped);
 	assert_int_equal(kill(stopped, SIGSTOP), 0);
-	until(child_state(stopped) == 'T');
+	until(state_of(stopped) == 'T');
 	for (int i = 0; i < 2; i++)
 		others[i] = child_start(wait_once_in_child, NULL);
 	have_arrived(3);
@@ -617,7 +617,7 @@ static void who_waits_finds_the_lock_left_by_the_dead(void **state)
 	have_arrived(2);
 	until_asleep(other);
 	assert_int_equal(kill(other, SIGSTOP), 0);
-	until(child_state(other) == 'T');
+	until(state_of(other) == 'T');
 	child = child_start(hold_the_lock_quietly, NULL);
 	until(stage->phase == 1);
 	child_kill(child);

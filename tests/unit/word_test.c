@@ -15,6 +15,7 @@
 #include "loop/word.h"
 #include "os/clock.h"
 #include "os/futex.h"
+#include "proc.h"
 
 enum { MANY = 300 };
 
@@ -228,7 +229,7 @@ static void a_wake_up_goes_to_who_still_waits(void **state)
 	(void)tz_sleep(0.01); /* the watcher waits */
 	crew_add(&crew, sleep_on_word, &s);
 	until(s.thread != 0);
-	until(is_asleep(s.thread)); /* after it */
+	until(state_of(s.thread) == 'S'); /* after it */
 	assert_true(unwatch(&n));
 	tz_futex_wake_shared(shared, 1);
 	until(s.woken);
