@@ -55,7 +55,7 @@ static inline void tz_mutex_unlock(struct tz_mutex *m)
 		tz_futex_wake(&m->word, 1);
 }
 
-/* Around fork(2), so that the child finds what it guards consistent; the second in the parent and in the child. With one thread they write nothing: each page that either process
+/* Around fork(2), so that the child finds what it guards consistent; the second in the parent and in the child. And in what a process does first that was just forked. With one thread they write nothing: each page that either process
  * writes to after a fork has to be copied, which costs more than all the rest of a lock. */
 static inline void tz_mutex_lock_for_fork(struct tz_mutex *m)
 {

@@ -576,6 +576,7 @@ int tz_function_resolve(const struct tz_task_name *name, void (**ret)(void))
 	return r;
 }
 
+/* The rare way, kept out of the common one. */
 __attribute__((noinline)) static int resolve_task(const void *bytes, size_t size, bool only_loaded, const tz_task **ret)
 {
 	struct wanted w;

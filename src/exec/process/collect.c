@@ -88,7 +88,7 @@ static tz_status read_failure(const struct tz_lane_mail *mail, struct tz_failure
 /* Whether a job that failed is to run again. */
 static bool may_try_again(const struct farm *farm, const struct tz_job *job)
 {
-	if (!job->options || job->options->retries <= 0 || farm->broken ||
+	if (!farm_has_tries_left(job) || farm->broken ||
 	    farm->closing - 1 >= TZ_CANCEL_PENDING)
 		return false;
 	if (atomic_load_explicit(&job->state, memory_order_relaxed) & JOB_CANCEL)

@@ -66,7 +66,7 @@ static bool is_kept(const struct tz_job *job)
 {
 	const struct farm_parcel *p = job->parcel;
 
-	return p && p->whole && job->options && job->options->retries > 0;
+	return p && p->whole && farm_has_tries_left(job);
 }
 
 /* When a worker would come to it, in ns from now. */

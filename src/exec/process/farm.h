@@ -149,6 +149,12 @@ static inline bool farm_is_doomed(const struct farm_hand *h)
 	return h->killed || h->shot || atomic_load_explicit(&h->dead, memory_order_relaxed);
 }
 
+/* Whether it may run once more than this time. */
+static inline bool farm_has_tries_left(const struct tz_job *job)
+{
+	return job->options && job->options->retries > 0;
+}
+
 struct farm_queue {
 	struct tz_job *first, *last;
 };

@@ -390,8 +390,7 @@ static void blame(struct farm *farm, struct tz_job *job, const struct death *d,
 		return;
 	struct tz_failure *f = cause_of(d);
 
-	if (f && !d->meant && job->options && job->options->kills >= MOST_KILLS &&
-	    job->options->retries > 0) {
+	if (f && !d->meant && farm_has_tries_left(job) && job->options->kills >= MOST_KILLS) {
 		size_t n = strlen(f->message);
 
 		(void)snprintf(f->message + n, sizeof f->message - n, "; not tried again");
