@@ -37,12 +37,12 @@ static uint32_t process_now(void)
 /* A fork leaves the lock free, and what it guards consistent, in the child. */
 static void lock_all(void)
 {
-	tz_mutex_lock_for_fork(&all.lock);
+	tz_mutex_lock_unless_alone(&all.lock);
 }
 
 static void unlock_all(void)
 {
-	tz_mutex_unlock_after_fork(&all.lock);
+	tz_mutex_unlock_if_locked(&all.lock);
 }
 
 __attribute__((constructor)) static void watch_forks(void)

@@ -177,12 +177,12 @@ void tz_job_free(struct tz_job *job)
 
 void tz_job_fork_prepare(void)
 {
-	tz_mutex_lock_for_fork(&depot.lock);
+	tz_mutex_lock_unless_alone(&depot.lock);
 }
 
 void tz_job_fork_done(void)
 {
-	tz_mutex_unlock_after_fork(&depot.lock);
+	tz_mutex_unlock_if_locked(&depot.lock);
 }
 
 /* --- making ------------------------------------------------------------------------------------------------------ */

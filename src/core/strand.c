@@ -240,10 +240,10 @@ void tz_strand_park_deaf(struct tz_strand *s)
 
 void tz_strand_fork_prepare(void)
 {
-	tz_mutex_lock_for_fork(&pool.lock);
+	tz_mutex_lock_unless_alone(&pool.lock);
 }
 
 void tz_strand_fork_done(void)
 {
-	tz_mutex_unlock_after_fork(&pool.lock);
+	tz_mutex_unlock_if_locked(&pool.lock);
 }

@@ -60,10 +60,10 @@ void tz_coroutine_free(struct tz_coroutine *c)
 
 void tz_coroutine_fork_prepare(void)
 {
-	tz_mutex_lock_for_fork(&spare.lock);
+	tz_mutex_lock_unless_alone(&spare.lock);
 }
 
 void tz_coroutine_fork_done(void)
 {
-	tz_mutex_unlock_after_fork(&spare.lock);
+	tz_mutex_unlock_if_locked(&spare.lock);
 }

@@ -65,12 +65,12 @@ void tz_loops_remove(struct tz_loop *l)
 
 void tz_loops_fork_prepare(void)
 {
-	tz_mutex_lock_for_fork(&loops.lock);
+	tz_mutex_lock_unless_alone(&loops.lock);
 }
 
 void tz_loops_fork_done(void)
 {
-	tz_mutex_unlock_after_fork(&loops.lock);
+	tz_mutex_unlock_if_locked(&loops.lock);
 }
 
 struct tz_loop *tz_loops_visit(uint32_t at_least)

@@ -245,12 +245,12 @@ void tz_watchdog_remove(const struct tz_loop *l)
 
 void tz_watchdog_fork_prepare(void)
 {
-	tz_mutex_lock_for_fork(&dog.lock);
+	tz_mutex_lock_unless_alone(&dog.lock);
 }
 
 void tz_watchdog_fork_in_parent(void)
 {
-	tz_mutex_unlock_after_fork(&dog.lock);
+	tz_mutex_unlock_if_locked(&dog.lock);
 }
 
 void tz_watchdog_fork_in_child(void)
@@ -259,5 +259,5 @@ void tz_watchdog_fork_in_child(void)
 		dog.loops = 0;
 		dog.running = false;
 	}
-	tz_mutex_unlock_after_fork(&dog.lock);
+	tz_mutex_unlock_if_locked(&dog.lock);
 }

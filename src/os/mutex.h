@@ -55,15 +55,16 @@ static inline void tz_mutex_unlock(struct tz_mutex *m)
 		tz_futex_wake(&m->word, 1);
 }
 
-/* Around fork(2), so that the child finds what it guards consistent; the second in the parent and in the child. And in what a process does first that was just forked. With one thread they write nothing: each page that either process
- * writes to after a fork has to be copied, which costs more than all the rest of a lock. */
-static inline void tz_mutex_lock_for_fork(struct tz_mutex *m)
+/* As lock and unlock, but with one thread they write nothing: each page that either process writes to after a fork has to be
+ * copied, which costs more than all the rest of a lock. Around fork(2), where the child finds what the lock guards consistent (the
+ * second in the parent and in the child), and in what a process does first that was just forked. */
+static inline void tz_mutex_lock_unless_alone(struct tz_mutex *m)
 {
 	if (!TZ_SINGLE_THREADED || atomic_load_explicit(&m->word, memory_order_relaxed))
 		tz_mutex_lock(m);
 }
 
-static inline void tz_mutex_unlock_after_fork(struct tz_mutex *m)
+static inline void tz_mutex_unlock_if_locked(struct tz_mutex *m)
 {
 	if (atomic_load_explicit(&m->word, memory_order_relaxed))
 		tz_mutex_unlock(m);

@@ -787,12 +787,12 @@ bool tz_child_await_end(struct tz_child *c)
 
 static void before_fork(void)
 {
-	tz_mutex_lock_for_fork(&here.lock);
+	tz_mutex_lock_unless_alone(&here.lock);
 }
 
 static void in_parent(void)
 {
-	tz_mutex_unlock_after_fork(&here.lock);
+	tz_mutex_unlock_if_locked(&here.lock);
 }
 
 static void lose(struct tz_child *c)
@@ -830,7 +830,7 @@ static void in_child(void)
 		(void)close(here.bell);
 		memset(&here, 0, sizeof here);
 	}
-	tz_mutex_unlock_after_fork(&here.lock);
+	tz_mutex_unlock_if_locked(&here.lock);
 	if (watched.room) {
 		watched_before_fork = watched;
 		memset(&watched, 0, sizeof watched);

@@ -136,14 +136,14 @@ int tz_child_method_of(int start, enum tz_child_method *ret)
 
 static void before_fork(void)
 {
-	tz_mutex_lock_for_fork(&here.lock);
-	tz_mutex_lock_for_fork(&key.lock);
+	tz_mutex_lock_unless_alone(&here.lock);
+	tz_mutex_lock_unless_alone(&key.lock);
 }
 
 static void after_fork(void)
 {
-	tz_mutex_unlock_after_fork(&key.lock);
-	tz_mutex_unlock_after_fork(&here.lock);
+	tz_mutex_unlock_if_locked(&key.lock);
+	tz_mutex_unlock_if_locked(&here.lock);
 }
 
 __attribute__((constructor)) static void watch_forks(void)

@@ -147,12 +147,12 @@ size_t tz_process_list(tz_process **ret_processes, size_t max)
 
 static void before_fork(void)
 {
-	tz_mutex_lock_for_fork(&roll.lock);
+	tz_mutex_lock_unless_alone(&roll.lock);
 }
 
 static void in_parent(void)
 {
-	tz_mutex_unlock_after_fork(&roll.lock);
+	tz_mutex_unlock_if_locked(&roll.lock);
 }
 
 static void in_child(void)
@@ -168,7 +168,7 @@ static void in_child(void)
 		roll.first = NULL;
 		roll.count = 0;
 	}
-	tz_mutex_unlock_after_fork(&roll.lock);
+	tz_mutex_unlock_if_locked(&roll.lock);
 }
 
 __attribute__((constructor)) static void watch_forks(void)

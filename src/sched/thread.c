@@ -697,12 +697,12 @@ size_t tz_thread_stack_size(size_t bytes)
 
 static void before_fork(void)
 {
-	tz_mutex_lock_for_fork(&registry.lock);
+	tz_mutex_lock_unless_alone(&registry.lock);
 }
 
 static void in_parent(void)
 {
-	tz_mutex_unlock_after_fork(&registry.lock);
+	tz_mutex_unlock_if_locked(&registry.lock);
 }
 
 /* A thread that does not exist in this process. */
@@ -739,7 +739,7 @@ static void in_child(void)
 	}
 	atomic_store(&current->tid, own_tid());
 	memset(&current->joiners, 0, sizeof current->joiners);
-	tz_mutex_unlock_after_fork(&registry.lock);
+	tz_mutex_unlock_if_locked(&registry.lock);
 }
 
 __attribute__((constructor)) static void set_up(void)

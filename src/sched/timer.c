@@ -166,12 +166,12 @@ static void *service_main(void *unused)
 
 static void before_fork(void)
 {
-	tz_mutex_lock_for_fork(&service.lock);
+	tz_mutex_lock_unless_alone(&service.lock);
 }
 
 static void in_parent(void)
 {
-	tz_mutex_unlock_after_fork(&service.lock);
+	tz_mutex_unlock_if_locked(&service.lock);
 }
 
 static void in_child(void)
@@ -183,7 +183,7 @@ static void in_child(void)
 		service.running = NULL;
 		service.watchers = 0;
 	}
-	tz_mutex_unlock_after_fork(&service.lock);
+	tz_mutex_unlock_if_locked(&service.lock);
 }
 
 __attribute__((constructor)) static void watch_forks(void)

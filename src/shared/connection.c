@@ -33,12 +33,12 @@ static struct tz_connection *rows[ROWS];
 
 static void hold(void)
 {
-	tz_mutex_lock_for_fork(&guard);
+	tz_mutex_lock_unless_alone(&guard);
 }
 
 static void let_go(void)
 {
-	tz_mutex_unlock_after_fork(&guard);
+	tz_mutex_unlock_if_locked(&guard);
 }
 
 __attribute__((constructor)) static void watch_forks(void)

@@ -160,12 +160,12 @@ __attribute__((destructor)) static void take_all_away(void)
 
 static void lock_names(void)
 {
-	tz_mutex_lock_for_fork(&lock);
+	tz_mutex_lock_unless_alone(&lock);
 }
 
 static void unlock_names(void)
 {
-	tz_mutex_unlock_after_fork(&lock);
+	tz_mutex_unlock_if_locked(&lock);
 }
 
 __attribute__((constructor)) static void watch_forks(void)

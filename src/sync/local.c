@@ -225,12 +225,12 @@ static void at_exit(struct tz_strand *strand)
 /* A fork must not happen while the list moves: the child would have neither the old nor the new. */
 static void lock_keys(void)
 {
-	tz_mutex_lock_for_fork(&keys.lock);
+	tz_mutex_lock_unless_alone(&keys.lock);
 }
 
 static void unlock_keys(void)
 {
-	tz_mutex_unlock_after_fork(&keys.lock);
+	tz_mutex_unlock_if_locked(&keys.lock);
 }
 
 __attribute__((constructor)) static void set_up(void)

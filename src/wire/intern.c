@@ -25,12 +25,12 @@ static struct {
 /* Around fork(2): the table is not in the middle of something in the child. */
 static void hold(void)
 {
-	tz_mutex_lock_for_fork(&table.lock);
+	tz_mutex_lock_unless_alone(&table.lock);
 }
 
 static void let_go(void)
 {
-	tz_mutex_unlock_after_fork(&table.lock);
+	tz_mutex_unlock_if_locked(&table.lock);
 }
 
 __attribute__((constructor)) static void watch_forks(void)

@@ -383,12 +383,12 @@ static struct {
 /* Around fork(2): the table is not in the middle of something in the child. */
 static void hold(void)
 {
-	tz_mutex_lock_for_fork(&cache.lock);
+	tz_mutex_lock_unless_alone(&cache.lock);
 }
 
 static void let_go(void)
 {
-	tz_mutex_unlock_after_fork(&cache.lock);
+	tz_mutex_unlock_if_locked(&cache.lock);
 }
 
 __attribute__((constructor)) static void watch_forks(void)
@@ -409,11 +409,11 @@ static const tz_task *recall(const void *bytes, size_t size)
 {
 	const tz_task *task = NULL;
 
-	tz_mutex_lock_for_fork(&cache.lock); /* alone it writes nothing: a process that was just forked has not to copy the page */
+	tz_mutex_lock_unless_alone(&cache.lock);
 	for (const struct known *k = *bucket_of(bytes, size); k && !task; k = k->next)
 		if (k->size == size && memcmp(k->bytes, bytes, size) == 0)
 			task = k->task;
-	tz_mutex_unlock_after_fork(&cache.lock);
+	tz_mutex_unlock_if_locked(&cache.lock);
 	return task;
 }
 
