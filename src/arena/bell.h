@@ -25,6 +25,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "os/atomic.h"
 #include "os/futex.h"
 
 enum { TZ_BELL_LOOK_NS = 100000000 };
@@ -36,7 +37,7 @@ struct tz_bell {
 /* By the sleeper: from here on a ring is not missed. */
 static inline void tz_bell_lie_down(struct tz_bell *b)
 {
-	atomic_store_explicit(&b->asleep, 1, memory_order_seq_cst);
+	tz_store_seq_cst(&b->asleep, 1);
 }
 
 /* Sleeps until a ring, a signal, or `deadline_ns` on CLOCK_MONOTONIC (0: for ever), whichever is first; may also end without any. */
@@ -63,7 +64,7 @@ static inline bool tz_bell_ring(struct tz_bell *b)
 /* By who knows that a ringer has died, after the change: wakes the sleeper whatever the word says, since the dead one may have taken a wake-up with it. */
 static inline void tz_bell_rouse(struct tz_bell *b)
 {
-	atomic_store_explicit(&b->asleep, 0, memory_order_seq_cst);
+	tz_store_seq_cst(&b->asleep, 0);
 	tz_futex_wake_shared(&b->asleep, 1);
 }
 

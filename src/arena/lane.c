@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "os/atomic.h"
 #include "os/clock.h"
 #include "os/cpu.h"
 
@@ -510,14 +511,14 @@ bool tz_lane_cancel(struct tz_lane_parent *p, uint32_t number, uint32_t why)
 
 	if ((int32_t)(claimed - number) <= 0 || (int32_t)(done - number) > 0)
 		return false;
-	atomic_store_explicit(&p->lane->cancel, (uint64_t)why << 32 | number, memory_order_seq_cst);
+	tz_store_seq_cst(&p->lane->cancel, (uint64_t)why << 32 | number);
 	(void)tz_bell_ring(&p->lane->attendant);
 	return true;
 }
 
 void tz_lane_end(struct tz_lane_parent *p)
 {
-	atomic_store_explicit(&p->lane->ended, 1, memory_order_seq_cst);
+	tz_store_seq_cst(&p->lane->ended, 1);
 	ring_worker(p->lane);
 }
 
@@ -703,7 +704,7 @@ int tz_lane_reply(struct tz_lane_worker *w, const struct tz_lane_what *what, con
 		w->in.lost = false;
 	}
 	w->done++;
-	atomic_store_explicit(&w->lane->done, w->done, memory_order_seq_cst);
+	tz_store_seq_cst(&w->lane->done, w->done);
 	ring(w->parent, &w->lane->rung_ticks, &w->lane->rung_cpu);
 	return 0;
 }
@@ -734,6 +735,6 @@ uint64_t tz_lane_attend(struct tz_lane_worker *w, uint64_t last)
 
 void tz_lane_wake_attendant(struct tz_lane_worker *w)
 {
-	atomic_store_explicit(&w->attendant_called, true, memory_order_seq_cst);
+	tz_store_seq_cst(&w->attendant_called, true);
 	(void)tz_bell_ring(&w->lane->attendant);
 }

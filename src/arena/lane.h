@@ -31,8 +31,7 @@
  * A claim that succeeds has read the newest value of the word, and looks at the slot only then: that the word went away and came back
  * (retract, then put something else) does no harm. The store of `done` is a release, collect reads it with acquire. `collected` is
  * released by the collector and acquired by who puts. publish and the store of `done` are seq_cst besides, for the bells (bell.h):
- * on aarch64 that is an acquire-release exchange and a store-release that no later load-acquire passes; plain release would let the look at the
- * bell go ahead of it. Retract needs no order of its own to the worker: what it takes back the worker has not seen.
+ * plain release would let the look at the bell go ahead of them. Retract needs no order of its own to the worker: what it takes back the worker has not seen.
  *
  * Sleep. The worker spins for a while if it may, then sleeps on the bell of the lane; the parent sleeps on a bell of its own that all its workers ring. Whoever wakes
  * the other end leaves the time and the processor, from which that learns what a sleep costs, and for how long spinning is worth while (core/spin.h). The parent may forbid

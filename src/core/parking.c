@@ -8,6 +8,7 @@
 #include "core/job.h"
 #include "core/probe.h"
 #include "core/sitting.h"
+#include "os/atomic.h"
 #include "os/mutex.h"
 
 /* A waiter's state: LOOKING while it spins briefly without a seat, SPINNING while it has one,
@@ -433,7 +434,7 @@ static void serve_notes(struct bucket *b)
 
 		if (!try_lock_bucket(b))
 			return;
-		atomic_store_explicit(&b->notes, 0, memory_order_seq_cst);
+		tz_store_seq_cst(&b->notes, 0);
 		take_overtaken(b, &t);
 		if (atomic_exchange_explicit(&b->lock.word, 0, memory_order_seq_cst) == 2)
 			tz_futex_wake(&b->lock.word, 1);
@@ -445,7 +446,7 @@ void tz_parking_signal(const uint32_t *key)
 {
 	struct bucket *b = bucket_of(key);
 
-	atomic_store_explicit(&b->notes, 1, memory_order_seq_cst);
+	tz_store_seq_cst(&b->notes, 1);
 	serve_notes(b);
 }
 

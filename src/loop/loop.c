@@ -653,7 +653,7 @@ int tz_loop_drive(struct tz_loop *l, bool (*over)(struct tz_loop *loop, void *ar
 		(void)prctl(PR_SET_TIMERSLACK, (unsigned long)slack);
 	tz__forks_self = forks;
 	tz_loop_self = NULL;
-	__atomic_store_n(&l->host, NULL, __ATOMIC_SEQ_CST);
+	(void)__atomic_exchange_n(&l->host, NULL, __ATOMIC_SEQ_CST); /* see os/atomic.h */
 	tz_loop_refuse_question(l);
 	tz_overflow_end(&l->overflow);
 	return 0;

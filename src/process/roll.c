@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "core/strand.h"
+#include "os/atomic.h"
 #include "os/mutex.h"
 #include "process/process.h"
 
@@ -125,7 +126,7 @@ void tz_roll_end(tz_process *p)
 {
 	tz_mutex_lock(&roll.lock);
 	unlink_it(p);
-	atomic_store_explicit(&p->state, TZ_PROCESS_ENDED, memory_order_seq_cst);
+	tz_store_seq_cst(&p->state, TZ_PROCESS_ENDED);
 	tz_mutex_unlock(&roll.lock);
 	tz_waiters_wake_all(&p->joiners);
 	tz_process_detach(p);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "os/atomic.h"
 #include "os/cpu.h"
 
 _Thread_local struct tz_inlet_here tz_inlet_here __attribute__((tls_model("initial-exec")));
@@ -144,7 +145,7 @@ size_t tz_inlet_push_all(struct tz_inlet *in, tz_job *const *jobs, size_t n)
 		atomic_store_explicit(&in->jobs[(tail + i) % TZ_INLET_SIZE], jobs[i],
 				      memory_order_relaxed);
 	atomic_store_explicit(&in->inside, true, memory_order_relaxed);
-	atomic_store_explicit(&in->tail, tail + n, memory_order_seq_cst);
+	tz_store_seq_cst(&in->tail, tail + n);
 	return n;
 }
 

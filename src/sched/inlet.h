@@ -33,6 +33,7 @@
 
 #include <trenza/executor_impl.h>
 
+#include "os/atomic.h"
 #include "os/cpu.h"
 
 enum {
@@ -130,7 +131,7 @@ static inline bool tz_inlet_push(struct tz_inlet *in, tz_job *job)
 		return false;
 	atomic_store_explicit(&in->jobs[tail % TZ_INLET_SIZE], job, memory_order_relaxed);
 	atomic_store_explicit(&in->inside, true, memory_order_relaxed);
-	atomic_store_explicit(&in->tail, tail + 1, memory_order_seq_cst);
+	tz_store_seq_cst(&in->tail, tail + 1);
 	return true;
 }
 

@@ -18,6 +18,7 @@
 #include <trenza/cpu.h>
 
 #include "core/parking.h"
+#include "os/atomic.h"
 
 enum { SPARES = 256 }; /* unless the options say how many */
 
@@ -118,7 +119,7 @@ void tz_pool_request_shutdown(tz_executor *executor, tz_shutdown how)
 	while (now < want && !atomic_compare_exchange_weak_explicit(&p->closing, &now, want, memory_order_seq_cst,
 								    memory_order_relaxed))
 		;
-	atomic_store_explicit(&p->number, TZ_INLETS_SHUT, memory_order_seq_cst);
+	tz_store_seq_cst(&p->number, TZ_INLETS_SHUT);
 	if (how == TZ_STOP_NOW)
 		__atomic_store_n(&p->scope.tz__cancelled, 1, __ATOMIC_RELEASE);
 	for (int i = 0; i < atomic_load_explicit(&p->known, memory_order_acquire); i++) {

@@ -34,6 +34,7 @@
 #include "core/outcome.h"
 #include "core/scope.h"
 #include "core/strand.h"
+#include "os/atomic.h"
 #include "os/mutex.h"
 #include "sync/waiters.h"
 
@@ -285,7 +286,7 @@ static void end(tz_thread *t)
 {
 	tz_mutex_lock(&registry.lock);
 	delist(t);
-	atomic_store_explicit(&t->state, ENDED, memory_order_seq_cst);
+	tz_store_seq_cst(&t->state, ENDED);
 	tz_mutex_unlock(&registry.lock);
 	tz_waiters_wake_all(&t->joiners);
 }

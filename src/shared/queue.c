@@ -28,6 +28,7 @@
 
 #include "core/sitting.h"
 #include "core/strand.h"
+#include "os/atomic.h"
 #include "shared/call.h"
 
 enum {
@@ -357,7 +358,7 @@ static ptrdiff_t put_now(struct call *c)
 	if (n > 0) {
 		n = n < c->n ? n : c->n;
 		write_slots(c, tail, n);
-		atomic_store_explicit(&q->tail, tail + n, memory_order_seq_cst);
+		tz_store_seq_cst(&q->tail, tail + n);
 		note_usual(&q->putters, n);
 	}
 	unlock(&q->putting);
@@ -540,7 +541,7 @@ static ptrdiff_t get_with(struct call *c, const struct taking *t)
 	if (n > 0) {
 		n = t->from_ring(c, head, (size_t)n < c->n ? (size_t)n : c->n);
 		if (n > 0) {
-			atomic_store_explicit(&q->head, head + (uint64_t)n, memory_order_seq_cst);
+			tz_store_seq_cst(&q->head, head + (uint64_t)n);
 			note_usual(&q->getters, (uint64_t)n);
 		}
 		moved = n;

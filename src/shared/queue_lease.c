@@ -15,6 +15,7 @@
  */
 #include <errno.h>
 
+#include "os/atomic.h"
 #include "shared/call.h"
 #include "shared/owner.h"
 #include "shared/queue.h"
@@ -82,10 +83,10 @@ int tz_shared_leases_find_back(tz_shared_queue *q)
 	int i;
 
 	/* The mark goes first: who gives a lease back sets it last. */
-	atomic_store_explicit(&q->back, 0, memory_order_seq_cst);
+	tz_store_seq_cst(&q->back, 0);
 	i = find(q, BACK);
 	if (i >= 0)
-		atomic_store_explicit(&q->back, 1, memory_order_seq_cst);
+		tz_store_seq_cst(&q->back, 1);
 	return i;
 }
 
@@ -132,7 +133,7 @@ void tz_shared_lease_take(tz_shared_queue *q, int entry)
 	uint32_t i = (uint32_t)entry;
 
 	tz_shared_chunk_own(q, chunk_of(q, i));
-	atomic_store_explicit(&q->owners[i], word_of(done_of(load(q, i)), 0), memory_order_seq_cst);
+	tz_store_seq_cst(&q->owners[i], word_of(done_of(load(q, i)), 0));
 }
 
 void tz_shared_leases_repair(tz_shared_queue *q)
@@ -173,7 +174,7 @@ void tz_shared_leases_settle(tz_shared_queue *q)
 /* The lease has come back. */
 static void announce(tz_shared_queue *q)
 {
-	atomic_store_explicit(&q->back, 1, memory_order_seq_cst);
+	tz_store_seq_cst(&q->back, 1);
 	if (is_dropped(q))
 		tz_shared_leases_settle(q);
 	else

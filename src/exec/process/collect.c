@@ -6,6 +6,7 @@
 #include "core/parking.h"
 #include "core/sitting.h"
 #include "exec/process/farm.h"
+#include "os/atomic.h"
 #include "os/clock.h"
 
 enum { LARGE = 64 << 10 }; /* results of that size are read without the lock */
@@ -256,7 +257,7 @@ static bool has_result(const struct farm *farm)
 
 void farm_alert(struct farm *farm)
 {
-	atomic_store_explicit(&farm->attention, true, memory_order_seq_cst);
+	tz_store_seq_cst(&farm->attention, true);
 	(void)tz_bell_ring(farm->bell);
 	if (atomic_load_explicit(&farm->attended, memory_order_seq_cst) == 2)
 		tz_futex_wake(&farm->attended, 1);
@@ -622,7 +623,7 @@ void *farm_collector(void *arg)
 	while (!ended) {
 		FARM_ENDS(ends);
 
-		atomic_store_explicit(&farm->attention, false, memory_order_seq_cst);
+		tz_store_seq_cst(&farm->attention, false);
 		tz_mutex_lock(&farm->lock);
 		uint64_t until = look_after(farm, &ends);
 

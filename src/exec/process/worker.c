@@ -31,6 +31,7 @@
 #include "core/strand.h"
 #include "exec/process/farm.h"
 #include "exec/process/terms.h"
+#include "os/atomic.h"
 #include "os/clock.h"
 #include "os/thread.h"
 #include "process/child.h"
@@ -335,7 +336,7 @@ static void show(tz_handle h, uint32_t number)
 {
 	atomic_store_explicit(&me.cell, h.tz__cell, memory_order_relaxed);
 	atomic_store_explicit(&me.generation, h.tz__generation, memory_order_relaxed);
-	atomic_store_explicit(&me.number, number, memory_order_seq_cst);
+	tz_store_seq_cst(&me.number, number);
 }
 
 static void end_job(tz_handle h, uint32_t why)
@@ -829,7 +830,7 @@ static void *attend(void *unused)
 
 		if (why == 0)
 			continue;
-		atomic_store_explicit(&me.asked, asked, memory_order_seq_cst);
+		tz_store_seq_cst(&me.asked, asked);
 		if (atomic_load_explicit(&me.number, memory_order_seq_cst) != number)
 			continue;
 		tz_handle h = { atomic_load_explicit(&me.cell, memory_order_relaxed),
