@@ -203,8 +203,10 @@ static int start(tz_process *p, const tz_process_options *o)
 	if (!atomic_compare_exchange_strong(&p->state, &state, TZ_PROCESS_STARTING))
 		return -EALREADY;
 	e = start_now(p, o);
-	if (e < 0)
+	if (e < 0) {
 		atomic_store(&p->state, TZ_PROCESS_NEW);
+		tz_waiters_wake_all(&p->joiners); /* who has found it in the roll meanwhile */
+	}
 	return e;
 }
 
@@ -262,7 +264,7 @@ int tz_process_open_raw(tz_process **ret_process, const tz_process_options *opti
 	if (e == 0)
 		e = o->deferred ? tz_process_options_copy(&p->options, o) : start(p, o);
 	if (e < 0)
-		destroy(p);
+		tz_process_detach(p); /* others may have listed it while it was being started */
 	else
 		*ret_process = p;
 	return e;
@@ -297,6 +299,14 @@ static bool await_end(tz_process *p, struct tz_strand *self, tz_deadline deadlin
 	return ended && state_of(p) == TZ_PROCESS_ENDED;
 }
 
+/* It is being started, which may fail, or it runs. */
+static bool is_on_its_way(const tz_process *p)
+{
+	uint32_t state = state_of(p);
+
+	return state == TZ_PROCESS_STARTING || state == TZ_PROCESS_RUNNING;
+}
+
 int tz_process_join_until(tz_process *p, tz_deadline deadline)
 {
 	struct tz_strand *self;
@@ -304,22 +314,20 @@ int tz_process_join_until(tz_process *p, tz_deadline deadline)
 
 	if (p->kind != TZ_PROCESS_CHILD)
 		return p->kind == TZ_PROCESS_OWN ? -EDEADLK : join_parent(p, deadline);
-	if (state_of(p) == TZ_PROCESS_NEW)
-		return -EINVAL;
 	self = tz_strand_self();
-	while (state_of(p) != TZ_PROCESS_ENDED && !await_end(p, self, deadline)) {
+	while (is_on_its_way(p) && !await_end(p, self, deadline)) {
 		int e;
 
 		tz_waiters_enter(&p->joiners, &w, self);
-		if (state_of(p) == TZ_PROCESS_ENDED) {
+		if (!is_on_its_way(p)) {
 			tz_waiters_leave(&p->joiners, &w);
 			break;
 		}
 		e = tz_waiters_wait(&p->joiners, &w, "process", p, deadline);
-		if (e < 0 && state_of(p) != TZ_PROCESS_ENDED)
+		if (e < 0 && is_on_its_way(p))
 			return e;
 	}
-	return 0;
+	return state_of(p) == TZ_PROCESS_NEW ? -EINVAL : 0;
 }
 
 int tz_process_join(tz_process *p)
@@ -333,7 +341,7 @@ bool tz_process_alive(tz_process *p)
 
 	if (p->kind == TZ_PROCESS_PARENT)
 		return p->pidfd < 0 ? kill(p->pid, 0) == 0 || errno == EPERM : poll(&f, 1, 0) == 0;
-	return state_of(p) == TZ_PROCESS_RUNNING || state_of(p) == TZ_PROCESS_STARTING;
+	return is_on_its_way(p);
 }
 
 int tz_process_exitcode(tz_process *p, int *ret_code)

@@ -57,6 +57,7 @@ static int join_all(bool daemons, tz_deadline end)
 
 	while (e == 0 && (p = somebody(daemons))) {
 		e = tz_process_join_until(p, end);
+		e = e == -EINVAL ? 0 : e; /* it could not be started */
 		tz_process_detach(p);
 	}
 	return e;
