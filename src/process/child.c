@@ -685,13 +685,13 @@ static int start_by_nursery(struct tz_child *c, const struct tz_child_start *sta
 		atomic_store(&c->state, STARTING);
 		e = send_request(c, &m, &standing);
 		tz_request_free(&m);
-		if (e == 0 && wait)
-			e = hear(c);
 		/* A closed standard descriptor may have been open for a moment, in another thread. */
 		if (!is_dead(e) && e != -EBADF)
 			break;
 		e = tries < 4 ? 0 : e;
 	}
+	if (e == 0 && wait)
+		e = hear(c);
 	return is_dead(e) ? -ECONNABORTED : e;
 }
 
