@@ -82,6 +82,7 @@ ssize_t tz_fds_receive(int socket, void *data, size_t size, int *fds, int *n, in
 		if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
 			whole = take(c, fds, &have, *n) && whole;
 	whole = whole && !(m.msg_flags & MSG_CTRUNC);
+	whole = whole && !(m.msg_flags & MSG_TRUNC); /* who gets an error gets no descriptors */
 	while (!whole && have > 0)
 		(void)close(fds[--have]);
 	*n = whole ? have : -1;
@@ -210,13 +211,20 @@ static bool among(int fd, const int *fds, int n)
 	return false;
 }
 
-/* Moves *fd to a number above `top`. */
-static int move_above(int *fd, int top)
+/* Moves *fd to a number, not a standard one, that is not in the list: the lowest there is, since those above the list may be above the limit. */
+static int move_out(int *fd, const int *list, int n)
 {
-	int moved = fcntl(*fd, F_DUPFD_CLOEXEC, top + 1);
+	int moved = 2;
 
+	do {
+		int next = fcntl(*fd, F_DUPFD_CLOEXEC, moved + 1);
+
+		if (moved > 2)
+			(void)close(moved);
+		moved = next;
+	} while (moved >= 0 && among(moved, list, n));
 	if (moved < 0)
-		return -errno;
+		return errno == EINVAL ? -EMFILE : -errno; /* the list goes up to the limit */
 	(void)close(*fd);
 	*fd = moved;
 	return 0;
@@ -224,16 +232,14 @@ static int move_above(int *fd, int top)
 
 int tz_fds_place(int *from, const int *to, int n, int **others, int nothers)
 {
-	int top = 0, e = 0;
+	int e = 0;
 
-	for (int i = 0; i < n; i++)
-		top = to[i] > top ? to[i] : top;
 	for (int i = 0; i < n && e == 0; i++)
 		if (from[i] != to[i] && among(from[i], to, n))
-			e = move_above(&from[i], top);
+			e = move_out(&from[i], to, n);
 	for (int i = 0; i < nothers && e == 0; i++)
 		if (*others[i] >= 0 && among(*others[i], to, n))
-			e = move_above(others[i], top);
+			e = move_out(others[i], to, n);
 	for (int i = 0; i < n && e == 0; i++) {
 		if (from[i] == to[i]) {
 			e = tz_fds_set_cloexec(from[i], 0);
