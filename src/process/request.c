@@ -25,6 +25,8 @@ struct limit {
 	struct rlimit limit;
 };
 
+static const char own_directory[] = "/proc/self/cwd";
+
 enum { LIMITS_MAX = RLIM_NLIMITS + 32, CPUS_MAX = 1024 /* bytes */ };
 
 /* --- making ------------------------------------------------------------------------------------------------------- */
@@ -179,9 +181,18 @@ static int put_in_file(struct tz_request_message *m)
 	return 0;
 }
 
+/* The own directory, also for who may not enter it once more: by /proc it is there all the same. */
+static int open_directory(const char *path)
+{
+	enum { HOW = O_PATH | O_DIRECTORY | O_CLOEXEC };
+	int fd = open(path ? path : ".", HOW);
+
+	return fd < 0 && errno == EACCES && !path ? open(own_directory, HOW) : fd;
+}
+
 static int add_cwd(struct tz_request_message *m, const char *path)
 {
-	int fd = open(path ? path : ".", O_PATH | O_DIRECTORY | O_CLOEXEC), e = -errno;
+	int fd = open_directory(path), e = -errno;
 
 	m->cwd = fd < 0 ? e : tz_fds_above_standard(fd);
 	if (m->cwd < 0)
@@ -373,6 +384,21 @@ static int set_cpus(struct tz_request *r)
 	return syscall(SYS_sched_setaffinity, 0, r->cpus_size, at(r, r->cpus)) < 0 ? -errno : 0;
 }
 
+static bool is_own_directory(int fd)
+{
+	struct stat it, own;
+
+	return fstat(fd, &it) == 0 && stat(own_directory, &own) == 0 && it.st_dev == own.st_dev && it.st_ino == own.st_ino;
+}
+
+/* Where it is already, it need not be allowed to go. */
+static int set_directory(int fd)
+{
+	int e = fchdir(fd) < 0 ? -errno : 0;
+
+	return e == -EACCES && is_own_directory(fd) ? 0 : e;
+}
+
 static void set_group(const struct tz_request *r)
 {
 	if (r->flags & REQUEST_OWN_GROUP)
@@ -433,8 +459,9 @@ int tz_request_apply(struct tz_request *r, int *fds, int nfds, int *socket, uint
 	set_ignored(r->ignored, ignored);
 	set_group(r);
 	if (r->flags & REQUEST_CWD) {
-		if (nfds < 1 || fchdir(fds[0]) < 0)
-			return nfds < 1 ? -EPROTO : -errno;
+		e = nfds < 1 ? -EPROTO : set_directory(fds[0]);
+		if (e < 0)
+			return e;
 		(void)close(*fds++);
 		nfds--;
 	}
