@@ -407,12 +407,29 @@ static void set_group(const struct tz_request *r)
 		(void)setpgid(0, r->group); /* may have gone meanwhile */
 }
 
+/* Numbers to be kept may be higher than any that the nursery could have when it was started. */
+static void make_room_for_numbers(struct tz_request *r)
+{
+	const int *keep = at(r, r->keep);
+	struct rlimit now;
+	rlim_t need = 0;
+
+	for (uint32_t i = 0; i < r->nkeep; i++)
+		need = (rlim_t)keep[i] >= need ? (rlim_t)keep[i] + 1 : need;
+	if (getrlimit(RLIMIT_NOFILE, &now) < 0 || now.rlim_cur >= need)
+		return;
+	now.rlim_cur = need;
+	now.rlim_max = now.rlim_max < need ? need : now.rlim_max;
+	(void)setrlimit(RLIMIT_NOFILE, &now); /* if that is not allowed, what is placed there says so */
+}
+
 /* The standard descriptors and those to be kept, under their numbers. fds begins with the first of them. */
 static int place(struct tz_request *r, int *fds, int nfds, int *socket)
 {
 	int from[REQUEST_FDS], to[REQUEST_FDS], n = 0, next = 0, nothers = 0, *others[TZ_CHILD_FDS_MAX + 1];
 	const int *keep = at(r, r->keep);
 
+	make_room_for_numbers(r);
 	for (int i = 0; i < 3; i++) {
 		if (r->flags & (uint32_t)REQUEST_IN << i) {
 			from[n] = fds[next++];
