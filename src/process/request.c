@@ -13,6 +13,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "arena/segment.h"
 #include "core/spin.h"
 #include "os/clock.h"
 #include "os/fds.h"
@@ -164,11 +165,15 @@ static int put_in_file(struct tz_request_message *m)
 {
 	const char *from = (const char *)m->block;
 	size_t left = m->block->size;
+	int e;
 
 	m->file = tz_fds_above_standard(tz_memfd("trenza-request"));
 	if (m->file < 0)
 		return m->file;
 	m->block->flags |= REQUEST_IN_FILE;
+	e = tz_segment_allocate(m->file, left); /* to write beyond a limit raises a signal */
+	if (e < 0)
+		return e;
 	while (left > 0) {
 		ssize_t n = write(m->file, from, left);
 
