@@ -245,7 +245,6 @@ static int fork_now(struct tz_forked *f, const struct tz_child_start *start, str
 	int e;
 	pid_t pid;
 
-	own_record = f->record;
 	flush_before(start->insist);
 	pid = fork();
 	if (pid < 0)
@@ -254,6 +253,7 @@ static int fork_now(struct tz_forked *f, const struct tz_child_start *start, str
 		close_one(&p->life[1]);
 		close_one(&p->answer[0]);
 		close_one(&p->status[0]);
+		own_record = f->record;
 		run_child(start, m, p->life[0], p->answer[1]);
 	}
 	close_one(&p->life[0]);
@@ -279,11 +279,10 @@ int tz_forked_start(struct tz_forked *f, const struct tz_child_start *start, int
 	if (e < 0)
 		return e;
 	record = mmap(NULL, RECORD_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	e = record == MAP_FAILED ? -ENOMEM : open_pipes(&p);
-	if (e == 0) {
-		f->record = record;
+	f->record = record == MAP_FAILED ? NULL : record;
+	e = f->record ? open_pipes(&p) : -ENOMEM;
+	if (e == 0)
 		e = fork_now(f, start, &m, &p, ret_pid, ret_pidfd);
-	}
 	if (e == 0) {
 		f->life = p.life[1];
 		p.life[1] = -1;
