@@ -135,6 +135,8 @@ static int become(struct tz_request_message *m)
 	}
 	e = tz_request_apply(m->block, fds, m->nfds - first, &none, m->block->ignored, &birth);
 	if (e == 0)
+		e = tz_request_limit(m->block);
+	if (e == 0)
 		tz_birth_set_own(&birth);
 	return e;
 }
@@ -292,7 +294,7 @@ int tz_forked_start(struct tz_forked *f, const struct tz_child_start *start, int
 			p.status[0] = -1;
 		}
 	}
-	if (record != MAP_FAILED)
+	if (f->record)
 		close_pipes(&p);
 	tz_request_free(&m);
 	return e;

@@ -248,6 +248,9 @@ static int execute_anew(struct tz_request *r, const struct tz_birth *birth, int 
 	(void)tz_fds_set_cloexec(file, 0);
 	if (boot.library >= 0)
 		(void)tz_fds_set_cloexec(boot.library, 0);
+	e = tz_request_limit(r);
+	if (e < 0)
+		return e;
 	let_signals_in();
 	(void)execve(boot.program, argv, env);
 	e = -errno;
@@ -298,6 +301,8 @@ static int become(struct tz_request *r, int *fds, int nfds, int *socket, uint64_
 
 	if (e == 0 && r->method == TZ_CHILD_SPAWN)
 		return execute_anew(r, &birth, *socket);
+	if (e == 0)
+		e = tz_request_limit(r);
 	if (e < 0)
 		return e;
 	/* Most often it is as it was when the nursery was started. Then nothing is written, which would have to be copied for it. */

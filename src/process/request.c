@@ -364,9 +364,11 @@ static void set_ignored(uint64_t wanted, uint64_t now)
 	}
 }
 
-static int set_limits(const struct limit *limits, uint32_t n)
+int tz_request_limit(struct tz_request *r)
 {
-	for (uint32_t i = 0; i < n; i++) {
+	const struct limit *limits = at(r, r->limits);
+
+	for (uint32_t i = 0; i < r->nlimits; i++) {
 		__rlimit_resource_t resource = (__rlimit_resource_t)limits[i].resource;
 		struct rlimit now;
 
@@ -488,8 +490,6 @@ int tz_request_apply(struct tz_request *r, int *fds, int nfds, int *socket, uint
 		nfds--;
 	}
 	e = place(r, fds, nfds, socket);
-	if (e == 0)
-		e = set_limits(at(r, r->limits), r->nlimits);
 	if (e == 0)
 		e = set_cpus(r);
 	if (e < 0)

@@ -60,9 +60,12 @@ int tz_request_send(const struct tz_request_message *m, int socket);
 /* Whether a block that came is one. `size`: how much of it there is. */
 bool tz_request_is_whole(const struct tz_request *r, size_t size);
 
-/* In the child: becomes what the request says, but for the environment. fds are those that came along, without the file; *socket (-1: none) gets another number if it
+/* In the child: becomes what the request says, but for the environment and the limits. fds are those that came along, without the file; *socket (-1: none) gets another number if it
  * is in the way. `ignored`: the signals that this process ignores. ret_birth's descriptors lie in fds. 0 or a negative errno code. */
 int tz_request_apply(struct tz_request *r, int *fds, int nfds, int *socket, uint64_t ignored, struct tz_birth *ret_birth);
+
+/* Sets the limits, which is to be the last: they count for all that is done then. 0 or a negative errno code. */
+int tz_request_limit(struct tz_request *r);
 
 /* The signals that this process ignores, as in tz_request.ignored. That takes a system call for each there is. */
 uint64_t tz_request_ignored(void);
