@@ -32,10 +32,17 @@ static struct farm_hand *new_hand(struct farm *farm, int index)
 	return h;
 }
 
+static void note_failed_start(struct farm *farm, int why)
+{
+	farm->failed_starts++;
+	farm->start_error = why;
+	farm->start_after = tz_clock_now() + RETRY_NS;
+}
+
 struct farm_hand *farm_want_hand(struct farm *farm)
 {
 	struct farm_hand *h;
-	int i = 0;
+	int i = 0, r;
 
 	while (i < farm->executor.workers && farm->hands[i] && farm->hands[i]->state != HAND_ABSENT)
 		i++;
@@ -45,8 +52,12 @@ struct farm_hand *farm_want_hand(struct farm *farm)
 	if (!farm->hands[i])
 		farm->hands[i] = new_hand(farm, i);
 	h = farm->hands[i];
-	if (!h || tz_lane_open(&h->lane) < 0)
+	r = h ? tz_lane_open(&h->lane) : -ENOMEM;
+	if (r < 0) {
+		note_failed_start(farm, r);
+		farm_alert(farm); /* the next try is its */
 		return NULL;
+	}
 	h->state = HAND_WANTED;
 	h->first = h->lane.published;
 	h->used = tz_clock_now();
@@ -170,9 +181,7 @@ static void call_off(struct farm *farm, struct farm_hand *h, int why)
 	h->in_flight = 0;
 	clear(h);
 	h->state = HAND_ABSENT;
-	farm->failed_starts++;
-	farm->start_error = why;
-	farm->start_after = tz_clock_now() + RETRY_NS;
+	note_failed_start(farm, why);
 }
 
 static bool has_workers(const struct farm *farm)
