@@ -182,12 +182,12 @@ int farm_tail_open(struct farm_tail **ret, int *ret_fd)
 	return 0;
 }
 
-/* Whether somebody takes what we would write. */
+/* Whether somebody takes what we would write. To write into a pipe that nobody reads any more raises a signal, here on a thread of the application's. */
 static bool is_wanted(void)
 {
 	struct pollfd p = { .fd = STDERR_FILENO, .events = POLLOUT };
 
-	return poll(&p, 1, 0) == 1 && p.revents & POLLOUT;
+	return poll(&p, 1, 0) == 1 && (p.revents & (POLLOUT | POLLERR)) == POLLOUT;
 }
 
 /* Off the list, and out of what the thread sleeps for: the end of the pipe would keep it awake. */
