@@ -10,12 +10,14 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -48,6 +50,44 @@ static void tell_session(int session)
 	exit(getsid(0) == session ? 5 : 6);
 }
 TZ_TASK(void, tell_session, int);
+
+static int twice(int n)
+{
+	return 2 * n;
+}
+TZ_TASK(int, twice, int);
+
+static int shout(int times)
+{
+	for (int i = 0; i < times; i++)
+		(void)!write(2, "-\n", 2);
+	return times;
+}
+TZ_TASK(int, shout, int);
+
+static int shout_and_leave(int size)
+{
+	char *text = calloc(1, (size_t)size);
+
+	(void)!write(2, text, (size_t)size);
+	_exit(3);
+}
+TZ_TASK(int, shout_and_leave, int);
+
+static void look_for(int fd)
+{
+	exit(fcntl(fd, F_GETFD) >= 0 ? 5 : 6);
+}
+TZ_TASK(void, look_for, int);
+
+/* The process's parent is the nursery. It is not there any more then. */
+static void kill_nursery(void)
+{
+	(void)kill(getppid(), SIGKILL);
+	for (;;)
+		(void)pause();
+}
+TZ_TASK(void, kill_nursery, void);
 
 static void check_streams(void)
 {
@@ -296,6 +336,283 @@ static void when_descriptors_run_out(void)
 	works(ALL);
 }
 
+static int keep_one(int fd, int method)
+{
+	const tz_process_options o = { .method = (tz_start_method)method, .insist = true, .fds = &fd, .nfds = 1 };
+	tz_process *p;
+	int e = tz_process_open_with(&p, &o, look_for, fd);
+
+	return e < 0 ? e : code_of(p);
+}
+
+/* The nursery was started with fewer descriptors than there are now. */
+static void who_raises_the_limit_of_descriptors(void)
+{
+	struct rlimit limit, few;
+	int high;
+
+	MUST(getrlimit(RLIMIT_NOFILE, &limit) == 0);
+	few = (struct rlimit){ 64, limit.rlim_max };
+	if (limit.rlim_max < 600)
+		return;
+	MUST(setrlimit(RLIMIT_NOFILE, &few) == 0);
+	works(ALL);
+	few.rlim_cur = 600;
+	MUST(setrlimit(RLIMIT_NOFILE, &few) == 0);
+	high = fcntl(0, F_DUPFD_CLOEXEC, 500);
+	for (int m = TZ_START_FORK; m <= TZ_START_FORKSERVER; m++) {
+		MUST(keep_one(high, m) == 5);
+		MUST(dup2(0, 599) == 599);
+		MUST(keep_one(599, m) == 5);
+	}
+	works(ALL);
+}
+
+/* The highest number that there can be, and low ones that the child itself gets on the way. */
+static void who_keeps_the_first_and_the_last_number(void)
+{
+	struct rlimit limit = { 64, 64 };
+	int fds[21] = { 63 };
+
+	MUST(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+	for (int i = 1; i <= 20; i++)
+		fds[i] = 2 + i;
+	for (int m = TZ_START_FORK; m <= TZ_START_FORKSERVER; m++) {
+		const tz_process_options o = { .method = (tz_start_method)m, .insist = true, .fds = fds, .nfds = 21 };
+		tz_process *p;
+
+		for (int i = 0; i <= 20; i++)
+			MUST(fcntl(fds[i], F_GETFD) >= 0 || dup2(0, fds[i]) == fds[i]);
+		MUST(tz_process_open_with(&p, &o, look_for, 63) == 0);
+		MUST(code_of(p) == 5);
+	}
+}
+
+/* What fails in the child is said once, and nothing of it stays behind. */
+static void when_starts_fail_and_the_nursery_dies(void)
+{
+	struct rlimit limit, few;
+	tz_process *p;
+
+	MUST(getrlimit(RLIMIT_NOFILE, &limit) == 0);
+	few = (struct rlimit){ 64, limit.rlim_max };
+	MUST(setrlimit(RLIMIT_NOFILE, &few) == 0);
+	works(FORKSERVER);
+	MUST(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+	MUST(dup2(0, 100) == 100);
+	for (int i = 0; i < 3; i++) {
+		const tz_process_limit l = { RLIMIT_NOFILE, { 64, 64 } };
+		const tz_process_options o = { .fds = (const int[]){ 100 }, .nfds = 1, .limits = &l, .nlimits = 1 };
+		int e = tz_process_open_with(&p, &o, leave_by, 1);
+
+		MUST(e == -EBADF || e == 0);
+		if (e == 0)
+			MUST(code_of(p) == 1);
+	}
+	MUST(tz_process_open(&p, kill_nursery) == 0);
+	MUST(tz_process_join_until(p, tz_after(30)) == 0); /* how it ended, nobody may know */
+	MUST(tz_process_close(p) == 0);
+	works(FORKSERVER);
+}
+
+/* --- files ------------------------------------------------------------------------------------------------------------------------- */
+
+/* Whatever lies in a file without a name counts as one. */
+static void whose_files_are_limited(void)
+{
+	struct rlimit none = { 4096, 4096 };
+	char *large = malloc(200001);
+	tz_process *p;
+	int e;
+
+	memset(large, 'x', 200000);
+	large[200000] = '\0';
+	MUST(setrlimit(RLIMIT_FSIZE, &none) == 0);
+	works(FORKSERVER | FORK);
+	MUST(setenv("LARGE", large, 1) == 0);
+	e = tz_process_open(&p, leave_by, 3);
+	MUST(e == -ENOSPC);
+	MUST(unsetenv("LARGE") == 0);
+	works(FORKSERVER | FORK);
+}
+
+static void who_starts_those_that_write_no_files(void)
+{
+	for (int m = TZ_START_FORK; m <= TZ_START_FORKSERVER; m++) {
+		tz_process_limit none = { RLIMIT_FSIZE, { 0, 0 } };
+		tz_process_options o = { .method = (tz_start_method)m, .insist = true, .limits = &none, .nlimits = 1 };
+		tz_process *p;
+
+		MUST(tz_process_open_with(&p, &o, leave_by, 9) == 0);
+		MUST(code_of(p) == 9);
+	}
+}
+
+/* --- others who look ---------------------------------------------------------------------------------------------------------------- */
+
+static _Atomic bool enough;
+
+/* Starts that fail, as the child finds out. */
+static void *fail_to_start(void *unused)
+{
+	const tz_process_options o = { .ncpus = 1, .cpus = (const int[]){ 8000 } };
+	tz_process *p;
+
+	(void)unused;
+	while (!enough)
+		MUST(tz_process_open_with(&p, &o, leave_by, 1) == -EINVAL);
+	return NULL;
+}
+
+static void who_lists_what_is_being_started(void)
+{
+	int listed = 0;
+	pthread_t thread;
+
+	works(FORKSERVER);
+	MUST(pthread_create(&thread, NULL, fail_to_start, NULL) == 0);
+	for (int i = 0; i < 20000 && listed < 50; i++) {
+		tz_process *p;
+		int e, code;
+
+		if (tz_process_list(&p, 1) == 0) {
+			(void)poll(NULL, 0, 0);
+			continue;
+		}
+		listed++;
+		e = tz_process_join_until(p, tz_after(30));
+		MUST(e == -EINVAL);
+		MUST(tz_process_exitcode(p, &code) == -EINVAL);
+		MUST(tz_process_close(p) == 0);
+	}
+	MUST(listed > 0);
+	enough = true;
+	MUST(pthread_join(thread, NULL) == 0);
+}
+
+static void who_exits_while_something_is_started(void)
+{
+	pthread_t thread;
+
+	works(FORKSERVER);
+	MUST(pthread_create(&thread, NULL, fail_to_start, NULL) == 0);
+	(void)poll(NULL, 0, 50);
+}
+
+/* --- pools -------------------------------------------------------------------------------------------------------------------------- */
+
+static tz_executor *open_pool(const char *spec)
+{
+	tz_executor *ex;
+
+	MUST(tz_executor_open(&ex, spec) == 0);
+	return ex;
+}
+
+static void pool_works(tz_executor *ex)
+{
+	twice_future f = tz_submit(ex, twice, 21);
+	int v = 0;
+
+	MUST(tz_wait(f, tz_after(30)) == 0);
+	MUST(tz_result(f, &v) == 0 && v == 42);
+}
+
+/* Not even the way to a worker can be made. The job waits, or fails; it does not wait for ever. */
+static void pool_without_descriptors(void)
+{
+	struct rlimit limit = { 64, 64 };
+	int taken[64], n = 0;
+	tz_executor *ex;
+	twice_future f;
+
+	MUST(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+	ex = open_pool("processes:2");
+	while ((taken[n] = dup(0)) >= 0)
+		n++;
+	f = tz_submit(ex, twice, 1);
+	MUST(tz_wait(f, tz_after(30)) == 0);
+	MUST(tz_result(f, NULL) == -EREMOTEIO);
+	MUST(tz_last()->code == -EMFILE);
+	tz_executor_close(ex);
+	while (n > 0)
+		(void)close(taken[--n]);
+	ex = open_pool("processes:2");
+	while ((taken[n] = dup(0)) >= 0)
+		n++;
+	f = tz_submit(ex, twice, 21);
+	MUST(tz_wait(f, tz_after(0.05)) == -ETIMEDOUT);
+	while (n > 0)
+		(void)close(taken[--n]);
+	MUST(tz_wait(f, tz_after(30)) == 0); /* nobody has to submit anything for that */
+	MUST(tz_detach(f) == 0);
+	tz_executor_close(ex);
+}
+
+static void *keep_shouting(void *ex)
+{
+	while (!enough) {
+		shout_future f = tz_submit(ex, shout, 200);
+
+		(void)tz_result(f, NULL);
+	}
+	return NULL;
+}
+
+/* The child of a fork opens a pool of its own, whatever the threads were at that are not there any more. */
+static void pool_after_a_fork_beside_a_loud_worker(void)
+{
+	int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+	tz_executor *ex;
+	pthread_t thread;
+
+	if (!THREADS_AFTER_FORK)
+		return;
+	complain_to = fcntl(2, F_DUPFD_CLOEXEC, 50);
+	(void)dup2(null, 2);
+	ex = open_pool("processes:2");
+	pool_works(ex);
+	MUST(pthread_create(&thread, NULL, keep_shouting, ex) == 0);
+	for (int i = 0; i < 60; i++) {
+		int status = -1;
+		pid_t pid = fork();
+
+		if (pid == 0) {
+			(void)alarm(20);
+			ex = open_pool("processes:1");
+			pool_works(ex);
+			tz_executor_close(ex);
+			_exit(0);
+		}
+		MUST(waitpid(pid, &status, 0) == pid);
+		MUST(status == 0);
+	}
+	enough = true;
+	MUST(pthread_join(thread, NULL) == 0);
+	tz_executor_close(ex);
+}
+
+/* Nobody reads our standard error any more. A worker writes there, and dies, which a thread hears that waits for something else. */
+static void pool_with_a_broken_standard_error(void)
+{
+	tz_executor *ex;
+	int ends[2];
+
+	complain_to = fcntl(2, F_DUPFD_CLOEXEC, 50);
+	MUST(pipe2(ends, O_CLOEXEC) == 0 && dup2(ends[1], 2) == 2 && close(ends[0]) == 0 && close(ends[1]) == 0);
+	ex = open_pool("processes:1");
+	for (int i = 0; i < 40; i++) {
+		shout_and_leave_future f = tz_submit(ex, shout_and_leave, 60000);
+		tz_process *p;
+
+		MUST(tz_process_open(&p, leave_by, 3) == 0);
+		MUST(tz_process_join(p) == 0 && tz_process_close(p) == 0);
+		MUST(tz_wait(f, tz_after(30)) == 0);
+		MUST(tz_detach(f) == 0);
+	}
+	tz_executor_close(ex);
+}
+
 /* Root is not counted. */
 static bool become_nobody(void)
 {
@@ -342,6 +659,17 @@ static void who_drops_privileges(void)
 		MUST(tz_process_open_with(&p, &o, tell_user) == 0);
 		MUST(code_of(p) == 65533 % 256);
 	}
+}
+
+/* As after `su nobody` in the home directory of somebody else: what it is in cannot be opened, nor entered once more. */
+static void who_may_not_enter_its_directory(void)
+{
+	char path[] = "/tmp/trenza-hostile-XXXXXX";
+
+	MUST(mkdtemp(path) && chdir(path) == 0 && rmdir(path) == 0); /* nor found by its name */
+	MUST(setgroups(0, NULL) == 0 && setgid(65533) == 0 && setuid(65533) == 0);
+	MUST(open(".", O_PATH) < 0 && errno == EACCES);
+	works(ALL);
 }
 
 static void who_leads_a_new_session(void)
@@ -483,10 +811,21 @@ int main(void)
 		CASE(with_all_streams_closed),
 		CASE(with_few_descriptors),
 		CASE(when_descriptors_run_out),
+		CASE(who_raises_the_limit_of_descriptors),
+		CASE(who_keeps_the_first_and_the_last_number),
+		CASE(when_starts_fail_and_the_nursery_dies),
+		CASE(whose_files_are_limited),
+		CASE(who_starts_those_that_write_no_files),
+		CASE(who_lists_what_is_being_started),
+		CASE(who_exits_while_something_is_started),
+		CASE(pool_without_descriptors),
+		CASE(pool_after_a_fork_beside_a_loud_worker),
+		CASE(pool_with_a_broken_standard_error),
 		CASE(when_processes_run_out),
 		CASE(without_processes_from_the_start),
 		CASE(who_leads_a_new_session),
 		{ "who_drops_privileges", run_as_root, NULL, NULL, (void *)(uintptr_t)who_drops_privileges },
+		{ "who_may_not_enter_its_directory", run_as_root, NULL, NULL, (void *)(uintptr_t)who_may_not_enter_its_directory },
 		{ "under_filters_that_say_ENOSYS", run_filters, NULL, NULL, (void *)(intptr_t)ENOSYS },
 		{ "under_filters_that_say_EPERM", run_filters, NULL, NULL, (void *)(intptr_t)EPERM },
 		CASE(under_a_filter_that_came_later),
