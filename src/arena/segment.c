@@ -590,14 +590,15 @@ static int map_shared(int fd, size_t size, const struct tz_segment_form *form, c
 int tz_segment_adopt_shared(int fd, size_t size, const struct tz_segment_form *form, struct tz_segment **ret)
 {
 	struct tz_segment *s;
+	bool trusted = form && form->trusted;
 	struct stat st;
 
-	if (size % PAGE || size > PTRDIFF_MAX || !has_bytes(fd, PAGE, &st)) {
+	if (size == 0 || size % PAGE || size > PTRDIFF_MAX || !has_bytes(fd, trusted ? 1 : PAGE, &st)) {
 		(void)close(fd);
 		return -EPROTO;
 	}
 	s = known(&st);
-	if (!s && !(form && form->trusted) && !cannot_shrink(fd, &st)) {
+	if (!s && !trusted && !cannot_shrink(fd, &st)) {
 		(void)close(fd);
 		return -EPROTO;
 	}

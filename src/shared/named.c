@@ -335,7 +335,8 @@ int tz_shared_memory_open(void **ret_memory, const char *name, const tz_shared_o
 		r = fd = open_file(path, python, &st);
 	if (r < 0)
 		return r;
-	size_t size = (size_t)st.st_size / PAGE * PAGE;
+	/* Python's is as long as it was asked to be. */
+	size_t size = python ? whole_pages((size_t)st.st_size) : (size_t)st.st_size / PAGE * PAGE;
 
 	form.trusted = true;
 	r = tz_segment_adopt_shared(fd, form.reserve > size ? whole_pages(form.reserve) + PAGE : size, &form, &s);

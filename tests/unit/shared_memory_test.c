@@ -554,6 +554,35 @@ static void names_as_python_has_them(void **state)
 	assert_int_equal(access(path, F_OK), -1);
 }
 
+/* They are of any size, to the byte. */
+static void sizes_as_python_has_them(void **state)
+{
+	static const size_t sizes[] = { 1, 10, 4095, 4096, 4097, 5000, 8192 };
+	const char *name = own_name("ps");
+	tz_shared_options o = { .python = true };
+	unsigned char *p = NULL;
+	char path[128];
+
+	(void)state;
+	(void)snprintf(path, sizeof path, "/dev/shm/%s", name);
+	for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+		int fd = open(path, O_CREAT | O_EXCL | O_RDWR, 0600);
+
+		assert_true(fd >= 0);
+		assert_int_equal(ftruncate(fd, (off_t)sizes[i]), 0);
+		assert_int_equal(pwrite(fd, "x", 1, (off_t)sizes[i] - 1), 1);
+		assert_int_equal(tz_shared_memory_open((void **)&p, name, &o), 0);
+		assert_int_equal(tz_shared_size(p), sizes[i]);
+		assert_int_equal(p[sizes[i] - 1], 'x');
+		tz_shared_free(p);
+		(void)close(fd);
+		assert_int_equal(tz_shared_memory_unlink(name, &o), 0);
+	}
+	assert_int_equal(close(open(path, O_CREAT | O_EXCL | O_RDWR, 0600)), 0); /* of no size */
+	assert_int_equal(tz_shared_memory_open((void **)&p, name, &o), -EPROTO);
+	assert_int_equal(tz_shared_memory_unlink(name, &o), 0);
+}
+
 enum { THREADS = 4, ROUNDS = 300 };
 
 /* One drops the last reference while others meet the memory again. */
@@ -618,6 +647,7 @@ int main(void)
 		cmocka_unit_test(a_forked_child_leaves_the_name),
 		cmocka_unit_test(strange_files),
 		cmocka_unit_test(names_as_python_has_them),
+		cmocka_unit_test(sizes_as_python_has_them),
 		cmocka_unit_test(threads_find_it),
 	};
 
