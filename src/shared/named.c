@@ -124,6 +124,20 @@ static void sweep_all(void)
 	(void)closedir(dir);
 }
 
+/* Locks a file that was opened by its name; -ENOENT if it was left behind. */
+static int join(int fd, const char *path)
+{
+	struct stat st;
+
+	if (sweep(fd, path))
+		return -ENOENT;
+	while (flock(fd, LOCK_SH) < 0)
+		if (errno != EINTR)
+			return -errno;
+	/* Who held it exclusively may have taken the name away. */
+	return fstat(fd, &st) < 0 ? -errno : st.st_nlink > 0 ? 0 : -ENOENT;
+}
+
 /* --- the creator's names ----------------------------------------------------------------------------------------------------- */
 
 /* By the creator alone, and only if it is still the name of that file. */
@@ -220,16 +234,33 @@ static int give_name(int fd, const char *path)
 	return linkat(AT_FDCWD, self, AT_FDCWD, path, AT_SYMLINK_FOLLOW) < 0 ? -errno : 0;
 }
 
+/* Whether somebody has the file of that name: not if another process is about to take it away. */
+static bool is_in_use(const char *path)
+{
+	int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK), r;
+
+	if (fd < 0)
+		return errno != ENOENT;
+	r = join(fd, path);
+	(void)close(fd);
+	return r != -ENOENT;
+}
+
 /* Creates it under its name; the name of a dead one is free. */
 static int create_file(const char *path, size_t size, int mode)
 {
-	int fd, r;
+	enum { TRIES = 100 }; /* another user's file stays, whoever has it */
+	int fd, r = -EEXIST;
 
 	sweep_all();
 	fd = make_file(size, mode);
 	if (fd < 0)
 		return fd;
-	r = give_name(fd, path);
+	for (int i = 0; r == -EEXIST && i < TRIES; i++) {
+		r = give_name(fd, path);
+		if (r == -EEXIST && is_in_use(path))
+			break;
+	}
 	if (r < 0)
 		(void)close(fd);
 	return r < 0 ? r : fd;
@@ -278,20 +309,6 @@ int tz_shared_memory_create(void **ret_memory, const char *name, size_t size, co
 }
 
 /* --- opening -------------------------------------------------------------------------------------------------------------------- */
-
-/* Locks a file that was opened by its name; -ENOENT if it was left behind. */
-static int join(int fd, const char *path)
-{
-	struct stat st;
-
-	if (sweep(fd, path))
-		return -ENOENT;
-	while (flock(fd, LOCK_SH) < 0)
-		if (errno != EINTR)
-			return -errno;
-	/* Who held it exclusively may have taken the name away. */
-	return fstat(fd, &st) < 0 ? -errno : st.st_nlink > 0 ? 0 : -ENOENT;
-}
 
 static int check_head(int fd)
 {

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -527,6 +528,38 @@ static void strange_files(void **state)
 	assert_int_equal(unlink(path), 0);
 }
 
+/* Somebody is about to take the name of a dead one away, which he does a while later: it is free all the same. */
+static void a_name_that_is_being_taken_away(void **state)
+{
+	const char *name = own_name("sweep");
+	char path[128], byte;
+	int fd, ready[2], status;
+	void *p = NULL;
+	pid_t pid;
+
+	(void)state;
+	(void)snprintf(path, sizeof path, "/dev/shm/trenza-%lu-%s", (unsigned long)geteuid(), name);
+	fd = open(path, O_CREAT | O_EXCL | O_RDWR, 0600);
+	assert_true(fd >= 0);
+	assert_int_equal(pipe(ready), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		if (flock(fd, LOCK_EX) < 0 || write(ready[1], "", 1) != 1 || usleep(100000) < 0 || unlink(path) < 0)
+			_exit(1);
+		_exit(0);
+	}
+	(void)close(fd);
+	assert_int_equal(read(ready[0], &byte, 1), 1);
+	assert_int_equal(tz_shared_memory_create(&p, name, 4, NULL), 0);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	tz_shared_free(p);
+	assert_int_equal(access(path, F_OK), -1);
+	(void)close(ready[0]);
+	(void)close(ready[1]);
+}
+
 static void names_as_python_has_them(void **state)
 {
 	const char *name = own_name("py");
@@ -646,6 +679,7 @@ int main(void)
 		cmocka_unit_test(the_last_one_keeps_the_name),
 		cmocka_unit_test(a_forked_child_leaves_the_name),
 		cmocka_unit_test(strange_files),
+		cmocka_unit_test(a_name_that_is_being_taken_away),
 		cmocka_unit_test(names_as_python_has_them),
 		cmocka_unit_test(sizes_as_python_has_them),
 		cmocka_unit_test(threads_find_it),
