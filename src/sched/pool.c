@@ -6,8 +6,8 @@
  * from outside, which is the inlets (inlet.h: ordinary jobs, a ring for each thread that submits) and the
  * injector (injector.h: all others), from which a worker moves a batch into its run queue; open ranges
  * (maps under way, whose callers work too); then what other workers have: the oldest public fork (forks.h)
- * or half a run queue. High priority in the injector is looked at first, and each 61st turn begins with
- * the lowest.
+ * or half a run queue. High priority in the injector is looked at first, but for each 61st turn in a row of
+ * such; of the other turns, each 61st begins with the lowest.
  *
  * Three ways of making work take no lock: a push into an inlet, a worker's push on its run queue, and its
  * publishing of forks. They do: make the work visible; then, in the single order of all seq_cst
@@ -265,13 +265,11 @@ static tz_job *find_fairly(struct tz_worker *w)
 	}
 }
 
-static tz_job *find_job(struct tz_worker *w)
+/* One that is not urgent. */
+static tz_job *find_lower(struct tz_worker *w)
 {
 	tz_job *job = NULL;
 
-	w->turn++;
-	if ((job = take_injected(w, TZ_PRIORITY_HIGH)))
-		return job;
 	if ((job = find_fairly(w)))
 		return job;
 	if ((job = tz_runqueue_take(&w->queue)))
@@ -280,6 +278,27 @@ static tz_job *find_job(struct tz_worker *w)
 		return job;
 	(void)tz_worker_each_other(w, steal_jobs, &job);
 	return job;
+}
+
+/* After so many urgent jobs in a row, one of the others has its turn: an ordinary one, or one of the lowest priority. Urgent ones are no turns of
+ * the others, whose own order of turns would else stand still. */
+static tz_job *find_job(struct tz_worker *w)
+{
+	tz_job *job;
+
+	if (w->urgent < LOW_TURN - 1 && (job = take_injected(w, TZ_PRIORITY_HIGH))) {
+		w->urgent++;
+		return job;
+	}
+	bool flooded = w->urgent == LOW_TURN - 1;
+
+	w->urgent = 0;
+	w->turn++;
+	if (flooded && w->turn % 2 && (job = take_injected(w, TZ_PRIORITY_LOW)))
+		return job;
+	if ((job = find_lower(w)))
+		return job;
+	return flooded ? take_injected(w, TZ_PRIORITY_HIGH) : NULL;
 }
 
 __attribute__((noinline)) void tz_worker_end_search(struct tz_worker *w)

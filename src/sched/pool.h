@@ -42,7 +42,8 @@ struct tz_worker {
 	struct tz_pool *pool;
 	struct tz_strand *strand;
 	int index;
-	unsigned turn; /* counts looks for work */
+	unsigned turn; /* counts looks for work that is not urgent */
+	unsigned urgent; /* urgent jobs that it has taken in a row */
 	int inlet; /* that it takes from next */
 	uint16_t batch_end; /* the tail of `queue` behind the last batch from outside */
 	uint64_t random;

@@ -107,6 +107,47 @@ static void endless_successors_starve_nobody(void **state)
 	tz_executor_close(ex);
 }
 
+/* The same, of a priority. There are several of them, so that one waits at any time. */
+static void flood(int priority);
+TZ_TASK(void, flood, int);
+static void flood(int priority)
+{
+	const tz_submit_options o = { .priority = (tz_priority)priority };
+
+	if (!atomic_load(&stop))
+		(void)tz_detach(tz_submit_with(tz_executor_current(), &o, flood, priority));
+}
+
+static void begin_flood(tz_executor *ex, tz_priority priority)
+{
+	const tz_submit_options o = { .priority = priority };
+
+	for (int i = 0; i < 3; i++)
+		(void)tz_detach(tz_submit_with(ex, &o, flood, priority));
+}
+
+/* With or without a second flood, of the one priority that the job itself does not have. */
+static void urgent_jobs_starve_nobody(void **state)
+{
+	tz_executor *ex;
+
+	(void)state;
+	assert_int_equal(tz_executor_open(&ex, "threads:1"), 0);
+	for (int i = 0; i < 4; i++) {
+		const tz_submit_options o = { .priority = i % 2 ? TZ_PRIORITY_LOW : TZ_PRIORITY_NORMAL };
+
+		atomic_store(&stop, false);
+		begin_flood(ex, TZ_PRIORITY_HIGH);
+		if (i >= 2)
+			begin_flood(ex, i % 2 ? TZ_PRIORITY_NORMAL : TZ_PRIORITY_LOW);
+		set_stop_future f = tz_submit_with(ex, &o, set_stop);
+
+		assert_int_equal(tz_wait(f, soon()), 0);
+		assert_int_equal(tz_result(f, NULL), 0);
+	}
+	tz_executor_close(ex);
+}
+
 static void leave(void)
 {
 	pthread_exit(NULL);
@@ -407,6 +448,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_blocked_workers_queue_is_seen_to),
 		cmocka_unit_test(endless_successors_starve_nobody),
+		cmocka_unit_test(urgent_jobs_starve_nobody),
 		cmocka_unit_test(numbers_add_up_after_unusual_ends),
 		cmocka_unit_test(children_of_jobs_can_wait),
 		cmocka_unit_test(threads_that_end_are_joined),
