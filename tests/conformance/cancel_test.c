@@ -1,6 +1,9 @@
 /* Cancelling, scopes, and the ways in which a job can fail. */
 #include "calls.h"
 
+#include <poll.h>
+#include <unistd.h>
+
 /* --- cancelling a job --------------------------------------------------------------------------------------------------- */
 
 static void cancels_what_has_not_begun(struct subject *s)
@@ -418,6 +421,54 @@ static void timeouts_nest(struct subject *s)
 	assert_int_equal(after, 0);
 }
 
+/* A pipe that nothing is written to, or a word that nobody changes. */
+static int wait_for_nothing(int fd)
+{
+	static const uint32_t word;
+
+	return fd >= 0 ? tz_wait_fd(fd, POLLIN, tz_never()) : tz_wait_word(&word, 0, tz_never());
+}
+TZ_TASK(int, wait_for_nothing, int);
+
+/* The scope knows what it has ended: those who go by that see it. */
+static int is_told_of_the_wait(int fd)
+{
+	tz_scope s = { 0 };
+	int waited, left, got = 0;
+
+	tz_scope_enter(&s, tz_after(0.005));
+	waited = wait_for_nothing(fd);
+	left = tz_scope_leave(&s);
+	CHECK(waited == -ETIMEDOUT && left == -ETIMEDOUT);
+	tz_scope_enter(&s, tz_never());
+	tz_scope_cancel(&s);
+	waited = wait_for_nothing(fd);
+	left = tz_scope_leave(&s);
+	CHECK(waited == -ECANCELED && left == -ECANCELED);
+	CHECK(tz_wait_for(0.005, &got, wait_for_nothing, fd) == -ETIMEDOUT && got == -ETIMEDOUT);
+	CHECK(tz_interrupted() == 0);
+	return 0;
+}
+TZ_TASK(int, is_told_of_the_wait, int);
+
+static void scopes_are_told_of_each_wait(struct subject *s)
+{
+	int ends[2];
+
+	assert_int_equal(pipe(ends), 0);
+	for (int i = 0; i < 2; i++) {
+		is_told_of_the_wait_future f = tz_submit(s->ex, is_told_of_the_wait, i ? -1 : ends[0]);
+
+		settle(f);
+		if (tz_result(f, NULL) < 0)
+			fail_msg("%s", tz_last()->message);
+	}
+	assert_int_equal(is_told_of_the_wait(ends[0]), 0);
+	assert_int_equal(is_told_of_the_wait(-1), 0);
+	close(ends[0]);
+	close(ends[1]);
+}
+
 static int wait_in_a_scope(tz_executor *ex)
 {
 	int r = 0;
@@ -492,6 +543,7 @@ static const struct conformance_case cases[] = {
 	BESIDE("a scope cancels what it owns at its deadline", scope_cancels_at_its_deadline),
 	BESIDE("a scope can be cancelled from elsewhere", scope_can_be_cancelled_from_elsewhere),
 	CASE("time-outs nest", timeouts_nest),
+	SHARING("a scope is told of each wait that it ended", scopes_are_told_of_each_wait),
 	BESIDE("scopes work inside jobs", scopes_work_inside_jobs),
 	CASE("a scope that a job left open does not reach the next job",
 	     closes_what_a_job_left_open),
