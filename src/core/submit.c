@@ -93,6 +93,12 @@ static tz_handle future_of(const tz_submit_options *options, struct tz_job **job
 	return tz_job_handle(&tz_job_no_memory);
 }
 
+/* Whether the options ask for something that the executor cannot do. */
+static bool asks_too_much(const tz_executor *executor, const tz_submit_options *options)
+{
+	return options && options->start.ns && !(executor->ops->capabilities & TZ_CAN_START_LATER);
+}
+
 static bool valid(const tz_submit_options *options, const tz_task *task)
 {
 	return task && task->run && task->name &&
@@ -143,6 +149,11 @@ tz_handle tz_submit_failed(const tz_submit_options *options, int code, const cha
 	return h;
 }
 
+static tz_handle too_much(const tz_submit_options *options)
+{
+	return tz_submit_failed(options, -ENOTSUP, "its executor cannot begin it later");
+}
+
 /* A submit with options, without an executor, or of no task. */
 __attribute__((noinline)) static tz_handle submit_special(tz_executor *executor, const tz_submit_options *options,
 							  const tz_task *task, const void *args, const struct tz_site *site)
@@ -156,8 +167,8 @@ __attribute__((noinline)) static tz_handle submit_special(tz_executor *executor,
 		return tz_submit_failed(options, -EINVAL, "not a valid task, or options out of range");
 	if (!executor)
 		return tz_submit_failed(options, -EAGAIN, "there is no default executor");
-	if (options && options->start.ns && !(executor->ops->capabilities & TZ_CAN_START_LATER))
-		return tz_submit_failed(options, -ENOTSUP, "its executor cannot begin it later");
+	if (asks_too_much(executor, options))
+		return too_much(options);
 	struct tz_job *job = tz_job_new(executor, options, task, args, true);
 
 	if (job && tz_bindings_are_used() && !tz_bindings_inherit(job)) {
@@ -263,6 +274,17 @@ int tz_submit_bulk_raw(tz_executor *executor, const tz_submit_options *options, 
 		return -EINVAL;
 	if (!options && !tz_bindings_are_used() && tz_job_is_plain(executor, task)) {
 		submit_plain(executor, task, n, args, ret_futures);
+		return 0;
+	}
+	if (asks_too_much(executor, options)) {
+		for (size_t i = 0; i < n; i++) {
+			tz_handle h = too_much(options);
+
+			if (ret_futures)
+				ret_futures[i] = h;
+			else
+				(void)tz_detach_raw(h);
+		}
 		return 0;
 	}
 	for (size_t i = 0; i < n; i++) {

@@ -593,6 +593,24 @@ static void submits_very_many(struct subject *s)
 	submit_and_check(s, 100000);
 }
 
+/* As one by one: who cannot wait for the start does not begin before it. */
+static void submits_many_for_later(struct subject *s)
+{
+	const tz_submit_options later = { .start = tz_after(0.005) };
+	add_one_args args[3] = { { 1 }, { 2 }, { 3 } };
+	add_one_future f[3];
+	tz_outcome o;
+
+	assert_int_equal(tz_submit_bulk(s->ex, &later, add_one, 3, args, f), 0);
+	for (int i = 0; i < 3; i++) {
+		settle(f[i]);
+		assert_int_equal(tz_outcome_of(f[i], &o), 0);
+		assert_int_equal(o.status, can(s, TZ_CAN_START_LATER) ? TZ_OK : TZ_FAILED);
+		assert_int_equal(o.code, can(s, TZ_CAN_START_LATER) ? 0 : -ENOTSUP);
+		assert_int_equal(tz_detach(f[i]), 0);
+	}
+}
+
 static void submits_many_detached(struct subject *s)
 {
 	static count_call_args args[1000];
@@ -748,6 +766,7 @@ static const struct conformance_case cases[] = {
 	CASE("bulk of none", submits_none),
 	CASE("bulk of one", submits_one),
 	CASE("bulk of 100,000", submits_very_many),
+	CASE("bulk for later", submits_many_for_later),
 	SHARING("bulk without futures", submits_many_detached),
 	CASE("jobs come from several threads", takes_jobs_from_everywhere),
 	{ "urgent jobs begin first", begins_urgent_jobs_first, TZ_CAN_PRIORITY,
