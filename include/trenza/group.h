@@ -65,13 +65,15 @@ TZ_API void tz_group_enter(tz_group *group, tz_group_policy policy);
 
 /* tz_group_wait - waits until all calls of the group have ended, those that are spawned into it meanwhile included.
  *
- * Futures are kept, and can be asked for results. If what is around the group is cancelled or late, the calls are cancelled, and waited for all the same.
+ * Futures are kept, and can be asked for results. If what is around the group, or around the wait, is cancelled or late, the calls are cancelled, and waited for
+ * all the same.
  *
  * Ownership: none.
  * Threads: the strand that entered it.
  * Errors: -EREMOTEIO if a call failed: in tz_last() is the first in time (TZ_GROUP_FAIL_FAST) or in order of spawning. In a race: 0 if one has won,
  * whatever became of the others; -ENOENT if there was nobody to win. A call that was cancelled by itself has not failed.
- * -ECANCELED and -ETIMEDOUT if the group (tz_group_cancel), or what is around it, was cancelled or late before all had ended. */
+ * -ECANCELED and -ETIMEDOUT if the group (tz_group_cancel), what is around it, or a scope in its block that the wait was in, was cancelled or late before all
+ * had ended. */
 TZ_API int tz_group_wait(tz_group *group);
 
 /* tz_group_leave - waits as tz_group_wait, releases what is left, and makes the scope around current again.

@@ -154,11 +154,12 @@ static int wait_for_all(tz_group *g)
 		tz_scope_cut_short(scope);
 	while (live(g)) /* those who ended the last ones are about to say so */
 		tz_strand_park_deaf(scope->tz__strand);
-	(void)__atomic_fetch_and(&scope->tz__cancelled, ~(uint32_t)TZ_SCOPE_CUT, __ATOMIC_ACQ_REL);
+	bool by_policy = __atomic_fetch_and(&scope->tz__cancelled, ~(uint32_t)TZ_SCOPE_CUT, __ATOMIC_ACQ_REL) & TZ_SCOPE_CUT;
+
 	why = tz_scope_interrupted(scope);
 	if (why == 0)
-		scope->tz__met = 0; /* it was the policy */
-	return why;
+		scope->tz__met = 0; /* it was the policy, or a scope inside the group's */
+	return why == 0 && !by_policy ? cut : why;
 }
 
 /* The first failure in order of spawning: whether there was one. `ended`: jobs were cancelled or late because of the group. */

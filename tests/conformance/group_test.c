@@ -530,6 +530,37 @@ static void stays_cancelled(struct subject *s)
 	RUN(s, raise_after_cancel);
 }
 
+/* A scope inside the group that ends the wait for it. */
+static int late_inside(int policy)
+{
+	sleep_on_future f;
+	tz_outcome o;
+	int waited = 0;
+
+	TZ_GROUP(g, (tz_group_policy)policy)
+	{
+		f = tz_group_spawn(&g, sleep_on);
+		TZ_TIMEOUT(0.005)
+			waited = tz_group_wait(&g);
+		CHECK(tz_outcome_of(f, &o) == 0 && o.status == TZ_CANCELLED);
+		CHECK(waited == -ETIMEDOUT);
+		CHECK(tz_interrupted() == 0);
+	}
+	return 0;
+}
+TZ_TASK(int, late_inside, int);
+
+static void is_late_with_what_is_inside_it(struct subject *s)
+{
+	for (int policy = TZ_GROUP_FAIL_FAST; policy <= TZ_GROUP_RACE; policy++) {
+		late_inside_future f = tz_submit(s->ex, late_inside, policy);
+
+		settle(f);
+		if (tz_result(f, NULL) < 0)
+			fail_msg("policy %d: %s", policy, tz_last()->message);
+	}
+}
+
 int main(void)
 {
 	static const struct conformance_case cases[] = {
@@ -548,6 +579,7 @@ int main(void)
 		CASE("a failure stays inside", keeps_a_failure_inside),
 		BESIDE("an outer group's cancel is not lost", does_not_lose_a_cancel_of_an_outer_group),
 		BESIDE("an outer deadline is not lost", is_late_with_what_is_around_it),
+		BESIDE("a time limit inside is not lost", is_late_with_what_is_inside_it),
 		BESIDE("the job's cancel is not swallowed", does_not_swallow_the_jobs_cancel),
 		BESIDE("a call cancelled by itself has not failed", does_not_fail_with_one_that_was_cancelled),
 		CASE("a cancelled group stays cancelled", stays_cancelled),
