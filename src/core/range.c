@@ -613,6 +613,8 @@ static bool set_up(struct tz_range *r, tz_executor *executor, const tz_map_optio
 	r->begin = begin;
 	r->end = end;
 	r->fixed_chunk = options ? options->chunk : 0;
+	if (r->fixed_chunk > end - begin)
+		r->fixed_chunk = end - begin; /* `next` goes beyond the end by some chunks, and must not come round */
 	r->workers = options ? options->workers : 0;
 	r->policy = options ? options->policy : TZ_MAP_STOP;
 	r->outcomes = options ? options->outcomes : NULL;

@@ -69,6 +69,8 @@ static void maps_with_options(struct subject *s)
 	map_some(s, 1000, &(tz_map_options){ .chunk = 1 });
 	map_some(s, 1000, &(tz_map_options){ .chunk = 64 });
 	map_some(s, 1000, &(tz_map_options){ .chunk = 5000 });
+	map_some(s, 1000, &(tz_map_options){ .chunk = SIZE_MAX });
+	map_some(s, 1000, &(tz_map_options){ .chunk = SIZE_MAX / 2 + 1 });
 	map_some(s, 1000, &(tz_map_options){ .workers = 1 });
 	map_some(s, 1000, &(tz_map_options){ .workers = 1000 });
 }
@@ -379,15 +381,20 @@ static void touch_range(size_t lo, size_t hi, void *arg)
 
 static void runs_ranges(struct subject *s)
 {
+	static const size_t chunks[] = { 0, MANY, SIZE_MAX };
 	int r;
 
-	for (int i = 0; i < MANY; i++)
-		atomic_store_explicit(&touched[i], 0, memory_order_relaxed);
-	bounded(r, tz_for_range(s->ex, NULL, 100, MANY - 1, touch_range, NULL));
-	assert_int_equal(r, 0);
-	for (int i = 0; i < MANY; i++)
-		assert_int_equal(atomic_load_explicit(&touched[i], memory_order_relaxed),
-				 i >= 100 && i < MANY - 1);
+	for (size_t k = 0; k < sizeof chunks / sizeof *chunks; k++) {
+		const tz_map_options options = { .chunk = chunks[k] };
+
+		for (int i = 0; i < MANY; i++)
+			atomic_store_explicit(&touched[i], 0, memory_order_relaxed);
+		bounded(r, tz_for_range(s->ex, &options, 100, MANY - 1, touch_range, NULL));
+		assert_int_equal(r, 0);
+		for (int i = 0; i < MANY; i++)
+			assert_int_equal(atomic_load_explicit(&touched[i], memory_order_relaxed),
+					 i >= 100 && i < MANY - 1);
+	}
 	assert_int_equal(tz_for_range(s->ex, NULL, 5, 5, touch_range, NULL), 0);
 	assert_int_equal(tz_for_range(s->ex, NULL, 6, 5, touch_range, NULL), -EINVAL);
 	assert_int_equal(tz_for_range(s->ex, NULL, 5, 6, NULL, NULL), -EINVAL);
