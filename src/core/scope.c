@@ -319,7 +319,8 @@ static void limit_owned(const tz_scope *scope)
 	tz_handle f;
 
 	for (size_t i = 0; tz_scope_owned_at(scope, i, &f); i++)
-		(void)tz_job_limit(f.tz__cell, (uint32_t)f.tz__generation, limit);
+		if (f.tz__cell) /* an all-zero handle is stale */
+			(void)tz_job_limit(f.tz__cell, (uint32_t)f.tz__generation, limit);
 }
 
 void tz_scope_move(struct tz_scope *scope, tz_deadline deadline)

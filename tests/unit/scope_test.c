@@ -123,6 +123,23 @@ static void does_not_grow_with_what_was_given_and_released(void **state)
 	assert_in_range(room, 1, 16);
 }
 
+static void takes_a_handle_that_is_stale(void **state)
+{
+	same_future f = tz_submit(NULL, same, 1);
+	tz_scope s = { 0 };
+	int r;
+
+	(void)state;
+	assert_int_equal(tz_result(f, NULL), 0);
+	tz_scope_enter(&s, tz_never());
+	assert_int_equal(tz_scope_adopt(&s, f), 0);
+	assert_int_equal(tz_scope_adopt(&s, (same_future){ 0 }), 0);
+	r = tz_scope_reschedule(&s, soon());
+	tz_scope_cancel(&s);
+	assert_int_equal(tz_scope_leave(&s), 0);
+	assert_int_equal(r, 0);
+}
+
 /* The list moves while somebody cancels what is in it. */
 static int spawn_while_cancelled(_Atomic(tz_scope *) *where)
 {
@@ -164,6 +181,7 @@ int main(void)
 		cmocka_unit_test(grows_with_what_is_alive),
 		cmocka_unit_test(does_not_grow_where_it_reaps),
 		cmocka_unit_test(does_not_grow_with_what_was_given_and_released),
+		cmocka_unit_test(takes_a_handle_that_is_stale),
 		cmocka_unit_test(is_cancelled_while_it_moves),
 	};
 
