@@ -312,6 +312,7 @@ static void passes_a_cancel_down_a_deep_tree(struct subject *s)
 
 	begin();
 	f = tz_submit(s->ex, wait_at_the_end);
+	until(tz_running(f) == 1);
 	for (int i = 0; i < 20; i++)
 		(void)tz_sleep(0.001); /* let it go down some way */
 	assert_int_equal(tz_cancel(f), 1);
