@@ -13,7 +13,6 @@
  */
 #include <errno.h>
 #include <limits.h>
-#include <math.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -260,9 +259,9 @@ static bool are_sane(const tz_executor_options *o)
 {
 	return o->max_tasks >= 0 && o->workers >= 0 && o->workers <= MOST_WORKERS &&
 	       o->min_workers >= 0 &&
-	       o->min_workers <= MOST_WORKERS &&
+	       o->min_workers <= MOST_WORKERS && o->spares <= MOST_WORKERS &&
 	       (o->workers == 0 || o->min_workers <= o->workers) && o->idle_seconds >= 0 &&
-	       o->delay >= 0 && isfinite(o->delay) && o->grace >= 0 && o->grace < 1e9 && is_share(o->fail) &&
+	       o->delay >= 0 && o->delay < 1e9 && o->grace >= 0 && o->grace < 1e9 && is_share(o->fail) &&
 	       o->full >= TZ_FULL_BLOCK && o->full <= TZ_FULL_CALLER_RUNS;
 }
 

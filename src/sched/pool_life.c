@@ -33,7 +33,8 @@ int tz_pool_open(struct tz_pool **ret, const tz_executor_ops *ops, const tz_exec
 	tz_executor_init(&p->executor, ops, options, options->workers > 0 ? options->workers : tz_usable_cpus());
 	p->most = p->executor.workers + spares;
 	p->stay = options->min_workers > 0 ? options->min_workers : options->idle_seconds > 0 ? 0 : p->executor.workers;
-	p->idle_ns = (uint64_t)(options->idle_seconds * 1e9);
+	/* Beyond the clock's range is for ever, as in tz_after. */
+	p->idle_ns = options->idle_seconds < 9e9 ? (uint64_t)(options->idle_seconds * 1e9) : 0;
 	p->workers = calloc((size_t)p->most, sizeof *p->workers);
 	if (!p->workers) {
 		free(p);

@@ -1,6 +1,7 @@
 /* An executor's life: opening, initializers, statistics, idleness, shutting down, closing. */
 #include "calls.h"
 
+#include <limits.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -106,6 +107,8 @@ static void refuses_bad_options(struct subject *s)
 		{ .fail = 2 },
 		{ .fail = -0.1 },
 		{ .delay = -1 },
+		{ .delay = 1e300 },
+		{ .spares = INT_MAX },
 		{ .full = (tz_full_policy)3 },
 	};
 	struct {

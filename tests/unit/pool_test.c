@@ -1,6 +1,7 @@
 /* The pool: jobs that must not be left lying, and what its numbers say after unusual ends. */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <math.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -146,6 +147,28 @@ static void urgent_jobs_starve_nobody(void **state)
 		assert_int_equal(tz_result(f, NULL), 0);
 	}
 	tz_executor_close(ex);
+}
+
+static void idle_for_very_long_is_for_ever(void **state)
+{
+	/* Just below what 64 bits of nanoseconds hold, and infinity. */
+	static const double spans[] = { 1.8446744073e10, 1e300, INFINITY };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof spans / sizeof *spans; i++) {
+		const tz_executor_options o = { .workers = 1, .idle_seconds = spans[i] };
+		tz_executor_stats s = { 0 };
+		tz_executor *ex;
+
+		assert_int_equal(tz_executor_open_with(&ex, "threads", &o), 0);
+		atomic_store(&stop, true);
+		assert_int_equal(tz_result(tz_submit(ex, successor), NULL), 0);
+		until((tz_executor_stats_of(ex, &s), s.idle == 1 || s.workers == 0));
+		(void)tz_sleep(0.01);
+		tz_executor_stats_of(ex, &s);
+		assert_int_equal(s.workers, 1);
+		tz_executor_close(ex);
+	}
 }
 
 static void leave(void)
@@ -449,6 +472,7 @@ int main(void)
 		cmocka_unit_test(a_blocked_workers_queue_is_seen_to),
 		cmocka_unit_test(endless_successors_starve_nobody),
 		cmocka_unit_test(urgent_jobs_starve_nobody),
+		cmocka_unit_test(idle_for_very_long_is_for_ever),
 		cmocka_unit_test(numbers_add_up_after_unusual_ends),
 		cmocka_unit_test(children_of_jobs_can_wait),
 		cmocka_unit_test(threads_that_end_are_joined),
