@@ -456,6 +456,8 @@ int tz_timer_open_raw(tz_timer **ret_timer, const tz_timer_options *options, con
 	e = take_args(t, task, args);
 	if (e == 0) {
 		t->period = to_ns(o.period);
+		if (o.period > 0 && t->period == 0)
+			t->period = 1; /* 0 is none */
 		t->deadline = o.at.ns ? o.at.ns : tz_clock_now() + to_ns(o.delay);
 		lock(t);
 		e = set(t);

@@ -537,6 +537,18 @@ static void a_fork_child_has_no_timers(void **state)
 	tz_timer_close(t);
 }
 
+static void the_shortest_period_is_one(void **state)
+{
+	tz_timer *t;
+
+	(void)state;
+	assert_int_equal(tz_timer_every(&t, 1e-12, tick, 1), 0);
+	assert_true(wait_for(3));
+	(void)tz_timer_cancel(t);
+	assert_int_equal(tz_timer_join_until(t, soon()), 0);
+	tz_timer_close(t);
+}
+
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, prepare, clean_up)
 
 int main(void)
@@ -550,6 +562,7 @@ int main(void)
 		TEST(timers_fire_in_order),
 		TEST(a_cancelled_timer_does_not_fire),
 		TEST(a_period_goes_on_until_cancelled),
+		TEST(the_shortest_period_is_one),
 		TEST(rescheduling_moves_it),
 		TEST(a_function_may_use_its_own_timer),
 		TEST(a_long_function_holds_up_nobody),
