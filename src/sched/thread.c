@@ -413,8 +413,10 @@ static void begin_failed(tz_thread *t)
 {
 	tz_mutex_lock(&registry.lock);
 	delist(t);
+	t->cancelled = false;
 	atomic_store(&t->state, NEW);
 	tz_mutex_unlock(&registry.lock);
+	tz_waiters_wake_all(&t->joiners);
 	(void)drop(t);
 }
 
@@ -450,6 +452,12 @@ static bool has_ended(const tz_thread *t)
 	return atomic_load_explicit(&t->state, memory_order_seq_cst) == ENDED;
 }
 
+/* A start that somebody was quick to take for one may have failed. */
+static bool is_new(const tz_thread *t)
+{
+	return atomic_load_explicit(&t->state, memory_order_seq_cst) == NEW;
+}
+
 static int wait_for_end(tz_thread *t, tz_deadline deadline)
 {
 	struct tz_strand *self;
@@ -463,9 +471,9 @@ static int wait_for_end(tz_thread *t, tz_deadline deadline)
 		int e;
 
 		tz_waiters_enter(&t->joiners, &w, self);
-		if (has_ended(t)) {
+		if (has_ended(t) || is_new(t)) {
 			tz_waiters_leave(&t->joiners, &w);
-			return 0;
+			return has_ended(t) ? 0 : -EINVAL;
 		}
 		e = tz_waiters_wait(&t->joiners, &w, "thread", t, deadline);
 		if (has_ended(t))
@@ -558,6 +566,8 @@ static void wait_at_exit(void)
 	self->scope = NULL; /* a scope that exit() was called in must not end this wait */
 	while (e == 0 && (t = somebody_to_wait_for())) {
 		e = wait_for_end(t, end);
+		if (e == -EINVAL)
+			e = 0; /* it has not begun after all */
 		tz_thread_close(t);
 	}
 	self->scope = scope;

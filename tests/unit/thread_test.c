@@ -20,11 +20,7 @@
 
 #include "abilities.h"
 #include "check.h"
-
-static tz_deadline soon(void)
-{
-	return tz_after(20);
-}
+#include "crew.h"
 
 /* What a thread waits for, so that a test says when it goes on; never for ever. */
 static sem_t gate;
@@ -787,6 +783,36 @@ static void a_fork_child_has_one_thread(void **state)
 
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, prepare, clean_up)
 
+struct joining {
+	tz_thread *thread;
+	_Atomic bool over;
+};
+
+static void *join_again_and_again(void *arg)
+{
+	struct joining *j = arg;
+
+	while (!atomic_load(&j->over))
+		must(tz_thread_join_until(j->thread, soon()) == -EINVAL);
+	return NULL;
+}
+
+static void a_start_that_fails_ends_joins(void **state)
+{
+	const tz_thread_options never = { .deferred = true, .cpus = (int[]){ 100000 }, .ncpus = 1 };
+	struct joining j = { 0 };
+	pthread_t joiner;
+
+	(void)state;
+	assert_int_equal(tz_thread_open_with(&j.thread, &never, nothing), 0);
+	assert_int_equal(pthread_create(&joiner, NULL, join_again_and_again, &j), 0);
+	for (int i = 0; i < 500; i++)
+		assert_int_equal(tz_thread_start(j.thread), -EINVAL);
+	atomic_store(&j.over, true);
+	assert_int_equal(pthread_join(joiner, NULL), 0);
+	tz_thread_close(j.thread);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -796,6 +822,7 @@ int main(void)
 		TEST(an_object_runs),
 		TEST(a_deferred_thread_waits_for_its_start),
 		TEST(bad_options_are_refused),
+		TEST(a_start_that_fails_ends_joins),
 		TEST(a_failure_reaches_joiner_and_hook),
 		TEST(pthread_exit_is_an_end_as_well),
 		TEST(cancel_ends_its_waits),
