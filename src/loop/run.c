@@ -229,7 +229,7 @@ int tz_loop_run_until_raw(tz_loop *l, tz_handle future)
 	if (!tz_job_remove_waiter(job, (uint32_t)future.tz__generation, &u.waiter))
 		for (unsigned spins = 0; !atomic_load_explicit(&u.ended, memory_order_acquire);)
 			tz_cpu_backoff(&spins);
-	return r < 0 ? r : u.why;
+	return r < 0 || u.why == 0 ? r : tz_strand_refuse(tz_strand_self(), u.why);
 }
 
 static bool is_stopped(struct tz_loop *l, void *arg)
@@ -246,7 +246,7 @@ int tz_loop_run(tz_loop *l)
 {
 	int why = 0, r = tz_loop_drive(l, is_stopped, &why);
 
-	return r < 0 ? r : why;
+	return r < 0 || why == 0 ? r : tz_strand_refuse(tz_strand_self(), why);
 }
 
 void tz_loop_stop(tz_loop *l)

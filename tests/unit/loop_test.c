@@ -314,16 +314,19 @@ static void a_loop_is_stopped_by_a_thread(void **state)
 static void the_scope_ends_a_run(void **state)
 {
 	tz_loop *loop = opened(NULL);
-	int r = 0;
+	tz_scope s = { 0 };
+	int r;
 
 	(void)state;
-	TZ_TIMEOUT(0.01)
-		r = tz_loop_run(loop);
+	tz_scope_enter(&s, tz_after(0.01));
+	r = tz_loop_run(loop);
+	assert_int_equal(tz_scope_leave(&s), -ETIMEDOUT); /* it knows, too */
 	assert_int_equal(r, -ETIMEDOUT);
 	add_future f = tz_call_later(loop, 0.05, add, 1, 1);
 
-	TZ_TIMEOUT(0.01)
-		r = tz_loop_run_until(loop, f);
+	tz_scope_enter(&s, tz_after(0.01));
+	r = tz_loop_run_until(loop, f);
+	assert_int_equal(tz_scope_leave(&s), -ETIMEDOUT);
 	assert_int_equal(r, -ETIMEDOUT);
 	assert_int_equal(tz_loop_run_until(loop, f), 0); /* it can be run again */
 	assert_int_equal(tz_result(f, NULL), 0);
