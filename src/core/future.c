@@ -183,11 +183,12 @@ static inline void fetch_ahead(const struct tz_job *job)
 /* A job that runs in another process: while we have nothing better to do, its executor may fetch results on our strand. */
 static void attend(struct tz_job *job, uint32_t generation, bool patient)
 {
-	if (!patient || !job->executor->ops->attend || !tz_job_visit(job, generation))
+	if (!patient || !tz_job_visit(job, generation))
 		return;
-	tz_executor *executor = job->executor;
+	tz_executor *executor = job->executor; /* it is there: not before the visit, as the job may have ended meanwhile */
 
-	executor->ops->attend(executor, job);
+	if (executor->ops->attend)
+		executor->ops->attend(executor, job);
 	tz_executor_leave(executor);
 }
 
