@@ -190,11 +190,10 @@ static uint32_t limited(const struct tz_parked *n, uint32_t ticks, tz_deadline d
 		return 0;
 	deadline = tz_strand_deadline(n->strand, deadline);
 	if (deadline.ns) {
-		int64_t ns = (int64_t)(deadline.ns - tz_now());
-		int64_t most = ns / 1000 * (int64_t)tz_clock_ticks_per_us();
+		uint64_t now = tz_now(), us = deadline.ns > now ? (deadline.ns - now) / 1000 : 0;
 
-		if (most < ticks)
-			return most > 0 ? (uint32_t)most : 0;
+		if (us <= ticks / tz_clock_ticks_per_us())
+			return (uint32_t)(us * tz_clock_ticks_per_us());
 	}
 	return ticks;
 }
