@@ -32,6 +32,7 @@ static void end_future(struct tz_wheel_timer *timer)
 {
 	struct tz_job *job = job_of_future(timer);
 
+	tz_loop_self->held--;
 	if (tz_job_claim(job))
 		tz_job_finish_unrun(job, TZ_OK, NULL, true);
 	else
@@ -44,6 +45,7 @@ static void look_again(struct tz_wheel_timer *timer)
 {
 	struct tz_job *job = job_of_start(timer);
 
+	tz_loop_self->held--;
 	tz_ready_push(&tz_loop_self->ready, tz_entry_of_job(job));
 }
 
@@ -54,6 +56,7 @@ bool tz_later_hold(struct tz_loop *l, struct tz_job *job)
 		struct tz_wheel_timer *timer = (struct tz_wheel_timer *)(void *)((char *)job + AT);
 
 		memset(timer, 0, sizeof *timer);
+		l->held++;
 		tz_wheel_set(&l->wheel, timer, when ? when : UINT64_MAX, end_future);
 		return true;
 	}
@@ -76,6 +79,7 @@ bool tz_later_hold(struct tz_loop *l, struct tz_job *job)
 
 	o->job = job;
 	memset(timer, 0, sizeof *timer);
+	l->held++;
 	tz_wheel_set(&l->wheel, timer, tz_deadline_min(o->start, limit).ns, look_again);
 	return true;
 }
@@ -115,15 +119,22 @@ void tz_later_forget(struct tz_loop *l, struct tz_job *job)
 {
 	if (job->task == &tz_timer_task && job->executor == &l->executor &&
 	    tz_wheel_clear(&l->wheel, (struct tz_wheel_timer *)(void *)((char *)job + AT))) {
+		l->held--;
 		tz_job_unref(job);
 		tz_loop_count_unrun(l);
 	}
 }
 
+static struct tz_job *job_of(struct tz_wheel_timer *timer)
+{
+	return timer->fire == look_again ? job_of_start(timer) : job_of_future(timer);
+}
+
 static void cancel(struct tz_loop *l, struct tz_wheel_timer *timer)
 {
-	struct tz_job *job = timer->fire == look_again ? job_of_start(timer) : job_of_future(timer);
+	struct tz_job *job = job_of(timer);
 
+	l->held--;
 	(void)tz_wheel_clear(&l->wheel, timer);
 	tz_loop_drop(l, job, TZ_CANCELLED, -ECANCELED, "the executor was shut down");
 }
@@ -151,15 +162,25 @@ void tz_later_walk(const struct tz_loop *l, void (*fn)(const struct tz_job *job,
 	}
 }
 
-void tz_later_cancel(struct tz_loop *l)
+static void cancel_all(struct tz_loop *l, bool ended_only)
 {
 	for (int i = 1; i < TZ_WHEEL_LISTS; i++) {
 		struct tz_wheel_timer *t = l->wheel.lists[i], *next;
 
 		for (size_t n = length_of(t); n > 0; n--, t = next) {
 			next = t->next;
-			if (t->fire == end_future || t->fire == look_again)
+			if ((t->fire == end_future || t->fire == look_again) && !(ended_only && tz_job_is_pending(job_of(t))))
 				cancel(l, t);
 		}
 	}
+}
+
+void tz_later_cancel(struct tz_loop *l)
+{
+	cancel_all(l, false);
+}
+
+void tz_later_drop_ended(struct tz_loop *l)
+{
+	cancel_all(l, true);
 }

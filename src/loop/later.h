@@ -29,4 +29,7 @@ void tz_later_walk(const struct tz_loop *loop, void (*fn)(const struct tz_job *j
 /* Ends all that are held. */
 void tz_later_cancel(struct tz_loop *loop);
 
+/* Lets go of those that have ended: cancelled on another thread, or too late to begin. */
+void tz_later_drop_ended(struct tz_loop *loop);
+
 #endif

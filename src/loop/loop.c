@@ -29,6 +29,9 @@ static const uint64_t TRIM_NS = 1000000000;
 /* A host's scope may be cancelled by somebody who cannot ring the loop: it looks that often. */
 static const uint64_t HOST_SLICE_NS = 20000000;
 
+/* Who cancels a job that is held does not ring either: a loop that ends when all have ended looks that often. */
+static const uint64_t HELD_SLICE_NS = 50000000;
+
 _Thread_local struct tz_loop *tz_loop_self __attribute__((tls_model("initial-exec")));
 
 /* --- coroutines: making, running, ending ------------------------------------------------------ */
@@ -534,6 +537,10 @@ static void obey(struct tz_loop *l, uint32_t closing)
 		if (l->obeyed < closing || l->wheel.count)
 			tz_later_cancel(l);
 	}
+	if (l->held && (l->obeyed < closing || l->now - l->held_seen >= HELD_SLICE_NS)) {
+		l->held_seen = l->now;
+		tz_later_drop_ended(l);
+	}
 	if (closing >= 1 + TZ_STOP_NOW && l->obeyed < closing)
 		wake_all(l);
 	l->obeyed = closing;
@@ -546,6 +553,11 @@ static uint64_t poll_until(struct tz_loop *l)
 
 	if (l->host->scope) {
 		uint64_t slice = l->backend->ops->now(l->backend) + HOST_SLICE_NS;
+
+		until = until && until < slice ? until : slice;
+	}
+	if (l->held && l->obeyed && !l->simulated) {
+		uint64_t slice = l->held_seen + HELD_SLICE_NS;
 
 		until = until && until < slice ? until : slice;
 	}

@@ -72,6 +72,8 @@ struct tz_loop {
 	size_t nidle, idle_least; /* now, and at least since the last trim */
 	struct tz_scope scope; /* parent of every job's: cancelled by TZ_STOP_NOW */
 	uint32_t obeyed; /* what of `closing` was done */
+	size_t held; /* jobs that wait for their time (later.h) */
+	uint64_t held_seen; /* when those were looked through last, for the end of the loop */
 	uint32_t ids; /* given to jobs */
 	uint8_t quick[TZ_LOOP_TASKS]; /* by task: whether it ends without waiting, 0 (no) to 3 */
 	uint8_t trials; /* of tz_loop_help */

@@ -576,6 +576,30 @@ static void refuses_to_wait_for_its_own_job(struct subject *s)
 	assert_int_equal(r, 0);
 }
 
+/* Its time is far off; what matters is whether it is waited for. */
+static void ends_without_what_was_cancelled(struct subject *s)
+{
+	for (int i = 0; i < 2; i++) {
+		const tz_submit_options later = { .start = tz_after(100 * CREW_PATIENCE) };
+		tz_executor *ex = open_another(s, NULL);
+		count_call_future f[10];
+
+		for (int k = 0; k < 10; k++)
+			f[k] = tz_submit_with(ex, &later, count_call);
+		(void)tz_sleep(0.01); /* it is held by then */
+		if (i)
+			tz_executor_request_shutdown(ex, TZ_DRAIN);
+		for (int k = 0; k < 10; k++) {
+			if (!can(s, TZ_CAN_SIMULATE)) /* there, the time may have come */
+				assert_int_equal(tz_cancel(f[k]), 0);
+			(void)tz_cancel(f[k]);
+			assert_int_equal(tz_detach(f[k]), 0);
+		}
+		assert_int_equal(tz_executor_shutdown(ex, TZ_DRAIN, soon()), 0);
+		tz_executor_close(ex);
+	}
+}
+
 /* Of one executor: some of its workers may begin and end when the job that closes it has ended. */
 struct workers_life {
 	atomic_int began, ended;
@@ -736,6 +760,7 @@ static const struct conformance_case cases[] = {
 	BESIDE("a shutdown can be made stronger", stops_what_drains),
 	BESIDE("several threads may shut down", shuts_down_from_several_threads),
 	SHARING("a job cannot wait for its own executor's end", refuses_to_wait_for_its_own_job),
+	{ "a drain does not wait for what was cancelled", ends_without_what_was_cancelled, TZ_CAN_START_LATER, 0, 0 },
 	SHARING("a job may close its own executor", closes_from_its_own_job),
 	BESIDE("a signal handler may ask for a shutdown", can_be_shut_down_from_a_signal_handler),
 	CASE("a shutdown amid submits loses no job", shuts_down_amid_submits),
