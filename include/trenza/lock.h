@@ -42,7 +42,7 @@ typedef struct tz_lock {
 typedef struct tz_rlock {
 	tz_lock tz__lock;
 	uint32_t tz__depth; /* how many times its owner has acquired it, less one */
-	void *tz__owner; /* the strand, NULL if free */
+	void *tz__owner; /* the strand's number, NULL if free */
 } tz_rlock;
 
 /* In tz__word; the other bits are the library's. */

@@ -66,6 +66,7 @@ void tz_strand_set_up(struct tz_strand *s, const struct tz_strand_ops *ops, uint
 	atomic_store_explicit(&s->dirty, 0, memory_order_relaxed);
 	s->refused = 0;
 	s->quick = 0;
+	s->ident = 0;
 	s->waits_for = NULL;
 	s->waits_on = NULL;
 	s->bindings = NULL;
@@ -80,6 +81,7 @@ void tz_strand_recycle(struct tz_strand *s)
 {
 	if (s->nlocals && at_exit)
 		at_exit(s);
+	s->ident = 0;
 	s->last.status = TZ_PENDING;
 	s->last_task = NULL;
 }
@@ -147,6 +149,13 @@ struct tz_strand *tz_strand_adopt_foreign(void)
 	if (has_exit_key)
 		(void)pthread_setspecific(exit_key, s);
 	return s;
+}
+
+uint64_t tz_strand_number(struct tz_strand *s)
+{
+	static _Atomic uint64_t last;
+
+	return s->ident = atomic_fetch_add_explicit(&last, 1, memory_order_relaxed) + 1;
 }
 
 bool tz_strand_may_spin(const struct tz_strand *s)

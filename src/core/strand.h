@@ -87,6 +87,7 @@ struct tz_strand {
 	const void *waits_on; /* the object, or NULL */
 	uint32_t refused; /* waits in a row that were refused because the scope has ended */
 	uint32_t quick; /* calls that could wait, counted so that a slice ends */
+	uint64_t ident; /* a number that no other strand ever has, once somebody has asked for it; else 0 */
 	bool borrows; /* runs a piece of another strand's job, whose cancel does not wake this one: park in slices */
 	tz_outcome last; /* outcome that the last tz_result, tz_gather or tz_map met here */
 };
@@ -111,6 +112,14 @@ static inline struct tz_strand *tz_strand_peek(void)
 static inline void tz_strand_unpark(struct tz_strand *s)
 {
 	s->ops->unpark(s);
+}
+
+/* A number for a strand, which its memory's next owner does not have; never 0. Only the strand itself. */
+uint64_t tz_strand_number(struct tz_strand *self);
+
+static inline uint64_t tz_strand_ident(struct tz_strand *self)
+{
+	return __builtin_expect(self->ident != 0, 1) ? self->ident : tz_strand_number(self);
 }
 
 /* Whether it makes sense for the strand to wait by spinning (spin.h). */

@@ -78,10 +78,9 @@ int tz_condition_wait_until(tz_condition *condition, tz_lock *lock, tz_deadline 
 
 int tz_condition_wait_rlock(tz_condition *condition, tz_rlock *lock, tz_deadline deadline)
 {
-	void *owner = tz_strand_self();
-
 	if (!tz_rlock_is_mine(lock))
 		return -EPERM;
+	void *owner = lock->tz__owner;
 	uint32_t depth = lock->tz__depth;
 
 	lock->tz__depth = 0;

@@ -2,13 +2,19 @@
  *
  * Design notes. `owner` is written by the strand that holds the lock only, and read by all: whoever
  * finds itself there is the owner, whoever finds anything else is not, however old the answer is.
- * `depth` is the owner's alone.
+ * `depth` is the owner's alone. A strand is known by its number and not by its address, which another one may come to have
+ * while a strand that has ended still holds the lock.
  */
 #include <errno.h>
 
 #include <trenza/lock.h>
 
 #include "core/strand.h"
+
+static void *me(void)
+{
+	return (void *)(uintptr_t)tz_strand_ident(tz_strand_self());
+}
 
 static void *owner(const tz_rlock *lock)
 {
@@ -21,7 +27,7 @@ static void set_owner(tz_rlock *lock, void *strand)
 }
 
 /* Acquires once more if self is the owner. */
-static bool deepen(tz_rlock *lock, struct tz_strand *self)
+static bool deepen(tz_rlock *lock, void *self)
 {
 	if (owner(lock) != self)
 		return false;
@@ -31,7 +37,7 @@ static bool deepen(tz_rlock *lock, struct tz_strand *self)
 
 void tz_rlock_acquire(tz_rlock *lock)
 {
-	struct tz_strand *self = tz_strand_self();
+	void *self = me();
 
 	if (deepen(lock, self))
 		return;
@@ -42,7 +48,7 @@ void tz_rlock_acquire(tz_rlock *lock)
 
 int tz_rlock_try(tz_rlock *lock)
 {
-	struct tz_strand *self = tz_strand_self();
+	void *self = me();
 
 	if (deepen(lock, self))
 		return 0;
@@ -55,7 +61,7 @@ int tz_rlock_try(tz_rlock *lock)
 
 int tz_rlock_acquire_until(tz_rlock *lock, tz_deadline deadline)
 {
-	struct tz_strand *self = tz_strand_self();
+	void *self = me();
 
 	if (deepen(lock, self))
 		return 0;
@@ -68,7 +74,7 @@ int tz_rlock_acquire_until(tz_rlock *lock, tz_deadline deadline)
 
 int tz_rlock_release(tz_rlock *lock)
 {
-	if (owner(lock) != tz_strand_self())
+	if (owner(lock) != me())
 		return -EPERM;
 	if (lock->tz__depth > 0) {
 		lock->tz__depth--;
@@ -85,5 +91,5 @@ bool tz_rlock_is_held(const tz_rlock *lock)
 
 bool tz_rlock_is_mine(const tz_rlock *lock)
 {
-	return owner(lock) == tz_strand_self();
+	return owner(lock) == me();
 }

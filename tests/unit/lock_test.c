@@ -491,11 +491,43 @@ static void recursive_lock_excludes(void **state)
 	assert_false(tz_rlock_is_held(&l.lock));
 }
 
+static void *keep_it(void *arg)
+{
+	tz_rlock_acquire(arg);
+	return NULL;
+}
+
+static void *find_it_held(void *arg)
+{
+	tz_rlock *lock = arg;
+
+	must(!tz_rlock_is_mine(lock));
+	must(tz_rlock_try(lock) == -EBUSY);
+	must(tz_rlock_release(lock) == -EPERM);
+	return NULL;
+}
+
+/* The next thread may have all that the first one had. */
+static void who_ends_leaves_its_lock_held(void **state)
+{
+	tz_rlock lock = { 0 };
+
+	(void)state;
+	for (int i = 0; i < 3; i++) {
+		pthread_t thread;
+
+		assert_int_equal(pthread_create(&thread, NULL, i ? find_it_held : keep_it, &lock), 0);
+		assert_int_equal(pthread_join(thread, NULL), 0);
+	}
+	assert_true(tz_rlock_is_held(&lock));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(sizes),
 		cmocka_unit_test(acquire_and_release),
+		cmocka_unit_test(who_ends_leaves_its_lock_held),
 		cmocka_unit_test(release_of_a_free_lock),
 		cmocka_unit_test(functions_under_the_inline_ones),
 		cmocka_unit_test(free_lock_beats_deadline_and_cancel),
