@@ -126,7 +126,7 @@ typedef struct tz_process_options {
  * Errors: -EINVAL for bad options; -ENOTSUP if an argument cannot travel, and -ENOEXEC if the task is in no module: the reason is in tz_last(); -EDEADLK for TZ_START_FORK where other threads run,
  * -ENOTSUP in a coroutine; -EPERM in a daemon without `may_start`, in a set-user-ID program, and in constructors; -ENOEXEC if the program cannot be executed anew, or is not taken over;
  * -ECONNABORTED if the nursery was killed meanwhile: whatever had begun was killed, too; -EBADF for a descriptor that is not open; -ENOENT, -EACCES and others for
- * what cannot be set; -EAGAIN, -ENOMEM, -EMFILE. */
+ * what cannot be set; -ENOSPC if arguments and environment are more than files may be long; -EAGAIN, -ENOMEM, -EMFILE. */
 TZ_API TZ_NODISCARD int tz_process_open_raw(tz_process **ret_process, const tz_process_options *options, const tz_task *task,
 					    const void *args);
 

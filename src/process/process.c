@@ -24,6 +24,7 @@
 #include "core/outcome.h"
 #include "core/strand.h"
 #include "os/fds.h"
+#include "os/pidfd.h"
 #include "process/options.h"
 
 static _Atomic uint64_t last_number; /* of the default names */
@@ -397,6 +398,14 @@ void tz_process_outcome(tz_process *p, tz_outcome *ret_outcome)
 
 /* --- what else is asked of it ------------------------------------------------------------------------------------------------------- */
 
+/* By its number only where it must be: that may be another process's by now. */
+static int signal_parent(const tz_process *p, int signal)
+{
+	int e = p->pidfd >= 0 ? tz_pidfd_signal(p->pidfd, signal) : -ENOSYS;
+
+	return e != -ENOSYS ? e : kill(p->pid, signal) < 0 ? -errno : 0;
+}
+
 int tz_process_signal(tz_process *p, int signal)
 {
 	struct tz_child *c;
@@ -404,7 +413,7 @@ int tz_process_signal(tz_process *p, int signal)
 	if (p->kind == TZ_PROCESS_OWN)
 		return kill(getpid(), signal) < 0 ? -errno : 0;
 	if (p->kind == TZ_PROCESS_PARENT)
-		return kill(p->pid, signal) < 0 ? -errno : 0;
+		return signal_parent(p, signal);
 	if (state_of(p) == TZ_PROCESS_ENDED)
 		return -ESRCH;
 	c = atomic_load(&p->child);
