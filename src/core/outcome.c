@@ -69,6 +69,13 @@ const char *tz_status_name(tz_status status)
 	return (unsigned)status < sizeof names / sizeof *names ? names[status] : "unknown";
 }
 
+/* The library's own code for such an ending, whose text says less than the status ("Connection timed out") or something else. */
+static bool says_nothing(const tz_outcome *o)
+{
+	return (o->status == TZ_CANCELLED && o->code == -ECANCELED) || (o->status == TZ_TIMED_OUT && o->code == -ETIMEDOUT) ||
+	       (o->status == TZ_CRASHED && o->code == -ECANCELED);
+}
+
 int tz_describe(const tz_outcome *o, char *buf, size_t n)
 {
 	char code[80] = "", worker[32] = "";
@@ -76,6 +83,8 @@ int tz_describe(const tz_outcome *o, char *buf, size_t n)
 
 	if (bad && o->signal)
 		(void)snprintf(code, sizeof code, " (signal %d)", o->signal);
+	else if (bad && says_nothing(o))
+		;
 	else if (bad && o->code < 0 && o->code > -4096)
 		(void)snprintf(code, sizeof code, " (%s)", strerrordesc_np(-o->code) ? strerrordesc_np(-o->code) : "?");
 	else if (bad)
