@@ -29,7 +29,7 @@ enum { TZ_MESSAGE_MAX = 160, TZ_NAME_MAX = 64 };
 /* How one job ended. */
 typedef struct tz_outcome {
 	tz_status status;
-	int code; /* a negative errno code or the code given to tz_fail; 0 for TZ_OK and TZ_PENDING */
+	int code; /* a negative errno code or the code given to tz_fail; 0 for TZ_OK; of TZ_PENDING why a wait ended without an answer, or 0 */
 	int signal; /* the signal that ended its worker, or 0 */
 	int worker; /* index of the worker that ran it, from 0; -1: none */
 	char task[TZ_NAME_MAX]; /* the name of its task, or the one given at submit; cut to fit */
@@ -49,9 +49,10 @@ typedef struct tz_crash {
 	char text[TZ_CRASH_TEXT]; /* the end of what it wrote to its standard error */
 } tz_crash;
 
-/* tz_last - the outcome that the last tz_result, tz_wait, tz_gather or tz_map on this strand met.
+/* tz_last - the outcome that the last tz_result, tz_gather or tz_map on this strand met.
  *
- * Belongs to the strand, not to the thread: a coroutine keeps its own.
+ * Where such a call got no answer, because the scope ended the wait or the future is stale, the status is TZ_PENDING, with the code that it returned and the reason
+ * in words. Belongs to the strand, not to the thread: a coroutine keeps its own.
  *
  * Ownership: the library's; valid until the strand's next such call. Copy it to keep it.
  * Threads: any; each strand has its own.

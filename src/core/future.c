@@ -245,6 +245,12 @@ static int meet(struct tz_strand *self, struct tz_job *job)
 	return -EREMOTEIO;
 }
 
+/* The cell of a stale future may be another job's. */
+static int no_answer(struct tz_job *job, int code)
+{
+	return tz_remember_no_answer(tz_strand_self(), code == -ESTALE ? NULL : job, code);
+}
+
 int tz_result_raw(tz_handle future, void *out, size_t size)
 {
 	struct tz_job *job = cell_of(future);
@@ -254,7 +260,7 @@ int tz_result_raw(tz_handle future, void *out, size_t size)
 		fetch_ahead(job);
 		tz_strand_count_call();
 	} else if (r < 0 || (r = wait_slow(job, generation_of(future), tz_never())) < 0)
-		return r;
+		return no_answer(job, r);
 	if (__builtin_expect(out && size != job->task->result_size && job->status == TZ_OK, 0))
 		return -EINVAL; /* a job that failed may be of no task: it could not be submitted */
 	r = meet(tz_strand_self(), job);
@@ -431,7 +437,7 @@ int tz_gather_raw(const tz_handle *futures, size_t stride, size_t n)
 	bool failed = false;
 
 	if (r < 0)
-		return r;
+		return tz_remember_no_answer(self, NULL, r);
 	for (size_t i = 0; i < n; i++) {
 		tz_handle h = handle_at(futures, stride, i);
 		struct tz_job *job = cell_of(h);

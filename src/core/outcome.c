@@ -43,6 +43,33 @@ void tz_remember(struct tz_strand *strand, const tz_outcome *outcome)
 	strand->last_task = NULL;
 }
 
+static const char *why_no_answer(int code)
+{
+	switch (code) {
+	case -ETIMEDOUT:
+		return "the deadline of the caller's scope has come";
+	case -ECANCELED:
+		return "the caller's scope was cancelled";
+	case -ESTALE:
+		return "its future was released before";
+	case -EDEADLK:
+		return "it waits for itself";
+	default:
+		return strerrordesc_np(-code);
+	}
+}
+
+int tz_remember_no_answer(struct tz_strand *strand, const struct tz_job *job, int code)
+{
+	tz_outcome o = { .status = TZ_PENDING, .code = code, .worker = -1 };
+
+	if (job)
+		tz_copy_text(o.task, sizeof o.task, tz_job_name(job));
+	tz_copy_text(o.message, sizeof o.message, why_no_answer(code));
+	tz_remember(strand, &o);
+	return code;
+}
+
 const tz_outcome *tz_last(void)
 {
 	struct tz_strand *self = tz_strand_self();

@@ -549,7 +549,7 @@ static int run_range(struct tz_range *r)
 	if (tz_executor_is_lost(r->executor))
 		return -EOWNERDEAD;
 	if (!r->accepted && __atomic_load_n(&r->executor->closing, __ATOMIC_RELAXED))
-		return -ESHUTDOWN; /* also where the caller could do all of it alone */
+		return tz_remember_no_answer(self, NULL, -ESHUTDOWN); /* also where the caller could do all of it alone */
 	bool apart = !(r->executor->ops->capabilities & TZ_CAN_SHARE_MEMORY);
 
 	if (apart && (!r->executor->ops->map || r->body != map_body))
@@ -578,7 +578,7 @@ static int run_range(struct tz_range *r)
 		return -EREMOTEIO;
 	}
 	if (r->interrupted)
-		return r->interrupted;
+		return tz_remember_no_answer(self, NULL, r->interrupted);
 	if (error == 0)
 		self->last.status = TZ_OK, self->last.code = 0, self->last.message[0] = '\0';
 	return error;

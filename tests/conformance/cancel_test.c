@@ -469,6 +469,30 @@ static void scopes_are_told_of_each_wait(struct subject *s)
 	close(ends[1]);
 }
 
+/* What is told of a wait without an answer is not what the wait before it met. */
+static void a_wait_without_an_answer_is_told(struct subject *s)
+{
+	struct gate g = { 0 };
+	hold_future f;
+	int r = 0;
+
+	assert_int_equal(tz_result(tz_submit(s->ex, count_call), NULL), 0);
+	f = tz_submit(s->ex, hold, &g);
+	TZ_TIMEOUT(0.02)
+		r = tz_result(f, NULL);
+	assert_int_equal(r, -ETIMEDOUT);
+	assert_int_equal(tz_last()->status, TZ_PENDING);
+	assert_int_equal(tz_last()->code, -ETIMEDOUT);
+	assert_string_equal(tz_last()->task, "hold");
+	assert_non_null(strstr(tz_last()->message, "deadline"));
+	atomic_store(&g.open, 1);
+	settle(f);
+	assert_int_equal(tz_result(f, NULL), 0);
+	assert_int_equal(tz_result(f, NULL), -ESTALE);
+	assert_int_equal(tz_last()->status, TZ_PENDING);
+	assert_int_equal(tz_last()->code, -ESTALE);
+}
+
 static int wait_in_a_scope(tz_executor *ex)
 {
 	int r = 0;
@@ -544,6 +568,7 @@ static const struct conformance_case cases[] = {
 	BESIDE("a scope can be cancelled from elsewhere", scope_can_be_cancelled_from_elsewhere),
 	CASE("time-outs nest", timeouts_nest),
 	SHARING("a scope is told of each wait that it ended", scopes_are_told_of_each_wait),
+	BESIDE("a wait without an answer is told as that", a_wait_without_an_answer_is_told),
 	BESIDE("scopes work inside jobs", scopes_work_inside_jobs),
 	CASE("a scope that a job left open does not reach the next job",
 	     closes_what_a_job_left_open),
