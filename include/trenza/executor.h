@@ -101,7 +101,7 @@ TZ_API tz_handle tz_submit_raw(tz_executor *executor, const tz_submit_options *o
 /* tz_apply_raw - submits a call and waits for it; what tz_apply stands on.
  *
  * A call that the scope interrupts is cancelled, and waited for all the same, so that nothing of it is left behind; if it ends well in spite of that, so does
- * tz_apply.
+ * tz_apply. On processes the scope's deadline is the call's, which is killed if it ignores that.
  *
  * Ownership: as tz_result_raw; there is no future to release.
  * Threads: any; blocks a thread, suspends a coroutine.

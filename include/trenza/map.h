@@ -32,7 +32,7 @@ typedef struct tz_map_options {
 	int workers; /* the most that work on it, the caller included; 0: all of the executor's */
 	tz_map_policy policy;
 	tz_outcome *outcomes; /* array of n that takes the outcome of each element, or NULL, which is cheaper */
-	tz_submit_options submit; /* tz_submit_map: how the map itself is submitted, as one job */
+	tz_submit_options submit; /* tz_submit_map: how the map itself is submitted, as one job. tz_map goes by `kill` alone: its deadline is the scope's */
 } tz_map_options;
 
 /* tz_map_raw - calls a task for each of n elements and waits for all; what tz_map stands on.
@@ -42,7 +42,8 @@ typedef struct tz_map_options {
  *
  * Ownership: the arrays are the caller's; out[i] is written for each element that was called, outcomes[i] for every one (for none if the map
  * did not begin: -EINVAL, -ESHUTDOWN).
- * Threads: any; from a job of the same executor too.
+ * Threads: any; from a job of the same executor too. Where the scope ends it, elements that run are waited for; on processes, those that ignore the scope's
+ * deadline (with options->submit.kill: a cancel, too) have the executor's kill_grace before their worker is killed.
  * Errors: -EREMOTEIO if an element failed: the first by index, the same for any number of workers, is in tz_last(), with "element I:"
  * before its message. -ECANCELED, -ETIMEDOUT if the scope ended it: some elements may not have been called. -ENOTSUP: the executor shares no
  * memory with the caller, and the task does not travel; tz_last() says which argument. -EINVAL, -ENOMEM, -ESHUTDOWN. */

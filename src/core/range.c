@@ -617,6 +617,7 @@ static bool set_up(struct tz_range *r, tz_executor *executor, const tz_map_optio
 		r->fixed_chunk = end - begin; /* `next` goes beyond the end by some chunks, and must not come round */
 	r->workers = options ? options->workers : 0;
 	r->policy = options ? options->policy : TZ_MAP_STOP;
+	r->kill = options && options->submit.kill;
 	r->outcomes = options ? options->outcomes : NULL;
 	r->accepted = false;
 	atomic_init(&r->ticks_per_4096, 0);

@@ -30,6 +30,7 @@ struct tz_range {
 	int workers; /* the most that step it */
 	bool accepted; /* it is a job of the executor: not refused any more */
 	tz_map_policy policy;
+	bool kill; /* where workers are processes: an element that ignores a cancel ends its own */
 	struct tz_strand *strand; /* of the caller */
 	struct tz_scope *scope; /* of the caller: its cancel and deadline are the range's */
 	struct tz_bindings *bindings; /* of the caller */

@@ -218,6 +218,63 @@ static void a_crash_is_one_element(struct subject *s)
 		assert_int_equal(out[i], i == 7 ? -1 : i);
 }
 
+static int spin_at_7(int n)
+{
+	while (n == 7)
+		(void)tz_now();
+	return n;
+}
+TZ_TASK(int, spin_at_7, int);
+
+/* A scope whose deadline comes ends what would never end. */
+static void a_deadline_ends_a_map_and_a_call(struct subject *s)
+{
+	enum { N = 20 };
+	tz_outcome outcomes[N];
+	tz_map_options all = { .policy = TZ_MAP_ALL, .outcomes = outcomes };
+	int in[N], out[N], r = 0;
+
+	for (int i = 0; i < N; i++)
+		in[i] = i;
+	TZ_TIMEOUT(0.1)
+		r = tz_map(s->ex, spin_at_7, N, out, in);
+	assert_int_equal(r, -ETIMEDOUT);
+	TZ_TIMEOUT(0.1)
+		r = tz_map_with(s->ex, &all, spin_at_7, N, out, in);
+	assert_int_equal(r, -ETIMEDOUT);
+	assert_int_equal(outcomes[7].status, TZ_CANCELLED);
+	TZ_TIMEOUT(0.1)
+		r = tz_apply(s->ex, &out[0], spin_at_7, 7);
+	assert_int_equal(r, -ETIMEDOUT);
+	TZ_TIMEOUT(0)
+		r = tz_apply(s->ex, &out[0], spin_at_7, 6);
+	assert_int_equal(r, -ETIMEDOUT);
+	bounded(r, tz_apply(s->ex, &out[0], spin_at_7, 6)); /* there is a worker again */
+	assert_int_equal(r, 0);
+}
+
+static void cancel_later(tz_scope *scope)
+{
+	(void)tz_sleep(0.1);
+	tz_scope_cancel(scope);
+}
+TZ_TASK(void, cancel_later, tz_scope *);
+
+static void a_cancel_ends_a_map_that_is_to_be_killed(struct subject *s)
+{
+	tz_map_options kill = { .chunk = 1, .submit.kill = true };
+	int in[2] = { 7, 8 }, out[2], r = 0;
+	tz_executor *threads;
+
+	assert_int_equal(tz_executor_open(&threads, "threads:1"), 0);
+	TZ_SCOPE(scope) {
+		tz_detach(tz_submit(threads, cancel_later, &scope));
+		r = tz_map_with(s->ex, &kill, spin_at_7, 2, out, in);
+		tz_executor_close(threads);
+	}
+	assert_int_equal(r, -ECANCELED);
+}
+
 static int nap(double seconds)
 {
 	return tz_sleep(seconds);
@@ -367,6 +424,10 @@ int main(void)
 		  TZ_CAN_SHARE_MEMORY, 0 },
 		{ "a crash is the end of one element of a map", a_crash_is_one_element,
 		  TZ_CAN_SURVIVE_CRASH, TZ_CAN_SHARE_MEMORY, 0 },
+		{ "a deadline ends a map and a call that would never end",
+		  a_deadline_ends_a_map_and_a_call, TZ_CAN_KILL, TZ_CAN_SHARE_MEMORY, 0 },
+		{ "a cancel does so if it is to kill", a_cancel_ends_a_map_that_is_to_be_killed,
+		  TZ_CAN_KILL, TZ_CAN_SHARE_MEMORY, 0 },
 		APART("what waits inside is woken by a cancel", wakes_what_is_cancelled),
 		APART("what has not begun is cancelled", cancels_what_waits),
 		APART("jobs may spawn inside", jobs_may_spawn_inside),

@@ -357,6 +357,15 @@ static void doom(struct farm *farm, struct farm_hand *h, uint32_t number, tz_sta
 	h->kill_status = status;
 }
 
+/* Whether a cancel that it ignores ends its worker. */
+static bool is_to_obey(const struct tz_job *job)
+{
+	const struct farm_parcel *p = job->parcel;
+
+	return (job->options && job->options->kill) ||
+	       (p && p->chunk && __atomic_load_n(&p->chunk->kill, __ATOMIC_RELAXED));
+}
+
 /* Asks a job in a lane to end. True if it was taken back instead. */
 static bool ask(struct farm *farm, struct farm_hand *h, struct tz_job *job, uint32_t number)
 {
@@ -365,7 +374,7 @@ static bool ask(struct farm *farm, struct farm_hand *h, struct tz_job *job, uint
 		return true;
 	(void)tz_lane_cancel(&h->lane, number, TERM_CANCELLED);
 	h->told = true;
-	if (job->options && job->options->kill)
+	if (is_to_obey(job))
 		doom(farm, h, number, TZ_CANCELLED, tz_clock_now());
 	return false;
 }

@@ -81,6 +81,7 @@ struct farm_chunk {
 	size_t failed_at; /* or SIZE_MAX */
 	size_t kept_to; /* results before that are there, where the worker has died */
 	uint64_t ns; /* that the worker took */
+	bool kill; /* atomic: a cancel that it ignores ends its worker */
 };
 
 /* What the farm keeps of a job whose arguments do not travel as they are. */

@@ -351,16 +351,22 @@ static void take_in(struct map *m)
 		give_piece(m, rest.called_to, rest.hi);
 }
 
-/* The caller's scope has ended the wait: what is under way is cancelled, and waited for, since it uses our memory. */
+/* The caller's scope has ended the wait: what is under way is cancelled, and waited for, since it uses our memory. A deadline is one for the elements too, as it is for a
+ * job: who ignores it is killed. */
 static void cut_short(struct map *m, int why)
 {
+	bool kill = why == -ETIMEDOUT || m->range->kill;
 	struct tz_strand *self = tz_strand_self();
 	struct tz_scope *scope = self->scope;
 
 	m->range->interrupted = m->error = why;
 	self->scope = NULL;
-	for (unsigned i = 0; i < m->count; i++)
-		(void)tz_cancel_raw(m->pieces[(m->first + i) % m->room].handle);
+	for (unsigned i = 0; i < m->count; i++) {
+		struct piece *p = &m->pieces[(m->first + i) % m->room];
+
+		__atomic_store_n(&p->chunk.kill, kill, __ATOMIC_RELAXED);
+		(void)tz_cancel_raw(p->handle);
+	}
 	while (m->count) {
 		(void)tz_wait_raw(m->pieces[m->first].handle, tz_never());
 		take_in(m);
