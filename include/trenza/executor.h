@@ -121,7 +121,7 @@ TZ_API int tz_submit_bulk_raw(tz_executor *executor, const tz_submit_options *op
  *
  * Ownership: *ret is the caller's, to be closed with tz_executor_close.
  * Threads: any.
- * Errors: -EINVAL for a spec that is not understood, -ENOENT for an unknown kind, -ENOMEM, -EAGAIN (no threads). */
+ * Errors: -EINVAL for a spec that is not understood, -ENOENT for an unknown kind: tz_last() says in words what of it; -ENOMEM, -EAGAIN (no threads). */
 TZ_API int tz_executor_open(tz_executor **ret, const char *spec) TZ_NODISCARD;
 
 /* tz_executor_open_with - opens an executor by a spec string and options; what the spec says wins.

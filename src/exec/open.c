@@ -14,7 +14,9 @@
 #include <errno.h>
 #include <limits.h>
 #include <pthread.h>
+#include <stdarg.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -80,6 +82,19 @@ static const tz_executor_ops *find_kind(const char *name)
 	return NULL;
 }
 
+/* Says, as the strand's last outcome, what is wrong with how an executor is to be opened; returns the code. */
+TZ_PRINTF(2, 3) static int refuse(int code, const char *format, ...)
+{
+	tz_outcome o = { .status = TZ_FAILED, .code = code, .worker = -1 };
+	va_list args;
+
+	va_start(args, format);
+	(void)vsnprintf(o.message, sizeof o.message, format, args);
+	va_end(args);
+	tz_remember(tz_strand_self(), &o);
+	return code;
+}
+
 /* --- spec strings ------------------------------------------------------------------------------------------------------- */
 
 static bool parse_count(const char *text, uint64_t most, uint64_t *ret)
@@ -99,7 +114,7 @@ static bool parse_count(const char *text, uint64_t most, uint64_t *ret)
 	return true;
 }
 
-/* A number of bytes, with k, m or g behind it. Cuts the letter off. */
+/* A number of bytes, with k, m or g behind it. */
 static bool parse_bytes(char *text, size_t *ret)
 {
 	size_t len = strlen(text);
@@ -109,10 +124,13 @@ static bool parse_bytes(char *text, size_t *ret)
 
 	if (unit)
 		text[len - 1] = '\0';
-	if (!parse_count(text, SIZE_MAX >> shift, &n))
-		return false;
-	*ret = (size_t)n << shift;
-	return true;
+	bool is_count = parse_count(text, SIZE_MAX >> shift, &n);
+
+	if (unit)
+		text[len - 1] = *unit; /* for who tells of it */
+	if (is_count)
+		*ret = (size_t)n << shift;
+	return is_count;
 }
 
 static bool parse_full(const char *text, tz_full_policy *ret)
@@ -206,7 +224,7 @@ static bool parse_value(const struct key *key, char *text, tz_executor_options *
 }
 
 /* "key=value", or a bare number of workers. */
-static bool parse_item(const tz_executor_ops *ops, char *item, tz_executor_options *options)
+static int parse_item(const tz_executor_ops *ops, char *item, tz_executor_options *options)
 {
 	char *value = strchr(item, '=');
 
@@ -216,24 +234,33 @@ static bool parse_item(const tz_executor_ops *ops, char *item, tz_executor_optio
 		value = item;
 	const char *name = value == item ? "workers" : item;
 
-	for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
-		if (strcmp(keys[i].name, name) == 0)
-			return (ops->capabilities & keys[i].needs) == keys[i].needs &&
-			       parse_value(&keys[i], value, options);
-	return false;
+	for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+		if (strcmp(keys[i].name, name) != 0)
+			continue;
+		if ((ops->capabilities & keys[i].needs) != keys[i].needs)
+			return refuse(-EINVAL,
+				      "an executor of the kind %s has no use for the option '%s'",
+				      ops->kind, name);
+		if (!parse_value(&keys[i], value, options))
+			return refuse(-EINVAL, "'%.60s' is no value for the option '%s'", value,
+				      name);
+		return 0;
+	}
+	return refuse(-EINVAL, "executors have no option '%.60s'", name);
 }
 
 /* The items behind the colon, which it cuts apart. */
-static bool parse_items(const tz_executor_ops *ops, char *items, tz_executor_options *options)
+static int parse_items(const tz_executor_ops *ops, char *items, tz_executor_options *options)
 {
-	for (char *next; items; items = next) {
+	int r = 0;
+
+	for (char *next; r == 0 && items; items = next) {
 		next = strchr(items, ',');
 		if (next)
 			*next++ = '\0';
-		if (!parse_item(ops, items, options))
-			return false;
+		r = parse_item(ops, items, options);
 	}
-	return true;
+	return r;
 }
 
 /* The caller's options may be of an older header (smaller), or of a newer one, as long as what we do not know is zero. */
@@ -274,9 +301,13 @@ static int open_kind(tz_executor **ret, char *spec, tz_executor_options *options
 	const tz_executor_ops *ops = find_kind(spec);
 
 	if (!ops)
-		return -ENOENT;
-	if (!parse_items(ops, items, options) || !are_sane(options))
-		return -EINVAL;
+		return refuse(-ENOENT, "there is no kind of executor '%.60s'", spec);
+	int r = parse_items(ops, items, options);
+
+	if (r < 0)
+		return r;
+	if (!are_sane(options))
+		return refuse(-EINVAL, "an option is out of range");
 	return ops->open(ret, options);
 }
 

@@ -50,6 +50,28 @@ static void refuses_bad_specs(struct subject *s)
 	assert_int_equal(tz_executor_open(NULL, "threads"), -EINVAL);
 }
 
+static void says_what_a_bad_spec_has(struct subject *s)
+{
+	static const struct {
+		const char *spec, *words;
+	} bad[] = {
+		{ "treads:4", "'treads'" },
+		{ "threads:colour=red", "no option 'colour'" },
+		{ "threads:stack=4xk", "'4xk' is no value for the option 'stack'" },
+		{ "threads:four", "'four' is no value for the option 'workers'" },
+		{ "inline:spares=1", "no use for the option 'spares'" },
+		{ "threads:2,min=3", "out of range" },
+	};
+	tz_executor *none;
+
+	(void)s;
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+		assert_in_range(-tz_executor_open(&none, bad[i].spec), 1, 4095);
+		assert_int_equal(tz_last()->status, TZ_FAILED);
+		assert_non_null(strstr(tz_last()->message, bad[i].words));
+	}
+}
+
 static void understands_good_specs(struct subject *s)
 {
 	static const char *const good[] = {
@@ -737,6 +759,7 @@ static void waits_for_jobs_on_other_stacks(struct subject *s)
 
 static const struct conformance_case cases[] = {
 	CASE("bad specs are refused", refuses_bad_specs),
+	CASE("a bad spec is told in words", says_what_a_bad_spec_has),
 	CASE("good specs are understood", understands_good_specs),
 	CASE("what the spec says beats the options", spec_beats_options),
 	CASE("bad options are refused, unknown ones if they ask for something",
