@@ -125,6 +125,17 @@
 
 /* --- TZ_TASK ------------------------------------------------------------------------------------------------ */
 
+/* Comes first, so that what else the compiler says is read after it. */
+#ifdef __cplusplus
+#define TZ__TYPES_ARE_GIVEN(fn, text, n) \
+	static_assert(sizeof(text) > 1, "TZ_TASK(" #fn "): a function without arguments is described with void, as in its prototype"); \
+	static_assert((n) <= TZ_ARGS_MAX, "TZ_TASK(" #fn "): at most 8 arguments; put them into a struct")
+#else
+#define TZ__TYPES_ARE_GIVEN(fn, text, n) \
+	_Static_assert(sizeof(text) > 1, "TZ_TASK(" #fn "): a function without arguments is described with void, as in its prototype"); \
+	_Static_assert((n) <= TZ_ARGS_MAX, "TZ_TASK(" #fn "): at most 8 arguments; put them into a struct")
+#endif
+
 /* The type of the function must be R(A...) exactly, not one that is convertible to it. */
 #ifdef __cplusplus
 extern "C++" {
@@ -199,6 +210,7 @@ template <typename Body> static inline void tz__guarded(Body body)
  * Threads: the function is called on any strand, and on several at once.
  * Errors: a prototype that is not that of the function does not compile. */
 #define TZ_TASK(R, fn, ...) \
+	TZ__TYPES_ARE_GIVEN(fn, #__VA_ARGS__, TZ__COUNT(__VA_ARGS__)); \
 	TZ__TASK(R, fn, TZ__IS_VOID(R), TZ__ARITY(__VA_ARGS__), __VA_ARGS__)
 #define TZ__TASK(R, fn, V, N, ...) TZ__TASK_(R, fn, V, N, __VA_ARGS__)
 #define TZ__TASK_(R, fn, V, N, ...) \
