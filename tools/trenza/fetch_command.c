@@ -18,7 +18,8 @@ static const char help[] =
 	"Fetches pages and prints their headings, h1 to h4: as an outline on a terminal,\n"
 	"else as lines of address, level and text with tabs between them. Without a URL\n"
 	"and without -i it reads the standard input, one URL a line; empty lines and\n"
-	"lines that begin with # do not count.\n"
+	"lines that begin with # do not count. The list is read to its end before the\n"
+	"first page is fetched.\n"
 	"\n"
 	"  -i, --input FILE       read URLs from FILE too (- is the standard input)\n"
 	"      --on EXECUTOR      where to run: inline (one page after the other),\n"
@@ -96,14 +97,15 @@ static int add_executor(struct fetching *fetching, const char *spec)
 	return 0;
 }
 
-static int read_seconds(const char *text, double *ret_seconds)
+static int read_seconds(const char *option, const char *text, double *ret_seconds)
 {
 	char *end;
 	double seconds = strtod(text, &end);
 
 	/* A day is longer than any page is worth, and fits in every clock. */
 	if (end == text || *end != '\0' || !(seconds > 0 && seconds <= 86400))
-		return command_wrong("'%s' is not a number of seconds up to 86400", text);
+		return command_wrong("--%s: '%s' is not a number of seconds above 0, up to 86400",
+				     option, text);
 	*ret_seconds = seconds;
 	return 0;
 }
@@ -120,7 +122,8 @@ static int read_size(const char *text, long long *ret_bytes)
 		end++;
 	}
 	if (end == text || *end != '\0' || !(size >= 1 && size <= 1e12))
-		return command_wrong("'%s' is not a size such as 500000, 500k or 20M", text);
+		return command_wrong("--max-size: '%s' is not a size such as 500000, 500k or 20M",
+				     text);
 	*ret_bytes = (long long)size;
 	return 0;
 }
@@ -131,7 +134,7 @@ static int read_count(const char *text, long *ret_count)
 	long count = strtol(text, &end, 10);
 
 	if (end == text || *end != '\0' || count < 0 || count > 1000)
-		return command_wrong("'%s' is not a number from 0 to 1000", text);
+		return command_wrong("--max-redirects: '%s' is not a number from 0 to 1000", text);
 	*ret_count = count;
 	return 0;
 }
@@ -159,9 +162,9 @@ static int read_option(struct line *line, int option, const char *value)
 		fetching->form = OUTPUT_OUTLINE;
 		return 0;
 	case TIMEOUT:
-		return read_seconds(value, &fetching->limits.timeout);
+		return read_seconds("timeout", value, &fetching->limits.timeout);
 	case CONNECT_TIMEOUT:
-		return read_seconds(value, &fetching->limits.connect_timeout);
+		return read_seconds("connect-timeout", value, &fetching->limits.connect_timeout);
 	case MAX_SIZE:
 		return read_size(value, &fetching->limits.max_bytes);
 	case MAX_REDIRECTS:
