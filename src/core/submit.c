@@ -33,14 +33,20 @@ void tz_job_refuse(struct tz_job *job, int error)
 		(void)tz_job_end(job, TZ_FAILED, error, "could not be submitted");
 }
 
+__attribute__((noinline, cold)) static void refuse_all(struct tz_job *const *jobs, size_t n, int error)
+{
+	for (size_t i = 0; i < n; i++)
+		tz_job_refuse(jobs[i], error);
+}
+
 /* Hands n jobs to the executor; ends those that it does not take. */
-static void hand_over(tz_executor *ex, struct tz_job *const *jobs, size_t n, tz_priority priority)
+static inline void hand_over(tz_executor *ex, struct tz_job *const *jobs, size_t n, tz_priority priority)
 {
 	int error = -EOWNERDEAD;
 	size_t taken = tz_executor_is_lost(ex) ? 0 : ex->ops->submit(ex, jobs, n, priority, &error);
 
-	for (size_t i = taken; i < n; i++)
-		tz_job_refuse(jobs[i], error);
+	if (__builtin_expect(taken < n, 0))
+		refuse_all(jobs + taken, n - taken, error);
 }
 
 /* Makes the options' scope, if there is one, the owner of a future. Without memory for that, the scope is told. */
@@ -216,6 +222,15 @@ __attribute__((noinline)) static tz_handle spawn_special(struct tz_strand *self,
 	return submit_special(executor, &mine, task, args, site);
 }
 
+/* There was no memory for the job, which is NULL then, or for its place in the scope. */
+__attribute__((noinline, cold)) static tz_handle spawn_failed(struct tz_scope *scope, struct tz_job *job)
+{
+	if (job)
+		tz_job_free(job);
+	tz_scope_refuse(scope);
+	return tz_job_handle(&tz_job_no_memory);
+}
+
 tz_handle tz_spawn_raw(const tz_submit_options *options, const tz_task *task, const void *args, const struct tz_site *site)
 {
 	struct tz_strand *self = tz_strand_self();
@@ -226,14 +241,13 @@ tz_handle tz_spawn_raw(const tz_submit_options *options, const tz_task *task, co
 	    tz_bindings_are_used())
 		return spawn_special(self, executor, options, task, args, site);
 	struct tz_job *job = tz_job_new(executor, NULL, task, args, true);
-	tz_handle h = tz_job_handle(job ? job : &tz_job_no_memory);
 
-	if (__builtin_expect(!job || tz_scope_keep(scope, h) < 0, 0)) {
-		if (job)
-			tz_job_free(job);
-		tz_scope_refuse(scope);
-		return tz_job_handle(&tz_job_no_memory);
-	}
+	if (__builtin_expect(!job, 0))
+		return spawn_failed(scope, NULL);
+	tz_handle h = tz_job_handle(job);
+
+	if (__builtin_expect(tz_scope_keep(scope, h) < 0, 0))
+		return spawn_failed(scope, job);
 	job->site = site;
 	TZ_PROBE(TZ_PROBE_JOB_SUBMIT, job, 0);
 	hand_over(executor, &job, 1, TZ_PRIORITY_NORMAL);
