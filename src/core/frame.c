@@ -63,14 +63,6 @@ void tz_frame_unbind(struct tz_frame *frame, struct tz_strand *strand)
 	tz_bindings_unref(mine);
 }
 
-bool tz_frame_runs(const struct tz_strand *strand, const struct tz_job *job)
-{
-	for (const struct tz_frame *f = strand->frame; f; f = f->outer)
-		if (f->job == job)
-			return true;
-	return false;
-}
-
 /* What a failure recorded by tz_fail makes of the job. */
 static tz_status status_of(const struct tz_frame *frame)
 {
@@ -229,11 +221,11 @@ static inline void on_unwind(struct guard *guard)
 }
 
 /* Runs the function; again, if it failed and may be retried. */
-static void run_task(struct tz_frame *frame)
+__attribute__((noinline)) static void run_tries(struct tz_frame *frame)
 {
 	struct tz_job *job = frame->job;
 	void *result = tz_job_result(job);
-	int left = job->options ? job->options->retries : 0;
+	int left = job->options->retries;
 
 	for (;;) {
 		job->task->run(result, job->payload);
@@ -249,8 +241,18 @@ static void run_task(struct tz_frame *frame)
 	}
 }
 
-/* Runs a job that the caller has claimed. */
-static void run_claimed(struct tz_job *job, int worker, bool unref)
+static inline void run_task(struct tz_frame *frame)
+{
+	struct tz_job *job = frame->job;
+
+	if (__builtin_expect(job->options != NULL, 0))
+		run_tries(frame);
+	else
+		job->task->run(job->payload, job->payload);
+}
+
+/* Runs a job that the caller has claimed: true. */
+static bool run_claimed(struct tz_job *job, int worker, bool unref)
 {
 	struct tz_strand *strand = tz_strand_self();
 	tz_deadline deadline = job->options ? job->options->deadline : tz_never();
@@ -258,7 +260,7 @@ static void run_claimed(struct tz_job *job, int worker, bool unref)
 
 	if (__builtin_expect(deadline.ns != 0, 0) && tz_expired(deadline)) {
 		tz_job_finish_unrun(job, TZ_TIMED_OUT, tz_failure_new(-ETIMEDOUT, "its deadline passed before it began"), unref);
-		return;
+		return true;
 	}
 	tz_frame_enter(&frame, strand, job, deadline, worker);
 	if (tz_bindings_are_used())
@@ -268,22 +270,18 @@ static void run_claimed(struct tz_job *job, int worker, bool unref)
 	run_task(&frame);
 	guard.returned = true;
 	end_run(&frame, strand, false, unref);
+	return true;
 }
 
 bool tz_job_run(tz_job *job, int worker)
 {
-	if (!tz_job_claim(job)) {
-		tz_job_unref(job);
-		return false;
-	}
-	run_claimed(job, worker, true);
-	return true;
+	if (__builtin_expect(tz_job_claim(job), 1))
+		return run_claimed(job, worker, true);
+	tz_job_unref(job);
+	return false;
 }
 
 bool tz_job_begin_here(tz_job *job, int worker)
 {
-	if (!tz_job_claim(job))
-		return false;
-	run_claimed(job, worker, false);
-	return true;
+	return tz_job_claim(job) && run_claimed(job, worker, false);
 }

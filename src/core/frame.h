@@ -10,8 +10,7 @@
 #include "core/bindings.h"
 #include "core/job.h"
 #include "core/scope.h"
-
-struct tz_strand;
+#include "core/strand.h"
 
 /* One run of a job: lies on the runner's stack. The strand's `frame` is the innermost; `outer` is the job that waits below it on
  * the same stack, or NULL. */
@@ -64,6 +63,12 @@ void tz_frame_unwound(struct tz_frame *frame);
 void tz_frame_outcome(struct tz_frame *frame, bool returned, tz_outcome *ret);
 
 /* Whether a job runs on this strand, at any depth. */
-bool tz_frame_runs(const struct tz_strand *strand, const struct tz_job *job);
+static inline bool tz_frame_runs(const struct tz_strand *strand, const struct tz_job *job)
+{
+	for (const struct tz_frame *f = strand->frame; f; f = f->outer)
+		if (f->job == job)
+			return true;
+	return false;
+}
 
 #endif

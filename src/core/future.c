@@ -16,6 +16,7 @@
 #include "core/gathering.h"
 #include "core/job.h"
 #include "core/outcome.h"
+#include "core/scope.h"
 #include "core/sitting.h"
 #include "core/strand.h"
 #include "os/cpu.h"
@@ -192,20 +193,10 @@ static void attend(struct tz_job *job, uint32_t generation, bool patient)
 	tz_executor_leave(executor);
 }
 
-static int wait_slow(struct tz_job *job, uint32_t generation, tz_deadline deadline)
+/* The stages after the second one. */
+__attribute__((noinline)) static int wait_by_ourselves(struct tz_strand *self, struct tz_job *job, uint32_t generation,
+						       tz_deadline deadline)
 {
-	struct tz_strand *self = tz_strand_self();
-	int r = tz_strand_interrupted(self);
-
-	if (r < 0)
-		return tz_strand_refuse(self, r);
-	if (tz_frame_runs(self, job))
-		return -EDEADLK;
-	if (self->frame && self->frame->worker >= 0 && tz_executor_current() == job->executor && job->executor->ops->help) {
-		job->executor->ops->help(job->executor, job, tz_strand_deadline(self, deadline).ns != 0);
-		if ((r = look(job, generation)))
-			return r == 1 ? 0 : r;
-	}
 	if (tz_expired(deadline))
 		return -ETIMEDOUT;
 	bool patient = tz_strand_may_spin(self);
@@ -219,6 +210,40 @@ static int wait_slow(struct tz_job *job, uint32_t generation, tz_deadline deadli
 	return wait_as_waiter(self, job, generation, deadline, patient);
 }
 
+/* Whether nothing may end a wait of the strand early. */
+static inline bool is_calm(const struct tz_strand *self)
+{
+	return !atomic_load_explicit(&self->dirty, memory_order_relaxed) && tz_scope_is_plain(self->scope);
+}
+
+/* Whether the strand runs a job of the same executor, on one of its workers. */
+static inline bool is_colleague(const struct tz_strand *self, const struct tz_job *job)
+{
+	const struct tz_frame *frame = self->frame;
+
+	return frame && frame->worker >= 0 && frame->job && frame->job->executor == job->executor;
+}
+
+static int wait_slow(struct tz_job *job, uint32_t generation, tz_deadline deadline)
+{
+	struct tz_strand *self = tz_strand_self();
+	bool calm = is_calm(self);
+	int r = calm ? 0 : tz_strand_interrupted(self);
+
+	if (__builtin_expect(r < 0, 0))
+		return tz_strand_refuse(self, r);
+	if (__builtin_expect(tz_frame_runs(self, job), 0))
+		return -EDEADLK;
+	if (is_colleague(self, job) && job->executor->ops->help) {
+		bool timed = (calm ? deadline : tz_strand_deadline(self, deadline)).ns != 0;
+
+		job->executor->ops->help(job->executor, job, timed);
+		if ((r = look(job, generation)))
+			return r == 1 ? 0 : r;
+	}
+	return wait_by_ourselves(self, job, generation, deadline);
+}
+
 int tz_wait_raw(tz_handle future, tz_deadline deadline)
 {
 	int r = look(cell_of(future), generation_of(future));
@@ -230,13 +255,8 @@ int tz_wait_raw(tz_handle future, tz_deadline deadline)
 	return r < 0 ? r : wait_slow(cell_of(future), generation_of(future), deadline);
 }
 
-/* Remembers how a job ended; 0 or -EREMOTEIO. */
-static int meet(struct tz_strand *self, struct tz_job *job)
+__attribute__((noinline)) static int meet_failure(struct tz_strand *self, struct tz_job *job)
 {
-	if (__builtin_expect(job->status == TZ_OK, 1)) {
-		tz_remember_ok(self, job);
-		return 0;
-	}
 	tz_outcome o;
 
 	tz_job_outcome(job, &o);
@@ -245,8 +265,35 @@ static int meet(struct tz_strand *self, struct tz_job *job)
 	return -EREMOTEIO;
 }
 
+/* As tz_remember, for a job that ended well. */
+static inline void remember_ok(struct tz_strand *strand, const struct tz_job *job)
+{
+	tz_outcome *o = &strand->last;
+
+	o->status = TZ_OK;
+	o->code = 0;
+	o->signal = 0;
+	o->worker = job->worker;
+	o->message[0] = '\0';
+	if (__builtin_expect(job->options != NULL, 0)) {
+		strand->last_task = NULL;
+		tz_copy_text(o->task, sizeof o->task, tz_job_name(job));
+	} else {
+		strand->last_task = job->task->name; /* copied only if somebody asks */
+	}
+}
+
+/* Remembers how a job ended; 0 or -EREMOTEIO. */
+static inline int meet(struct tz_strand *self, struct tz_job *job)
+{
+	if (__builtin_expect(job->status != TZ_OK, 0))
+		return meet_failure(self, job);
+	remember_ok(self, job);
+	return 0;
+}
+
 /* The cell of a stale future may be another job's. */
-static int no_answer(struct tz_job *job, int code)
+__attribute__((noinline)) static int no_answer(struct tz_job *job, int code)
 {
 	return tz_remember_no_answer(tz_strand_self(), code == -ESTALE ? NULL : job, code);
 }

@@ -372,7 +372,7 @@ bool tz_job_is_eager(const tz_job *job)
 
 bool tz_job_is_pending(const tz_job *job)
 {
-	return tz_job_phase(atomic_load_explicit(&job->state, memory_order_relaxed)) == JOB_QUEUED;
+	return tz_job_is_queued(job);
 }
 
 /* --- references --------------------------------------------------------------------------------------------------- */

@@ -159,6 +159,12 @@ static inline bool tz_job_is_done(const struct tz_job *job)
 	return tz_job_phase(atomic_load_explicit(&job->state, memory_order_acquire)) == JOB_DONE;
 }
 
+/* A hint, unless the caller excludes who might claim or end the job. */
+static inline bool tz_job_is_queued(const struct tz_job *job)
+{
+	return tz_job_phase(atomic_load_explicit(&job->state, memory_order_relaxed)) == JOB_QUEUED;
+}
+
 static inline uint32_t tz_job_generation(uint64_t state)
 {
 	return (uint32_t)(state >> 32);

@@ -20,23 +20,6 @@ void tz_copy_text(char *to, size_t n, const char *text)
 	to[len] = '\0';
 }
 
-void tz_remember_ok(struct tz_strand *strand, const struct tz_job *job)
-{
-	tz_outcome *o = &strand->last;
-
-	o->status = TZ_OK;
-	o->code = 0;
-	o->signal = 0;
-	o->worker = job->worker;
-	o->message[0] = '\0';
-	if (__builtin_expect(job->options != NULL, 0)) {
-		strand->last_task = NULL;
-		tz_copy_text(o->task, sizeof o->task, tz_job_name(job));
-	} else {
-		strand->last_task = job->task->name; /* copied only if somebody asks */
-	}
-}
-
 void tz_remember(struct tz_strand *strand, const tz_outcome *outcome)
 {
 	strand->last = *outcome;

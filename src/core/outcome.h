@@ -13,7 +13,6 @@ struct tz_strand;
 void tz_copy_text(char *to, size_t n, const char *text);
 
 /* Remembers what a wait met, as the strand's last outcome. */
-void tz_remember_ok(struct tz_strand *strand, const struct tz_job *job);
 void tz_remember(struct tz_strand *strand, const tz_outcome *outcome);
 
 /* Remembers that a wait for a job, or NULL where it is not to be looked at, has ended without an answer; returns the code. */

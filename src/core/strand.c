@@ -77,13 +77,10 @@ void tz_strand_set_up(struct tz_strand *s, const struct tz_strand_ops *ops, uint
 	s->last_task = NULL;
 }
 
-void tz_strand_recycle(struct tz_strand *s)
+void tz_strand_drop_locals(struct tz_strand *s)
 {
-	if (s->nlocals && at_exit)
+	if (at_exit)
 		at_exit(s);
-	s->ident = 0;
-	s->last.status = TZ_PENDING;
-	s->last_task = NULL;
 }
 
 struct tz_strand *tz_strand_new_thread(void)

@@ -177,7 +177,15 @@ void tz_strand_free(struct tz_strand *strand);
 /* Makes a strand of another kind, whose memory is its owner's; and between two jobs, ends what belongs to the first: its strand-local values
  * and its last outcome. The token is left alone, as above. */
 void tz_strand_set_up(struct tz_strand *strand, const struct tz_strand_ops *ops, uint32_t flags);
-void tz_strand_recycle(struct tz_strand *strand);
+void tz_strand_drop_locals(struct tz_strand *strand);
+static inline void tz_strand_recycle(struct tz_strand *strand)
+{
+	if (__builtin_expect(strand->nlocals != 0, 0))
+		tz_strand_drop_locals(strand);
+	strand->ident = 0;
+	strand->last.status = TZ_PENDING;
+	strand->last_task = NULL;
+}
 
 /* Around fork(2): the free list is not in the middle of something in the child. */
 void tz_strand_fork_prepare(void);
