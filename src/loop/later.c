@@ -46,7 +46,7 @@ static void look_again(struct tz_wheel_timer *timer)
 	struct tz_job *job = job_of_start(timer);
 
 	tz_loop_self->held--;
-	tz_ready_push(&tz_loop_self->ready, tz_entry_of_job(job));
+	tz_ready_push_job(&tz_loop_self->ready, job);
 }
 
 bool tz_later_hold(struct tz_loop *l, struct tz_job *job)

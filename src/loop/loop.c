@@ -210,11 +210,11 @@ static bool is_to_fail(struct tz_loop *l, const struct tz_job *job)
  * there is none to run it, or it need not be. */
 static struct tz_coroutine *give(struct tz_loop *l, struct tz_job *job, struct tz_coroutine *self)
 {
-	size_t stack_size = stack_size_of(job);
+	size_t stack_size = 0;
 	struct tz_coroutine *c;
 
 	job->next_ready = 0; /* from here on it is `frame` */
-	if (__builtin_expect(!tz_job_is_pending(job), 0)) {
+	if (__builtin_expect(!tz_job_is_queued(job), 0)) {
 		tz_loop_drop(l, job, TZ_CANCELLED, -ECANCELED,
 			     "cancelled"); /* it has ended already: the words do not matter */
 		return NULL;
@@ -231,9 +231,11 @@ static struct tz_coroutine *give(struct tz_loop *l, struct tz_job *job, struct t
 		tz_loop_drop(l, job, TZ_FAILED, -EIO, "chaos");
 		return NULL;
 	}
-	if (__builtin_expect(job->options || job->task == &tz_timer_task, 0) &&
-	    tz_later_hold(l, job))
-		return NULL;
+	if (__builtin_expect(job->options || job->task == &tz_timer_task, 0)) {
+		if (tz_later_hold(l, job))
+			return NULL;
+		stack_size = stack_size_of(job);
+	}
 	if (__builtin_expect(stack_size != 0, 0))
 		c = make_coroutine(l, stack_size);
 	else if (self && !self->own_stack)
@@ -324,7 +326,7 @@ static bool simulated_slice_is_over(struct tz_loop *l)
 	return --l->steps <= 0;
 }
 
-static bool slice_is_over(struct tz_loop *l)
+static __attribute__((noinline)) bool slice_is_over(struct tz_loop *l)
 {
 	if (l->simulated)
 		return simulated_slice_is_over(l);
@@ -362,7 +364,7 @@ static inline void go_to_main(struct tz_loop *l, struct tz_context *from)
 }
 
 /* The next one to switch to, unless it is main's turn. */
-static struct tz_coroutine *next_in_slice(struct tz_loop *l, struct tz_coroutine *self)
+static inline struct tz_coroutine *next_in_slice(struct tz_loop *l, struct tz_coroutine *self)
 {
 	if (__builtin_expect(--l->turns <= 0, 0) && slice_is_over(l))
 		return NULL;
@@ -387,7 +389,7 @@ void tz_loop_suspend(struct tz_coroutine *self)
 }
 
 /* Begins a job before its submitter goes on, who is next when that one first waits, or ends. */
-static void begin_at_once(struct tz_loop *l, struct tz_job *job)
+static __attribute__((noinline)) void begin_at_once(struct tz_loop *l, struct tz_job *job)
 {
 	struct tz_coroutine *self = l->current, *next = give(l, job, NULL);
 	int saved = *l->errno_location;
@@ -472,13 +474,13 @@ void tz_loop_help(tz_executor *executor, tz_job *job, bool timed)
 	(void)executor;
 	if (!c || timed || l->simulated || (l->group && !job->site))
 		return; /* of several loops, only what was spawned is sure to be here, or to have an id for good */
-	if (!job->id || !tz_job_is_pending(job))
+	if (!job->id || !tz_job_is_queued(job))
 		return;
 	uint8_t *quick = &l->quick[(uintptr_t)job->task / 64 % TZ_LOOP_TASKS];
 
 	if (*quick < 2 && ++l->trials % 64 != 0)
 		return;
-	tz_ready_push(&l->ready, tz_entry_of_coroutine(c));
+	tz_ready_push_coroutine(&l->ready, c);
 	tz_loop_suspend(c);
 	if (tz_job_is_done(job))
 		*quick += *quick < 3;
@@ -701,16 +703,16 @@ static size_t submit_here(struct tz_loop *l, tz_job *const *jobs, size_t n, int 
 	}
 	uint32_t parent = l->current && l->current->job ? l->current->job->id : 0;
 
-	for (size_t i = 0; i < n; i++) {
-		jobs[i]->id = tz_loop_next_id(l);
-		jobs[i]->parent = parent;
-	}
 	tz_counter_add(&l->submitted, n);
 	for (size_t i = 0; i < n; i++) {
-		if (__builtin_expect(tz_job_is_eager(jobs[i]), 0) && l->current)
-			begin_at_once(l, jobs[i]);
+		struct tz_job *job = jobs[i];
+
+		job->id = tz_loop_next_id(l);
+		job->parent = parent;
+		if (__builtin_expect(job->eager, 0) && l->current)
+			begin_at_once(l, job);
 		else
-			tz_ready_push(&l->ready, tz_entry_of_job(jobs[i]));
+			tz_ready_push_job(&l->ready, job);
 	}
 	return n;
 }

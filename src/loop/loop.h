@@ -189,7 +189,7 @@ static inline void tz_loop_wake(struct tz_loop *loop, struct tz_coroutine *c)
 {
 	/* In a signal handler that interrupted who changes the line, or the loop on its way to sleep, the inbox it is. */
 	if (__builtin_expect(loop == tz_loop_self && loop->current && !loop->ready.busy, 1))
-		tz_ready_push(&loop->ready, tz_entry_of_coroutine(c));
+		tz_ready_push_coroutine(&loop->ready, c);
 	else
 		tz_loop_post(loop, tz_entry_of_coroutine(c));
 }

@@ -74,15 +74,29 @@ static inline void tz_ready_end(struct tz_ready_queue *r)
 	r->busy = false;
 }
 
-static inline void tz_ready_push(struct tz_ready_queue *r, tz_entry e)
+/* `link` is the entry's. */
+static inline void tz_ready_append(struct tz_ready_queue *r, tz_entry e, tz_entry *link)
 {
-	tz_entry *link = tz_entry_link(e);
-
 	*link = 0;
 	tz_ready_begin(r);
 	*r->last = e;
 	r->last = link;
 	tz_ready_end(r);
+}
+
+static inline void tz_ready_push(struct tz_ready_queue *r, tz_entry e)
+{
+	tz_ready_append(r, e, tz_entry_link(e));
+}
+
+static inline void tz_ready_push_job(struct tz_ready_queue *r, struct tz_job *job)
+{
+	tz_ready_append(r, tz_entry_of_job(job), &job->next_ready);
+}
+
+static inline void tz_ready_push_coroutine(struct tz_ready_queue *r, struct tz_coroutine *c)
+{
+	tz_ready_append(r, tz_entry_of_coroutine(c), &c->next_ready);
 }
 
 /* Puts an entry before all others. */

@@ -29,7 +29,7 @@ static void time_is_up(struct tz_wheel_timer *timer)
 
 	if (take_token(c, TZ_TOKEN_PARKED, TZ_TOKEN_ABSENT)) {
 		c->timed_out = true;
-		tz_ready_push(&c->loop->ready, tz_entry_of_coroutine(c));
+		tz_ready_push_coroutine(&c->loop->ready, c);
 	}
 }
 
@@ -92,7 +92,7 @@ static void coroutine_yield(struct tz_strand *s)
 {
 	struct tz_coroutine *c = coroutine_of(s);
 
-	tz_ready_push(&c->loop->ready, tz_entry_of_coroutine(c));
+	tz_ready_push_coroutine(&c->loop->ready, c);
 	tz_loop_suspend(c);
 }
 
