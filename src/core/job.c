@@ -620,14 +620,11 @@ bool tz_job_claim_slowly(struct tz_job *job)
 	}
 }
 
-void tz_job_finish(struct tz_job *job, tz_status status, struct tz_failure *failure, bool unref)
+void tz_job_finish_slowly(struct tz_job *job, uint64_t refs)
 {
-	uint64_t s = atomic_load_explicit(&job->state, memory_order_relaxed), refs = unref ? JOB_REF : 0;
+	uint64_t s = atomic_load_explicit(&job->state, memory_order_relaxed);
 	int why;
 
-	job->status = (int8_t)status;
-	if (status != TZ_OK)
-		job->failure = failure;
 	while (!(s & (JOB_LOCKED | JOB_WAITERS))) {
 		uint64_t done = ((s & ~JOB_PHASE) | JOB_DONE) - refs;
 
@@ -638,7 +635,7 @@ void tz_job_finish(struct tz_job *job, tz_status status, struct tz_failure *fail
 		return;
 	}
 	(void)lock_bit(job, 0, true, &why); /* succeeds: the job runs, and only we end it */
-	end_locked(job, status, refs);
+	end_locked(job, job->status, refs);
 }
 
 struct tz_failure *tz_failure_new(int code, const char *message)

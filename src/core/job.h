@@ -254,9 +254,23 @@ static inline void tz_executor_leave(tz_executor *executor)
 	__atomic_fetch_sub(&executor->guests, 1, __ATOMIC_RELEASE);
 }
 
+/* As tz_job_finish, if somebody waits for the job or nobody has a reference to it any more. */
+void tz_job_finish_slowly(struct tz_job *job, uint64_t refs);
+
 /* Ends a job that the caller has claimed: RUNNING -> DONE. The failure, which may be NULL, becomes the job's. Drops the runner's
  * reference if `unref`. */
-void tz_job_finish(struct tz_job *job, tz_status status, struct tz_failure *failure, bool unref);
+static inline void tz_job_finish(struct tz_job *job, tz_status status, struct tz_failure *failure, bool unref)
+{
+	uint64_t s = atomic_load_explicit(&job->state, memory_order_relaxed), refs = unref ? JOB_REF : 0;
+	uint64_t done = ((s & ~JOB_PHASE) | JOB_DONE) - refs;
+
+	job->status = (int8_t)status;
+	if (status != TZ_OK)
+		job->failure = failure;
+	if (__builtin_expect((s & (JOB_LOCKED | JOB_WAITERS)) || !(done & JOB_REFS) ||
+			     !atomic_compare_exchange_strong_explicit(&job->state, &s, done, memory_order_acq_rel, memory_order_relaxed), 0))
+		tz_job_finish_slowly(job, refs);
+}
 
 /* As tz_job_finish, for a job that was claimed but has no frame: its code has not begun. */
 void tz_job_finish_unrun(struct tz_job *job, tz_status status, struct tz_failure *failure, bool unref);
