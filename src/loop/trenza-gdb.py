@@ -139,7 +139,7 @@ class Task:
         for pc in self.frames():
             functions = functions_at(pc)
             for depth, (name, file) in enumerate(functions):
-                if name == "run_task": # the task's function ended with the call
+                if name in ("run_task", "run_tries"): # the task's function ended with the call
                     return inside
                 if not is_ours(pc, name, file):
                     place = gdb.find_pc_line(pc - 1)
