@@ -455,7 +455,7 @@ static void an_element_fails_with_its_stolen_fork(void **state)
 
 	(void)state;
 	assert_int_equal(tz_executor_open(&ex, "threads:2"), 0);
-	for (int i = 0; i < 50 && s.forks_stolen == 0; i++) {
+	for (tz_deadline end = soon(); s.forks_stolen == 0 && !tz_expired(end);) {
 		spin_a_little();
 		assert_int_equal(tz_result(tz_submit(ex, map_with_forks), NULL), 0);
 		tz_executor_stats_of(ex, &s);
