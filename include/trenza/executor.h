@@ -63,7 +63,7 @@ typedef struct tz_executor_options {
 	double delay; /* chaos: the longest delay before a job, in seconds; 0: 0.001. sim: as in tz_loop_options; 0: none */
 	double fail; /* chaos, sim: the share of jobs that fail without having run, 0 to 1; sim: also as in tz_loop_options */
 	double grace; /* sim: real seconds that nothing must have happened for before time jumps; for where threads take part */
-	int spares; /* threads: the most extra workers that stand in for blocked ones; 0: 256, negative: none */
+	int spares; /* threads: the most extra workers that stand in for blocked ones; 0: 256, negative: none. Bounds how deep jobs may wait for jobs: executor_impl.h, 5 */
 	int start; /* processes: a tz_start_method (process.h); 0: the process-wide default */
 	int max_tasks; /* processes: a worker is replaced after so many jobs; 0: never */
 	size_t memory; /* processes: a worker whose resident memory has grown by so many bytes is replaced after its job; 0: never */

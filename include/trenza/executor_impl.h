@@ -11,7 +11,8 @@
  *   3. `submit` does not run user code on the caller's strand, unless the capability TZ_CAN_RUN_AT_SUBMIT says so.
  *   4. No lock of the executor is held while user code runs (a job, a callback, an initializer), so that user code may call any
  *      function of the library on the same executor.
- *   5. A job may submit jobs to its own executor and wait for them, to any depth, without deadlock.
+ *   5. A job may submit jobs to its own executor and wait for them without deadlock, and they may do the same, as deep as there are stacks for it: of
+ *      threads, 128 waits for each that may exist, spares included, or one if the waits have a deadline.
  *   6. Whichever way a job's code ends, the job ends with a cause that names it, and the executor goes on.
  *   7. `shutdown` refuses new jobs first; every job accepted before has ended when it returns 0.
  *   8. An executor uses no processor time when it has nothing to do.
