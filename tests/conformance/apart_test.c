@@ -242,7 +242,7 @@ static void a_deadline_ends_a_map_and_a_call(struct subject *s)
 	TZ_TIMEOUT(0.1)
 		r = tz_map_with(s->ex, &all, spin_at_7, N, out, in);
 	assert_int_equal(r, -ETIMEDOUT);
-	assert_int_equal(outcomes[7].status, TZ_CANCELLED);
+	assert_in_range(outcomes[7].status, TZ_CANCELLED, TZ_TIMED_OUT); /* it may not have begun */
 	TZ_TIMEOUT(0.1)
 		r = tz_apply(s->ex, &out[0], spin_at_7, 7);
 	assert_int_equal(r, -ETIMEDOUT);

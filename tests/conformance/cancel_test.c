@@ -445,7 +445,8 @@ static int is_told_of_the_wait(int fd)
 	waited = wait_for_nothing(fd);
 	left = tz_scope_leave(&s);
 	CHECK(waited == -ECANCELED && left == -ECANCELED);
-	CHECK(tz_wait_for(0.005, &got, wait_for_nothing, fd) == -ETIMEDOUT && got == -ETIMEDOUT);
+	CHECK(tz_wait_for(0.005, &got, wait_for_nothing, fd) == -ETIMEDOUT);
+	CHECK(got == -ETIMEDOUT || got == 0); /* it may have been late before the call */
 	CHECK(tz_interrupted() == 0);
 	return 0;
 }
