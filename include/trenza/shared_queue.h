@@ -21,6 +21,7 @@
  *     orders *q;
  *     orders_open(&q, NULL);
  *     orders_put(q, (struct order){ .table = 4 });
+ *     tz_shared_queue_shutdown(orders_queue(q), TZ_QUEUE_DRAIN); // what has nothing to do with the type is the queue's
  *
  * A queue lies in memory that processes share. A child of fork() has it at the same address; as an argument of a task or of a
  * process the pointer travels by itself, and the receiver gets its own address of the same queue.

@@ -10,7 +10,8 @@
  *             tz_stream_close(s);
  *     }
  *
- * At most `window` elements have been taken from the generator and not given out, so an endless input is fine.
+ * At most `window` elements have been taken from the generator and not given out, so an endless input is fine. What the arguments point to must outlive the
+ * call: where memory is shared, a generator that fills one buffer again and again would change the text under those that run.
  */
 #ifndef TRENZA_STREAM_H
 #define TRENZA_STREAM_H
