@@ -425,8 +425,13 @@ static void timeouts_nest(struct subject *s)
 static int wait_for_nothing(int fd)
 {
 	static const uint32_t word;
+	int r;
 
-	return fd >= 0 ? tz_wait_fd(fd, POLLIN, tz_never()) : tz_wait_word(&word, 0, tz_never());
+	if (fd >= 0)
+		return tz_wait_fd(fd, POLLIN, tz_never());
+	while ((r = tz_wait_word(&word, 0, tz_never())) == 0)
+		; /* it may have changed */
+	return r;
 }
 TZ_TASK(int, wait_for_nothing, int);
 
