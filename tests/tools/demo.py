@@ -60,7 +60,7 @@ class Serving:
         try:
             socket.create_connection(("127.0.0.1", self.port), 5).close()
             return True
-        except ConnectionRefusedError:
+        except (ConnectionRefusedError, ConnectionResetError): # reset: it went in the middle of it
             return False
 
     def wait_until_gone(self):
