@@ -423,7 +423,7 @@ static void make_room_for_numbers(struct tz_request *r)
 
 	for (uint32_t i = 0; i < r->nkeep; i++)
 		need = (rlim_t)keep[i] >= need ? (rlim_t)keep[i] + 1 : need;
-	if (getrlimit(RLIMIT_NOFILE, &now) < 0 || now.rlim_cur >= need)
+	if (need == 0 || getrlimit(RLIMIT_NOFILE, &now) < 0 || now.rlim_cur >= need)
 		return;
 	now.rlim_cur = need;
 	now.rlim_max = now.rlim_max < need ? need : now.rlim_max;
