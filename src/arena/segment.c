@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -34,21 +33,7 @@ static uint32_t process_now(void)
 	return atomic_load_explicit(&tz_process_number, memory_order_relaxed);
 }
 
-/* A fork leaves the lock free, and what it guards consistent, in the child. */
-static void lock_all(void)
-{
-	tz_mutex_lock_unless_alone(&all.lock);
-}
-
-static void unlock_all(void)
-{
-	tz_mutex_unlock_if_locked(&all.lock);
-}
-
-__attribute__((constructor)) static void watch_forks(void)
-{
-	(void)pthread_atfork(lock_all, unlock_all, unlock_all);
-}
+TZ_KEEP_OVER_FORKS(all.lock);
 
 /* --- files ------------------------------------------------------------------------------------------------------------- */
 

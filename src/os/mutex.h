@@ -11,6 +11,7 @@
 #ifndef TZ_OS_MUTEX_H
 #define TZ_OS_MUTEX_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdint.h>
 
@@ -69,5 +70,21 @@ static inline void tz_mutex_unlock_if_locked(struct tz_mutex *m)
 	if (atomic_load_explicit(&m->word, memory_order_relaxed))
 		tz_mutex_unlock(m);
 }
+
+/* At file scope, once: the child of a fork(2) finds the lock free, and what it guards not in the middle of something. */
+#define TZ_KEEP_OVER_FORKS(lock) \
+	static void hold(void) \
+	{ \
+		tz_mutex_lock_unless_alone(&(lock)); \
+	} \
+	static void let_go(void) \
+	{ \
+		tz_mutex_unlock_if_locked(&(lock)); \
+	} \
+	__attribute__((constructor)) static void watch_forks(void) \
+	{ \
+		(void)pthread_atfork(hold, let_go, let_go); \
+	} \
+	_Static_assert(sizeof(lock) == sizeof(struct tz_mutex), "a lock of ours")
 
 #endif

@@ -18,7 +18,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -172,20 +171,7 @@ __attribute__((destructor)) static void take_all_away(void)
 	tz_mutex_unlock(&lock);
 }
 
-static void lock_names(void)
-{
-	tz_mutex_lock_unless_alone(&lock);
-}
-
-static void unlock_names(void)
-{
-	tz_mutex_unlock_if_locked(&lock);
-}
-
-__attribute__((constructor)) static void watch_forks(void)
-{
-	(void)pthread_atfork(lock_names, unlock_names, unlock_names);
-}
+TZ_KEEP_OVER_FORKS(lock);
 
 static void keep(struct tz_segment *s, struct name *n)
 {

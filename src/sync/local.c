@@ -8,7 +8,6 @@
  * never by a mere get or set.
  */
 #include <errno.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -223,18 +222,9 @@ static void at_exit(struct tz_strand *strand)
 }
 
 /* A fork must not happen while the list moves: the child would have neither the old nor the new. */
-static void lock_keys(void)
-{
-	tz_mutex_lock_unless_alone(&keys.lock);
-}
-
-static void unlock_keys(void)
-{
-	tz_mutex_unlock_if_locked(&keys.lock);
-}
+TZ_KEEP_OVER_FORKS(keys.lock);
 
 __attribute__((constructor)) static void set_up(void)
 {
 	tz_strand_at_exit(at_exit);
-	(void)pthread_atfork(lock_keys, unlock_keys, unlock_keys);
 }

@@ -1,7 +1,6 @@
 /* Strings that are kept for ever: a hash table that only grows. */
 #include "wire/intern.h"
 
-#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -22,21 +21,7 @@ static struct {
 	size_t room, count; /* room is a power of 2 */
 } table;
 
-/* Around fork(2): the table is not in the middle of something in the child. */
-static void hold(void)
-{
-	tz_mutex_lock_unless_alone(&table.lock);
-}
-
-static void let_go(void)
-{
-	tz_mutex_unlock_if_locked(&table.lock);
-}
-
-__attribute__((constructor)) static void watch_forks(void)
-{
-	(void)pthread_atfork(hold, let_go, let_go);
-}
+TZ_KEEP_OVER_FORKS(table.lock);
 
 static uint64_t hash_of(const char *text, size_t length)
 {

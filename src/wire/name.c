@@ -17,7 +17,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <link.h>
-#include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -380,21 +379,7 @@ static struct {
 	struct known *buckets[BUCKETS];
 } cache;
 
-/* Around fork(2): the table is not in the middle of something in the child. */
-static void hold(void)
-{
-	tz_mutex_lock_unless_alone(&cache.lock);
-}
-
-static void let_go(void)
-{
-	tz_mutex_unlock_if_locked(&cache.lock);
-}
-
-__attribute__((constructor)) static void watch_forks(void)
-{
-	(void)pthread_atfork(hold, let_go, let_go);
-}
+TZ_KEEP_OVER_FORKS(cache.lock);
 
 static struct known **bucket_of(const unsigned char *bytes, size_t size)
 {

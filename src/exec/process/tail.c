@@ -33,20 +33,7 @@ static struct {
 	uint32_t process; /* of a chain of forks, that it is of */
 } all;
 
-static void hold(void)
-{
-	tz_mutex_lock_unless_alone(&all.lock);
-}
-
-static void let_go(void)
-{
-	tz_mutex_unlock_if_locked(&all.lock);
-}
-
-__attribute__((constructor)) static void watch_forks(void)
-{
-	(void)pthread_atfork(hold, let_go, let_go);
-}
+TZ_KEEP_OVER_FORKS(all.lock);
 
 static void keep(struct farm_tail *t, const char *text, size_t n)
 {
