@@ -26,6 +26,20 @@ void tz_remember(struct tz_strand *strand, const tz_outcome *outcome)
 	strand->last_task = NULL;
 }
 
+int tz_remember_refusal(int code, const char *task, const char *format, ...)
+{
+	tz_outcome o = { .status = TZ_FAILED, .code = code, .worker = -1 };
+	va_list args;
+
+	if (task)
+		tz_copy_text(o.task, sizeof o.task, task);
+	va_start(args, format);
+	(void)vsnprintf(o.message, sizeof o.message, format, args);
+	va_end(args);
+	tz_remember(tz_strand_self(), &o);
+	return code;
+}
+
 static const char *why_no_answer(int code)
 {
 	switch (code) {

@@ -501,15 +501,11 @@ static void report(struct tz_range *r, struct tz_strand *self)
 }
 
 /* What its body refers to is in the caller's memory only. */
-static int refuse_apart(const struct tz_range *r, struct tz_strand *self)
+static int refuse_apart(const struct tz_range *r)
 {
-	tz_outcome o = { .status = TZ_FAILED, .code = -ENOTSUP, .worker = -1 };
-
-	tz_copy_text(o.task, sizeof o.task, r->task ? r->task->name : "for");
-	(void)snprintf(o.message, sizeof o.message, "executor %.40s shares no memory with its caller: use tz_map, which takes arguments along",
-		       r->executor->name);
-	tz_remember(self, &o);
-	return -ENOTSUP;
+	return tz_remember_refusal(-ENOTSUP, r->task ? r->task->name : "for",
+				   "executor %.40s shares no memory with its caller: use tz_map, which takes arguments along",
+				   r->executor->name);
 }
 
 /* Also when an element leaves by pthread_exit, and the caller with it. */
@@ -553,7 +549,7 @@ static int run_range(struct tz_range *r)
 	bool apart = !(r->executor->ops->capabilities & TZ_CAN_SHARE_MEMORY);
 
 	if (apart && (!r->executor->ops->map || r->body != map_body))
-		return refuse_apart(r, self);
+		return refuse_apart(r);
 	begin_outcomes(r);
 	/* Where workers have an initializer, the caller is no worker: all of it must run on theirs. */
 	if (apart) {

@@ -14,9 +14,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <pthread.h>
-#include <stdarg.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -80,19 +78,6 @@ static const tz_executor_ops *find_kind(const char *name)
 		if (strcmp(ops->kind, name) == 0)
 			return ops;
 	return NULL;
-}
-
-/* Says, as the strand's last outcome, what is wrong with how an executor is to be opened; returns the code. */
-TZ_PRINTF(2, 3) static int refuse(int code, const char *format, ...)
-{
-	tz_outcome o = { .status = TZ_FAILED, .code = code, .worker = -1 };
-	va_list args;
-
-	va_start(args, format);
-	(void)vsnprintf(o.message, sizeof o.message, format, args);
-	va_end(args);
-	tz_remember(tz_strand_self(), &o);
-	return code;
 }
 
 /* --- spec strings ------------------------------------------------------------------------------------------------------- */
@@ -238,15 +223,14 @@ static int parse_item(const tz_executor_ops *ops, char *item, tz_executor_option
 		if (strcmp(keys[i].name, name) != 0)
 			continue;
 		if ((ops->capabilities & keys[i].needs) != keys[i].needs)
-			return refuse(-EINVAL,
-				      "an executor of the kind %s has no use for the option '%s'",
+			return tz_remember_refusal(-EINVAL, NULL, "an executor of the kind %s has no use for the option '%s'",
 				      ops->kind, name);
 		if (!parse_value(&keys[i], value, options))
-			return refuse(-EINVAL, "'%.60s' is no value for the option '%s'", value,
+			return tz_remember_refusal(-EINVAL, NULL, "'%.60s' is no value for the option '%s'", value,
 				      name);
 		return 0;
 	}
-	return refuse(-EINVAL, "executors have no option '%.60s'", name);
+	return tz_remember_refusal(-EINVAL, NULL, "executors have no option '%.60s'", name);
 }
 
 /* The items behind the colon, which it cuts apart. */
@@ -301,13 +285,13 @@ static int open_kind(tz_executor **ret, char *spec, tz_executor_options *options
 	const tz_executor_ops *ops = find_kind(spec);
 
 	if (!ops)
-		return refuse(-ENOENT, "there is no kind of executor '%.60s'", spec);
+		return tz_remember_refusal(-ENOENT, NULL, "there is no kind of executor '%.60s'", spec);
 	int r = parse_items(ops, items, options);
 
 	if (r < 0)
 		return r;
 	if (!are_sane(options))
-		return refuse(-EINVAL, "an option is out of range");
+		return tz_remember_refusal(-EINVAL, NULL, "an option is out of range");
 	return ops->open(ret, options);
 }
 

@@ -40,16 +40,6 @@ struct report {
 
 /* --- packing ---------------------------------------------------------------------------------------------------------------- */
 
-static int refuse(const tz_task *task, int error, const char *why)
-{
-	tz_outcome o = { .status = TZ_FAILED, .code = error, .worker = -1 };
-
-	tz_copy_text(o.task, sizeof o.task, task->name);
-	tz_copy_text(o.message, sizeof o.message, why);
-	tz_remember(tz_strand_self(), &o);
-	return error;
-}
-
 static uint64_t round_up(uint64_t n, uint64_t to)
 {
 	return (n + to - 1) / to * to;
@@ -97,7 +87,7 @@ static int refuse_arguments(const struct tz_plan *plan, const void *args, const 
 		return error;
 	culprit = tz_args_culprit(plan, args, carrier);
 	tz_plan_explain(plan, culprit ? culprit : 1, why, sizeof why);
-	return refuse(plan->task, error, why);
+	return tz_remember_refusal(error, plan->task->name, "%s", why);
 }
 
 static int pack_by_name(const tz_process *p, const struct tz_plan *plan, const void *args, struct tz_giver *giver, void **ret_blob,
@@ -132,7 +122,7 @@ int tz_process_pack(const tz_process *p, const tz_task *task, const void *args, 
 	if (!plan)
 		return -ENOMEM;
 	if (plan->error)
-		return refuse(task, plan->error, plan->refusal);
+		return tz_remember_refusal(plan->error, task->name, "%s", plan->refusal);
 	return pack_by_name(p, plan, args, giver, ret_blob, ret_size);
 }
 

@@ -385,17 +385,6 @@ static int wait_for_some(struct map *m)
 	return r < 0 ? r : tz_wait_raw(m->pieces[m->first].handle, tz_never());
 }
 
-/* Of a task that cannot travel: why. */
-static int refuse(const struct tz_plan *plan, const tz_task *task)
-{
-	tz_outcome o = { .status = TZ_FAILED, .code = plan->error, .worker = -1 };
-
-	tz_copy_text(o.task, sizeof o.task, task->name);
-	tz_copy_text(o.message, sizeof o.message, plan->refusal);
-	tz_remember(tz_strand_self(), &o);
-	return plan->error;
-}
-
 int farm_map(tz_executor *executor, tz_range *range)
 {
 	struct map m = { .farm = farm_of(executor),
@@ -406,7 +395,7 @@ int farm_map(tz_executor *executor, tz_range *range)
 	int r = 0;
 
 	if (!m.plan || m.plan->error)
-		return m.plan ? refuse(m.plan, range->task) : -ENOMEM;
+		return m.plan ? tz_remember_refusal(m.plan->error, range->task->name, "%s", m.plan->refusal) : -ENOMEM;
 	m.most = most_results(&m.plan->result);
 	m.ahead = (unsigned)range->workers * AHEAD;
 	m.began = tz_clock_now();

@@ -14,23 +14,13 @@ static size_t up(size_t n)
 	return (n + 63) / 64 * 64;
 }
 
-/* Says, as the strand's last outcome, why there is no executor. */
-static int refuse(const char *why)
-{
-	tz_outcome o = { .status = TZ_FAILED, .code = -ENOTSUP, .worker = -1 };
-
-	tz_copy_text(o.message, sizeof o.message, why);
-	tz_remember(tz_strand_self(), &o);
-	return o.code;
-}
-
 static int set_functions(struct farm_setup *s, const tz_executor_options *o)
 {
 	int r = 0;
 
 	if (o->arg)
-		return refuse(
-			"arg is a pointer, which means nothing in a worker process: give data as setup_args to a task, setup");
+		return tz_remember_refusal(
+			-ENOTSUP, NULL, "arg is a pointer, which means nothing in a worker process: give data as setup_args to a task, setup");
 	if (o->initializer)
 		r = tz_function_name_of((void (*)(void))o->initializer, &s->initializer);
 	if (r == 0 && o->finalizer)
@@ -89,7 +79,7 @@ int farm_setup_make(struct farm *farm)
 	if (!plan)
 		return -ENOMEM;
 	if (plan->error)
-		return plan->error == -ENOTSUP ? refuse(plan->refusal) : plan->error;
+		return plan->error == -ENOTSUP ? tz_remember_refusal(-ENOTSUP, NULL, "%s", plan->refusal) : plan->error;
 	if (o->setup->args_size && !o->setup_args)
 		return -EINVAL;
 	r = add_task(farm, plan, o->setup_args);
@@ -98,7 +88,7 @@ int farm_setup_make(struct farm *farm)
 		int culprit = tz_args_culprit(plan, o->setup_args, NULL);
 
 		tz_plan_explain(plan, culprit ? culprit : 1, why, sizeof why);
-		return refuse(why);
+		return tz_remember_refusal(-ENOTSUP, NULL, "%s", why);
 	}
 	return r;
 }
