@@ -6,6 +6,17 @@
 
 #include "core/strand.h"
 
+/* 0, unless the scope lets no wait begin any more. */
+static int begin(struct tz_strand *self)
+{
+	int r = tz_strand_interrupted(self);
+
+	if (r < 0)
+		return tz_strand_refuse(self, r);
+	self->refused = 0;
+	return 0;
+}
+
 /* A wait has answered `r`: how it ends, or -EINTR if it is to go on. As in tz_strand_park, what the scope has ended is written down there. */
 static int judge(struct tz_strand *self, tz_deadline deadline, int r)
 {
@@ -26,10 +37,9 @@ int tz_wait_fd(int fd, int events, tz_deadline deadline)
 
 	if (fd < 0)
 		return -EBADF; /* poll(2) would wait for ever */
-	r = tz_strand_interrupted(self);
+	r = begin(self);
 	if (r < 0)
-		return tz_strand_refuse(self, r);
-	self->refused = 0;
+		return r;
 	do {
 		tz_strand_block_begin(self);
 		tz_strand_waits(self, tz_waits_for_descriptor, (const void *)(intptr_t)fd);
@@ -50,10 +60,9 @@ int tz_wait_word(const uint32_t *word, uint32_t expected, tz_deadline deadline)
 	tz_strand_count_call();
 	if (__atomic_load_n(word, __ATOMIC_ACQUIRE) != expected)
 		return -EAGAIN;
-	r = tz_strand_interrupted(self);
+	r = begin(self);
 	if (r < 0)
-		return tz_strand_refuse(self, r);
-	self->refused = 0;
+		return r;
 	do {
 		tz_strand_block_begin(self);
 		tz_strand_waits(self, "word", word);
